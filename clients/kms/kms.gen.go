@@ -1199,11 +1199,11 @@ func (e PutSecretParamsStage) Valid() bool {
 
 // AdminBootstrap defines model for AdminBootstrap.
 type AdminBootstrap struct {
-	// Password 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// Password Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	Password string `json:"password"`
 	Token    string `json:"token"`
 
-	// Username Lower case.
+	// Username Lower-case username.
 	Username string `json:"username"`
 }
 
@@ -1213,12 +1213,12 @@ type APIKey struct {
 	Environment APIKeyEnvironment `json:"environment"`
 	ExpiresAt   time.Time         `json:"expiresAt"`
 
-	// GrantedUntil No successor made by rotation outlives this time.
+	// GrantedUntil The latest time at which a successor created by rotation can expire.
 	GrantedUntil time.Time  `json:"grantedUntil"`
 	ID           string     `json:"id"`
 	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
 
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata   *KeyMetadata    `json:"metadata,omitempty"`
 	Name       string          `json:"name"`
 	OwnerID    string          `json:"ownerId"`
@@ -1226,23 +1226,23 @@ type APIKey struct {
 	RateLimit  *KeyRateLimit   `json:"rateLimit,omitempty"`
 	ReplacedBy *string         `json:"replacedBy,omitempty"`
 
-	// RootID The first key of the lineage; its own id when it was not made by rotation.
+	// RootID The id of the first key of the lineage; the key's own id if it was not created by rotation.
 	RootID string `json:"rootId"`
 
-	// RotatedFrom The key that this one replaced.
+	// RotatedFrom The id of the key that this key replaced.
 	RotatedFrom *string  `json:"rotatedFrom,omitempty"`
 	Scopes      []string `json:"scopes"`
 
-	// Start The key's first characters, to recognise it by.
+	// Start The first characters of the key, to recognise it.
 	Start string `json:"start"`
 
-	// Status `expiring`: replaced, and working until `expiresAt`.
+	// Status The status; `expiring` means that the key was replaced and works until `expiresAt`.
 	Status APIKeyStatus `json:"status"`
 
-	// Tenant The owner's; absent in the default tenant.
+	// Tenant The tenant of the owner; absent for the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// Uses How often it was used; written in batches.
+	// Uses Number of uses; updated in batches.
 	Uses    int64 `json:"uses"`
 	Version int64 `json:"version"`
 }
@@ -1253,32 +1253,32 @@ type APIKeyEnvironment string
 // APIKeyOwnerKind defines model for APIKey.OwnerKind.
 type APIKeyOwnerKind string
 
-// APIKeyStatus `expiring`: replaced, and working until `expiresAt`.
+// APIKeyStatus The status; `expiring` means that the key was replaced and works until `expiresAt`.
 type APIKeyStatus string
 
 // APIKeyCreate defines model for ApiKeyCreate.
 type APIKeyCreate struct {
-	// Environment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+	// Environment The environment, which appears in the key's text (`fk_test_...`) and in each verification. It has no other effect.
 	Environment *APIKeyCreateEnvironment `json:"environment,omitempty"`
 
-	// ExpiresAt At most 365 days ahead; 90 days when absent.
+	// ExpiresAt The time when the key expires, at most 365 days ahead; if absent, 90 days from now.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata *KeyMetadata `json:"metadata,omitempty"`
 	Name     string       `json:"name"`
 	OwnerID  *string      `json:"ownerId,omitempty"`
 
-	// OwnerKind Sent with ownerId or not at all.
+	// OwnerKind The kind of the owner; must be sent together with `ownerId`, or omitted with it.
 	OwnerKind *APIKeyCreateOwnerKind `json:"ownerKind,omitempty"`
 	RateLimit *KeyRateLimit          `json:"rateLimit,omitempty"`
 	Scopes    Scopes                 `json:"scopes"`
 }
 
-// APIKeyCreateEnvironment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+// APIKeyCreateEnvironment The environment, which appears in the key's text (`fk_test_...`) and in each verification. It has no other effect.
 type APIKeyCreateEnvironment string
 
-// APIKeyCreateOwnerKind Sent with ownerId or not at all.
+// APIKeyCreateOwnerKind The kind of the owner; must be sent together with `ownerId`, or omitted with it.
 type APIKeyCreateOwnerKind string
 
 // APIKeyIdentity defines model for ApiKeyIdentity.
@@ -1291,7 +1291,7 @@ type APIKeyIdentity struct {
 	// Roles The roles of an owner who is a user.
 	Roles *[]string `json:"roles,omitempty"`
 
-	// Scopes What the key may do now.
+	// Scopes The key's current scopes.
 	Scopes []string `json:"scopes"`
 }
 
@@ -1303,18 +1303,17 @@ type APIKeyList struct {
 
 // APIKeyRevocation defines model for ApiKeyRevocation.
 type APIKeyRevocation struct {
-	// Revoked How many keys were ended by this call; 0 when all had ended before.
+	// Revoked Number of keys that this request ended; 0 if all had ended before.
 	Revoked int64 `json:"revoked"`
 }
 
 // APIKeyRotate defines model for ApiKeyRotate.
 type APIKeyRotate struct {
-	// ExpiresAt The new key's end, at most 365 days ahead. Absent, the new key lives as long as the old one was made to live, but never
-	// beyond the end that was granted to it. A later end than the granted one is for callers who could make such a key
-	// (`rotateApiKey` alone).
+	// ExpiresAt The time when the new key expires, at most 365 days ahead. If absent, the new key has the same lifetime as the old one, but never beyond the end that was granted to the old
+	// one. A later end than the granted one is only for callers who could create such a key (only `rotateApiKey`).
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 
-	// OverlapSeconds How long the old key still works.
+	// OverlapSeconds Number of seconds for which the old key keeps working.
 	OverlapSeconds *int64 `json:"overlapSeconds,omitempty"`
 }
 
@@ -1324,7 +1323,7 @@ type APIKeyRotation struct {
 	Key               string    `json:"key"`
 	ReplacedExpiresAt time.Time `json:"replacedExpiresAt"`
 
-	// Replaces The old key's id.
+	// Replaces The id of the old key.
 	Replaces string `json:"replaces"`
 }
 
@@ -1335,7 +1334,7 @@ type APIKeyText struct {
 
 // APIKeyUpdate defines model for ApiKeyUpdate.
 type APIKeyUpdate struct {
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata  *KeyMetadata  `json:"metadata,omitempty"`
 	Name      *string       `json:"name,omitempty"`
 	RateLimit *KeyRateLimit `json:"rateLimit,omitempty"`
@@ -1348,16 +1347,16 @@ type APIKeyVerdict struct {
 	ExpiresAt   *time.Time                `json:"expiresAt,omitempty"`
 	KeyID       *string                   `json:"keyId,omitempty"`
 
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata  *KeyMetadata            `json:"metadata,omitempty"`
 	OwnerID   *string                 `json:"ownerId,omitempty"`
 	OwnerKind *APIKeyVerdictOwnerKind `json:"ownerKind,omitempty"`
 
-	// RateLimit How a key with a rate limit stands, at the replica that answers or at all that share a Redis.
+	// RateLimit The rate limit state of a key, at the replica that responds, or at all replicas that share a Redis.
 	RateLimit *KeyRateState `json:"rateLimit,omitempty"`
 	Scopes    *[]string     `json:"scopes,omitempty"`
 
-	// Tenant The owner's; absent in the default tenant.
+	// Tenant The tenant of the owner; absent for the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
 	Valid  bool    `json:"valid"`
 }
@@ -1381,20 +1380,20 @@ type APIKeyVerify struct {
 type APIKeyWithSecret struct {
 	APIKey APIKey `json:"apiKey"`
 
-	// Key The key's text; it can't be had again.
+	// Key The text of the key, which cannot be retrieved again.
 	Key string `json:"key"`
 }
 
 // AuditArchive defines model for AuditArchive.
 type AuditArchive struct {
-	// After Number of the event after which the archive begins: the `seq` of its first line.
+	// After The number of the event after which the archive begins, which is the `seq` of its first line.
 	After int64 `json:"after"`
 
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint AuditCheckpoint `json:"checkpoint"`
 }
 
-// AuditCheckpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+// AuditCheckpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 type AuditCheckpoint struct {
 	At        time.Time `json:"at"`
 	Hash      []byte    `json:"hash"`
@@ -1407,26 +1406,26 @@ type AuditCheckpoint struct {
 
 // AuditEvent defines model for AuditEvent.
 type AuditEvent struct {
-	// Action The operation, or what the kms did by itself.
+	// Action The operation, or the action of the kms itself.
 	Action string `json:"action"`
 
-	// Actor Id of whoever did it; empty for the kms itself and for the unauthenticated.
+	// Actor The id of the actor; empty for the kms itself and for unauthenticated callers.
 	Actor     string              `json:"actor"`
 	ActorKind AuditEventActorKind `json:"actorKind"`
 
-	// Address Network address of whoever asked.
+	// Address The network address of the caller.
 	Address *string   `json:"address,omitempty"`
 	At      time.Time `json:"at"`
 
-	// Detail What else matters: the session, what was granted, why it was refused.
+	// Detail Further details, such as the session, what was granted, or why a request was refused.
 	Detail    *map[string]string `json:"detail,omitempty"`
 	Outcome   AuditOutcome       `json:"outcome"`
 	RequestID string             `json:"requestId"`
 
-	// Seq 1 for the first, without gaps.
+	// Seq The number of the event, from 1 without gaps.
 	Seq int64 `json:"seq"`
 
-	// Target Id or name of what it was done to.
+	// Target The id or name of the target.
 	Target string `json:"target"`
 }
 
@@ -1435,28 +1434,28 @@ type AuditEventActorKind string
 
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
-	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
+	// ArchivedBefore The events before this number were archived and are not in this list. Absent if none were archived.
 	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
 	Items          []AuditEvent `json:"items"`
 
-	// KeptSeconds For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
+	// KeptSeconds The minimum number of seconds for which events are kept (`AUDIT_KEEP`, rounded down); `archiveAudit` removes no younger events.
 	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
 	NextCursor  *string `json:"nextCursor,omitempty"`
 }
 
 // AuditLine defines model for AuditLine.
 type AuditLine struct {
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 
-	// Event The event: these bytes are what its hash is made of.
+	// Event The event; its hash is computed over these bytes.
 	Event *map[string]interface{} `json:"event,omitempty"`
 
-	// Hash Of `begin`: what the first event follows.
+	// Hash For `begin`, the hash that the first event follows.
 	Hash *[]byte       `json:"hash,omitempty"`
 	Kind AuditLineKind `json:"kind"`
 
-	// Seq Of `begin`: the number of the event before the first.
+	// Seq For `begin`, the number of the event before the first.
 	Seq int64 `json:"seq"`
 }
 
@@ -1467,10 +1466,10 @@ type AuditLineKind string
 type AuditOrder struct {
 	After int64 `json:"after"`
 
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint AuditCheckpoint `json:"checkpoint"`
 
-	// OrderedBy Id of the administrator.
+	// OrderedBy The id of the administrator.
 	OrderedBy string `json:"orderedBy"`
 }
 
@@ -1484,44 +1483,46 @@ type AuditOutcome string
 
 // AuditRemoval defines model for AuditRemoval.
 type AuditRemoval struct {
-	// Ordered Number of the last event that is to be removed.
+	// Ordered The number of the last event to be removed.
 	Ordered int64 `json:"ordered"`
 
-	// Removed Number of the last event that was removed; absent for other services, whose `fountain_audit_archived_seq` tells.
+	// Removed The number of the last event that was removed; absent for other services, for which the metric `fountain_audit_archived_seq` reports it.
 	Removed *int64 `json:"removed,omitempty"`
 	Service string `json:"service"`
 }
 
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
-	// After The events after this number were looked at: those up to it were archived, or the checkpoint vouches for them.
+	// After The number after which events were verified; earlier events were archived, or the checkpoint vouches for them.
 	After int64 `json:"after"`
 
-	// Checked How many of them hold, from the first on.
+	// Checked Number of consecutive valid events, from the first one.
 	Checked int64 `json:"checked"`
 
-	// FirstBreak Number of the first event that does not hold.
+	// FirstBreak The number of the first invalid event.
 	FirstBreak *int64 `json:"firstBreak,omitempty"`
 	Intact     bool   `json:"intact"`
 
-	// Reason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-	// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
+	// Reason `event`: an event was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that stores where the trail ends was changed; `key`:
+	// a key of the trail was changed or removed, or cannot be opened; `base`: the row that stores where the trail begins was changed; `checkpoint`: the trail does not contain the
+	// checkpoint.
 	Reason *AuditReportReason `json:"reason,omitempty"`
 
-	// Unkeyed How many of those are from a version that had no key.
+	// Unkeyed Number of those events that are from a version without a key.
 	Unkeyed int64 `json:"unkeyed"`
 }
 
-// AuditReportReason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
+// AuditReportReason `event`: an event was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that stores where the trail ends was changed; `key`:
+// a key of the trail was changed or removed, or cannot be opened; `base`: the row that stores where the trail begins was changed; `checkpoint`: the trail does not contain the
+// checkpoint.
 type AuditReportReason string
 
 // AuditVerify defines model for AuditVerify.
 type AuditVerify struct {
-	// After Look only at what follows the checkpoint.
+	// After Whether only the events after the checkpoint are verified.
 	After *bool `json:"after,omitempty"`
 
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 }
 
@@ -1529,32 +1530,32 @@ type AuditVerify struct {
 type Authorization struct {
 	Client ClientName `json:"client"`
 
-	// Redirect Where the browser goes.
+	// Redirect The address that the browser is redirected to.
 	Redirect *string `json:"redirect,omitempty"`
 
-	// Scopes What consent is asked for.
+	// Scopes The scopes for which consent is required.
 	Scopes *[]string `json:"scopes,omitempty"`
 
-	// Status `sign_in_required`: a fresh one; `factor_required`: a second factor (`completeStepUp` for kms).
+	// Status The next step. `sign_in_required`: a new sign-in is required; `factor_required`: a second factor is required (`completeStepUp` for kms).
 	Status AuthorizationStatus `json:"status"`
 }
 
-// AuthorizationStatus `sign_in_required`: a fresh one; `factor_required`: a second factor (`completeStepUp` for kms).
+// AuthorizationStatus The next step. `sign_in_required`: a new sign-in is required; `factor_required`: a second factor is required (`completeStepUp` for kms).
 type AuthorizationStatus string
 
 // AuthorizationAnswer defines model for AuthorizationAnswer.
 type AuthorizationAnswer struct {
-	// Consent What the person said; `denied` sends `access_denied` to the client.
+	// Consent The user's answer; `denied` returns `access_denied` to the client.
 	Consent *AuthorizationAnswerConsent `json:"consent,omitempty"`
 
-	// Request What the web app asked for, as it came in the page's address.
+	// Request The parameters of the web app's authorization request, as in the address of the page.
 	Request AuthorizationRequest `json:"request"`
 }
 
-// AuthorizationAnswerConsent What the person said; `denied` sends `access_denied` to the client.
+// AuthorizationAnswerConsent The user's answer; `denied` returns `access_denied` to the client.
 type AuthorizationAnswerConsent string
 
-// AuthorizationRequest What the web app asked for, as it came in the page's address.
+// AuthorizationRequest The parameters of the web app's authorization request, as in the address of the page.
 type AuthorizationRequest struct {
 	AcrValues           *string `json:"acr_values,omitempty"`
 	ClientID            *string `json:"client_id,omitempty"`
@@ -1575,45 +1576,45 @@ type AuthorizationRequest struct {
 
 // Backup defines model for Backup.
 type Backup struct {
-	// Bytes Size of the archive.
+	// Bytes Size of the archive in bytes.
 	Bytes int64 `json:"bytes"`
 
-	// Check The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+	// Check The last check that the archive has passed: `verify` read it to its end, `drill` restored it into an empty place and examined it. Absent if it has passed none.
 	Check *BackupCheck `json:"check,omitempty"`
 
-	// CheckedAt When that was.
+	// CheckedAt The time of the check that the archive passed.
 	CheckedAt *time.Time `json:"checkedAt,omitempty"`
 
-	// FailedAt When that was.
+	// FailedAt The time of the check that the archive failed.
 	FailedAt *time.Time `json:"failedAt,omitempty"`
 
-	// FailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+	// FailedCheck The check that the archive has failed since the last one that it passed. Absent if there is none.
 	FailedCheck *BackupFailedCheck `json:"failedCheck,omitempty"`
 
-	// Fault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+	// Fault The defect of this backup's record in the data directory. If present, `id` and `madeAt` are taken from the name of the record file (or `madeAt` from the modification time of the file if no command writes such a name), `version` and `file` are empty, `bytes` is 0 and `parts` is empty; the archive itself may be intact. Absent if the record can be read.
 	Fault *BackupFault `json:"fault,omitempty"`
 
-	// File Where it was written to, on the machine of the command.
+	// File The path of the archive, on the machine where the command ran.
 	File string `json:"file"`
 
-	// ID Id of the archive; the archive's own manifest says the same.
+	// ID The id of the archive, as in the archive's own manifest.
 	ID     string    `json:"id"`
 	MadeAt time.Time `json:"madeAt"`
 
 	// Parts The copied databases.
 	Parts []BackupPart `json:"parts"`
 
-	// Version Of the program that made it.
+	// Version The version of the program that made the archive.
 	Version string `json:"version"`
 }
 
-// BackupCheck The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+// BackupCheck The last check that the archive has passed: `verify` read it to its end, `drill` restored it into an empty place and examined it. Absent if it has passed none.
 type BackupCheck string
 
-// BackupFailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+// BackupFailedCheck The check that the archive has failed since the last one that it passed. Absent if there is none.
 type BackupFailedCheck string
 
-// BackupFault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+// BackupFault The defect of this backup's record in the data directory. If present, `id` and `madeAt` are taken from the name of the record file (or `madeAt` from the modification time of the file if no command writes such a name), `version` and `file` are empty, `bytes` is 0 and `parts` is empty; the archive itself may be intact. Absent if the record can be read.
 type BackupFault string
 
 // BackupList defines model for BackupList.
@@ -1624,13 +1625,13 @@ type BackupList struct {
 
 // BackupPart defines model for BackupPart.
 type BackupPart struct {
-	// Bytes Before compression.
+	// Bytes Size in bytes before compression.
 	Bytes int64 `json:"bytes"`
 
-	// Database sqlite or postgres.
+	// Database The kind of database, sqlite or postgres.
 	Database string `json:"database"`
 
-	// Instant Every write that was acknowledged before is in the copy.
+	// Instant The point in time of the copy. All writes that were acknowledged before it are in the copy.
 	Instant time.Time `json:"instant"`
 	Name    string    `json:"name"`
 	Rows    int64     `json:"rows"`
@@ -1638,29 +1639,30 @@ type BackupPart struct {
 
 // BrowserSessionRefresh defines model for BrowserSessionRefresh.
 type BrowserSessionRefresh struct {
-	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	// Resource The services that the access token is for (RFC 8707), as in `issueToken`; the services of the family if absent.
 	Resource *[]string `json:"resource,omitempty"`
 }
 
-// ClaimedMail A mail that is to be sent now.
+// ClaimedMail A mail to be sent now.
 type ClaimedMail struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+	// Kind The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+	// used; `address_changed` tells the former address that it is no longer the user's.
 	Kind MailKind `json:"kind"`
 
-	// Lease By which its outcome is reported.
+	// Lease The lease with which the outcome is reported.
 	Lease string `json:"lease"`
 
-	// Link With a token that works once; absent where nothing is asked of the person.
+	// Link A link with a single-use token; absent if the mail requires no action.
 	Link *string `json:"link,omitempty"`
 	To   string  `json:"to"`
 }
 
 // ClientCreate defines model for ClientCreate.
 type ClientCreate struct {
-	// Name What people read when they are asked.
+	// Name The name that users see when they are asked for consent.
 	Name                   string           `json:"name"`
 	PostLogoutRedirectUris *[]string        `json:"postLogoutRedirectUris,omitempty"`
 	RedirectUris           []string         `json:"redirectUris"`
@@ -1688,13 +1690,13 @@ type ClientName struct {
 type ClientRegistration struct {
 	Client WebClient `json:"client"`
 
-	// ClientSecret Of a confidential client.
+	// ClientSecret The secret of a confidential client.
 	ClientSecret *string `json:"clientSecret,omitempty"`
 }
 
 // ClientUpdate defines model for ClientUpdate.
 type ClientUpdate struct {
-	// Name What people read when they are asked.
+	// Name The name that users see when they are asked for consent.
 	Name                   *string   `json:"name,omitempty"`
 	PostLogoutRedirectUris *[]string `json:"postLogoutRedirectUris,omitempty"`
 	RedirectUris           *[]string `json:"redirectUris,omitempty"`
@@ -1706,10 +1708,10 @@ type ClientUpdate struct {
 type Consent struct {
 	Client ClientName `json:"client"`
 
-	// Scopes What the user has allowed the web app.
+	// Scopes The scopes that the user has granted to the web app.
 	Scopes []string `json:"scopes"`
 
-	// UpdatedAt When the user agreed last.
+	// UpdatedAt The time of the user's last consent.
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
@@ -1719,61 +1721,61 @@ type ConsentList struct {
 	NextCursor *string   `json:"nextCursor,omitempty"`
 }
 
-// Contract What the kms knows of an adopted service's contract.
+// Contract The contract of an adopted service.
 type Contract struct {
 	ActiveContent bool      `json:"activeContent"`
 	CreatedAt     time.Time `json:"createdAt"`
 
-	// Digest SHA-256 of the files in hexadecimal.
+	// Digest The SHA-256 of the files in hexadecimal.
 	Digest string `json:"digest"`
 
-	// DocumentVersion The document's `info.version`.
+	// DocumentVersion The `info.version` of the document.
 	DocumentVersion string   `json:"documentVersion"`
 	Name            string   `json:"name"`
 	Public          []string `json:"public"`
 
-	// Shadow The document beside the live one.
+	// Shadow The document that is stored beside the live one.
 	Shadow *ContractShadow `json:"shadow,omitempty"`
 
-	// Status The service's.
+	// Status The status of the service.
 	Status    ContractStatus `json:"status"`
 	UpdatedAt time.Time      `json:"updatedAt"`
 
-	// UpdatedBy The user who put the live document.
+	// UpdatedBy The id of the user who put the live document.
 	UpdatedBy string   `json:"updatedBy"`
 	Upstreams []string `json:"upstreams"`
 
-	// Version Of this description: every put raises it, of a shadow too.
+	// Version The version of this description; every put increments it, including that of a shadow.
 	Version      int64 `json:"version"`
 	WarningCount int64 `json:"warningCount"`
 
-	// Warnings The first 1000; absent in lists.
+	// Warnings The first 1000 warnings; absent in lists.
 	Warnings *[]ContractWarning `json:"warnings,omitempty"`
 }
 
-// ContractStatus The service's.
+// ContractStatus The status of the service.
 type ContractStatus string
 
 // ContractChange defines model for ContractChange.
 type ContractChange struct {
-	// Kind `breaking`: a request that was taken is refused, or an answer tells what it did not. `looser`: who was refused may call, or more often.
+	// Kind `breaking` means that a request that was accepted is refused, or that a response has new content. `looser` means that a caller who was refused has access, or can call more often.
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
 
-	// Name What `accept` calls it.
+	// Name The name of the change for `accept`.
 	Name string `json:"name"`
 }
 
 // ContractDocument defines model for ContractDocument.
 type ContractDocument struct {
-	// File The name of the document among the files.
+	// File The file name of the document.
 	File  string         `json:"file"`
 	Files []ContractFile `json:"files"`
 }
 
 // ContractFile defines model for ContractFile.
 type ContractFile struct {
-	// Name A relative path, as references name it.
+	// Name A relative path, as references use it.
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
@@ -1786,36 +1788,36 @@ type ContractList struct {
 
 // ContractPut defines model for ContractPut.
 type ContractPut struct {
-	// Accept The names of the breaking and looser changes that are wanted, as `contract_breaking` lists them.
+	// Accept The names of the breaking and looser changes to accept, as `contract_breaking` lists them.
 	Accept *[]string `json:"accept,omitempty"`
 
-	// ActiveContent Whether answers may be of a media type that a browser runs, such as text/html. Absent with `shadow`.
+	// ActiveContent Whether responses can have a media type that a browser executes, such as text/html. Absent with `shadow`.
 	ActiveContent *bool `json:"activeContent,omitempty"`
 
-	// File A relative path, as references name it.
+	// File A relative path, as references use it.
 	File string `json:"file"`
 
-	// Files The document and every file that it references, at most 8 MiB together; a reference elsewhere is refused.
+	// Files The document and all files that it references, at most 8 MiB in total. References to other places are refused.
 	Files []ContractFile `json:"files"`
 
-	// Public The operations that stay open to everybody, by operationId: what the document says with `security: []` stays closed without.
+	// Public The operations that remain public, by operationId. An operation that the document marks with `security: []` but that is not listed here requires authentication.
 	Public *[]string `json:"public,omitempty"`
 
-	// Shadow Keep the document beside the live one.
+	// Shadow Whether the document is stored beside the live one.
 	Shadow *bool `json:"shadow,omitempty"`
 
-	// Upstreams Where the service listens: the replicas of one service. Absent with `shadow`, else required.
+	// Upstreams The addresses of the service's replicas. Absent with `shadow`, otherwise required.
 	Upstreams *[]string `json:"upstreams,omitempty"`
 }
 
-// ContractShadow The document beside the live one.
+// ContractShadow The document that is stored beside the live one.
 type ContractShadow struct {
 	ChangeCount int64 `json:"changeCount"`
 
-	// Changes The first 1000 of those by which it breaks clients of the live document, or asks for less; absent in lists.
+	// Changes The first 1000 changes that break clients of the live document or that are less strict; absent in lists.
 	Changes *[]ContractChange `json:"changes,omitempty"`
 
-	// Digest SHA-256 of the files in hexadecimal.
+	// Digest The SHA-256 of the files in hexadecimal.
 	Digest          string    `json:"digest"`
 	DocumentVersion string    `json:"documentVersion"`
 	Public          []string  `json:"public"`
@@ -1823,23 +1825,23 @@ type ContractShadow struct {
 	UpdatedBy       string    `json:"updatedBy"`
 	WarningCount    int64     `json:"warningCount"`
 
-	// Warnings The first 1000; absent in lists.
+	// Warnings The first 1000 warnings; absent in lists.
 	Warnings *[]ContractWarning `json:"warnings,omitempty"`
 }
 
-// ContractWarning Something that the document has wrong, and that it is adopted around.
+// ContractWarning A defect of the document that did not prevent its adoption.
 type ContractWarning struct {
-	// At File and line.
+	// At The file and line.
 	At string `json:"at"`
 
-	// Hint What to write instead.
+	// Hint The suggested correction.
 	Hint    string `json:"hint"`
 	Message string `json:"message"`
 }
 
 // ContractWithFiles defines model for ContractWithFiles.
 type ContractWithFiles struct {
-	// Contract What the kms knows of an adopted service's contract.
+	// Contract The contract of an adopted service.
 	Contract Contract          `json:"contract"`
 	Document ContractDocument  `json:"document"`
 	Shadow   *ContractDocument `json:"shadow,omitempty"`
@@ -1847,23 +1849,23 @@ type ContractWithFiles struct {
 
 // DataKey defines model for DataKey.
 type DataKey struct {
-	// Plaintext 32 random bytes.
+	// Plaintext The data key, 32 random bytes.
 	Plaintext []byte `json:"plaintext"`
 	Wrapped   []byte `json:"wrapped"`
 }
 
 // Diagnosis defines model for Diagnosis.
 type Diagnosis struct {
-	// At When the doctor looked.
+	// At The time of the report.
 	At time.Time `json:"at"`
 
-	// Findings In the order in which things were looked at.
+	// Findings The findings, in the order of the checks.
 	Findings []Finding `json:"findings"`
 
-	// Quick Whether what reads the whole of a database was left out.
+	// Quick Whether checks that read a whole database were skipped.
 	Quick bool `json:"quick"`
 
-	// Version Of the doctor.
+	// Version The version of the doctor.
 	Version string       `json:"version"`
 	Worst   FindingLevel `json:"worst"`
 }
@@ -1884,17 +1886,17 @@ type FactorWord string
 
 // Finding defines model for Finding.
 type Finding struct {
-	// Check What was looked at.
+	// Check The check that was made.
 	Check string `json:"check"`
 
-	// Do What to do; absent when there is nothing to do.
+	// Do The recommended action; absent if none is needed.
 	Do    *string      `json:"do,omitempty"`
 	Level FindingLevel `json:"level"`
 
-	// Service The service that it is of; absent for what is of all.
+	// Service The service that the finding is about; absent if it is about all.
 	Service *string `json:"service,omitempty"`
 
-	// What What was found.
+	// What The result of the check.
 	What string `json:"what"`
 }
 
@@ -1915,17 +1917,17 @@ type Introspection struct {
 	Nbf       *int64                  `json:"nbf,omitempty"`
 	Principal *IntrospectionPrincipal `json:"principal,omitempty"`
 
-	// Roles The roles that the user has now.
+	// Roles The user's current roles.
 	Roles *[]string `json:"roles,omitempty"`
 
-	// Scope Space-separated; what the token carries and its owner may still do.
+	// Scope The space-separated scopes that the token has and that its owner still has.
 	Scope *string `json:"scope,omitempty"`
 
-	// Sid The session; of users who signed in.
+	// Sid The id of the session, for users who signed in.
 	Sid *string `json:"sid,omitempty"`
 	Sub *string `json:"sub,omitempty"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string `json:"tenant,omitempty"`
 	TokenType *string `json:"token_type,omitempty"`
 	Username  *string `json:"username,omitempty"`
@@ -1934,7 +1936,7 @@ type Introspection struct {
 // IntrospectionPrincipal defines model for Introspection.Principal.
 type IntrospectionPrincipal string
 
-// Invitation A single-use token by which an administrator enrols their first second factor.
+// Invitation A single-use token for an administrator to enrol a first second factor.
 type Invitation struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Token     string    `json:"token"`
@@ -1966,7 +1968,7 @@ type Jwk struct {
 	Use string `json:"use"`
 	X   string `json:"x"`
 
-	// Y Of EC keys.
+	// Y The y coordinate of an EC key.
 	Y *string `json:"y,omitempty"`
 }
 
@@ -1975,22 +1977,22 @@ type JwkSet struct {
 	Keys []Jwk `json:"keys"`
 }
 
-// KeyMetadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+// KeyMetadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 type KeyMetadata = map[string]string
 
 // KeyRateLimit defines model for KeyRateLimit.
 type KeyRateLimit struct {
-	// Limit Uses at once; they come back evenly in a window. Each replica of the kms counts by itself, unless replicas share a Redis.
+	// Limit Maximum number of uses in a burst; they are restored evenly over a window. Each replica of the kms counts separately, unless the replicas share a Redis.
 	Limit         int64 `json:"limit"`
 	WindowSeconds int64 `json:"windowSeconds"`
 }
 
-// KeyRateState How a key with a rate limit stands, at the replica that answers or at all that share a Redis.
+// KeyRateState The rate limit state of a key, at the replica that responds, or at all replicas that share a Redis.
 type KeyRateState struct {
 	Limit     int64 `json:"limit"`
 	Remaining int64 `json:"remaining"`
 
-	// ResetAt When all of the limit is there again.
+	// ResetAt The time when the whole limit is available again.
 	ResetAt time.Time `json:"resetAt"`
 }
 
@@ -1999,23 +2001,23 @@ type Keyring struct {
 	Algorithm KeyringAlgorithm `json:"algorithm"`
 	CreatedAt time.Time        `json:"createdAt"`
 
-	// CurrentKey The key that encrypts, sums and signs.
+	// CurrentKey The key that encrypts, computes MACs and signs.
 	CurrentKey int64 `json:"currentKey"`
 
-	// DeleteAt When it is deleted; absent when it stays.
+	// DeleteAt The time of the scheduled deletion; absent if none is scheduled.
 	DeleteAt *time.Time `json:"deleteAt,omitempty"`
 
-	// Keys Newest first; absent in lists and answers to changes.
+	// Keys The keys, newest first; absent in lists and in responses to changes.
 	Keys    *[]KeyringKey `json:"keys,omitempty"`
 	MaxUses int64         `json:"maxUses"`
 
-	// MinVersion The oldest key that still opens and verifies.
+	// MinVersion The oldest key that still decrypts and verifies.
 	MinVersion int64     `json:"minVersion"`
 	Name       string    `json:"name"`
 	RotatedAt  time.Time `json:"rotatedAt"`
 	Services   []string  `json:"services"`
 
-	// Version Of this description, as in its ETag.
+	// Version The version of this description, as in its ETag.
 	Version int64 `json:"version"`
 }
 
@@ -2032,22 +2034,22 @@ type KeyringCiphertext struct {
 type KeyringCiphertextInContext struct {
 	Ciphertext []byte `json:"ciphertext"`
 
-	// Context What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+	// Context The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
 	Context *KeyringContext `json:"context,omitempty"`
 }
 
-// KeyringContext What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+// KeyringContext The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
 type KeyringContext = []byte
 
 // KeyringCreate defines model for KeyringCreate.
 type KeyringCreate struct {
 	Algorithm KeyringAlgorithm `json:"algorithm"`
 
-	// MaxUses Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+	// MaxUses Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
 	MaxUses *KeyringUses `json:"maxUses,omitempty"`
 	Name    string       `json:"name"`
 
-	// Services Names of the services that may use it.
+	// Services The names of the services that can use the keyring.
 	Services *KeyringServices `json:"services,omitempty"`
 }
 
@@ -2061,10 +2063,10 @@ type KeyringKey struct {
 	CreatedAt  time.Time `json:"createdAt"`
 	KeyVersion int64     `json:"keyVersion"`
 
-	// PublicKey Of EdDSA the 32 bytes of RFC 8032, of ES256 the uncompressed point (SEC 1).
+	// PublicKey For EdDSA the 32 bytes of RFC 8032, for ES256 the uncompressed point (SEC 1).
 	PublicKey *[]byte `json:"publicKey,omitempty"`
 
-	// Uses Encryptions that were reserved; at least those that were made.
+	// Uses Number of encryptions that were reserved; at least the number that were performed.
 	Uses *int64 `json:"uses,omitempty"`
 }
 
@@ -2094,12 +2096,12 @@ type KeyringOpened struct {
 
 // KeyringPlaintext defines model for KeyringPlaintext.
 type KeyringPlaintext struct {
-	// Context What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+	// Context The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
 	Context   *KeyringContext `json:"context,omitempty"`
 	Plaintext []byte          `json:"plaintext"`
 }
 
-// KeyringServices Names of the services that may use it.
+// KeyringServices The names of the services that can use the keyring.
 type KeyringServices = []string
 
 // KeyringSignature defines model for KeyringSignature.
@@ -2117,17 +2119,17 @@ type KeyringSignatureCheck struct {
 
 // KeyringUpdate defines model for KeyringUpdate.
 type KeyringUpdate struct {
-	// MaxUses Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+	// MaxUses Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
 	MaxUses *KeyringUses `json:"maxUses,omitempty"`
 
-	// MinVersion The oldest key that still opens and verifies.
+	// MinVersion The oldest key that still decrypts and verifies.
 	MinVersion *int64 `json:"minVersion,omitempty"`
 
-	// Services Names of the services that may use it.
+	// Services The names of the services that can use the keyring.
 	Services *KeyringServices `json:"services,omitempty"`
 }
 
-// KeyringUses Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+// KeyringUses Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
 type KeyringUses = int64
 
 // KeyringVerdict defines model for KeyringVerdict.
@@ -2139,39 +2141,40 @@ type KeyringVerdict struct {
 type Login struct {
 	Password string `json:"password"`
 
-	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	// RefreshIn Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+	// origin that requests a cookie is refused (403).
 	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
 
-	// Username Usernames are in lower case; capitals A to Z are taken for the small letters.
+	// Username The username. Usernames are in lower case; upper-case letters A to Z are converted.
 	Username string `json:"username"`
 }
 
-// Mail A mail to a person about their account.
+// Mail A mail to a user about the account.
 type Mail struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// ExpiresAt When it is of no use any more.
+	// ExpiresAt The time after which the mail is no longer useful.
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+	// Kind The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+	// used; `address_changed` tells the former address that it is no longer the user's.
 	Kind MailKind `json:"kind"`
 
-	// Reason Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back.
+	// Reason The reason of a failure or a retry, as a single word. `superseded` means that the link of the mail was replaced, used or revoked.
 	Reason *string `json:"reason,omitempty"`
 
-	// Status `sent`: a mail server has taken it over.
+	// Status The delivery status; `sent` means that a mail server has accepted the mail.
 	Status MailStatus `json:"status"`
 
-	// To The address, so far as its owner recognises it.
+	// To The masked address, which its owner can recognise.
 	To        string    `json:"to"`
 	Tries     int32     `json:"tries"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	UserID    string    `json:"userId"`
 }
 
-// MailStatus `sent`: a mail server has taken it over.
+// MailStatus The delivery status; `sent` means that a mail server has accepted the mail.
 type MailStatus string
 
 // MailClaim defines model for MailClaim.
@@ -2179,7 +2182,8 @@ type MailClaim struct {
 	Items []ClaimedMail `json:"items"`
 }
 
-// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+// MailKind The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+// used; `address_changed` tells the former address that it is no longer the user's.
 type MailKind string
 
 // MailList defines model for MailList.
@@ -2188,9 +2192,9 @@ type MailList struct {
 	NextCursor *string `json:"nextCursor,omitempty"`
 }
 
-// MailOrder Whereto; without an address to the user's own.
+// MailOrder The recipient; the user's own address if no address is sent.
 type MailOrder struct {
-	// To The address where the user gets mails about the account; no two users have the same, whatever its case.
+	// To The address for mails about the account. It is unique among users, regardless of case.
 	To *string `json:"to,omitempty"`
 }
 
@@ -2199,7 +2203,7 @@ type MailOutcome struct {
 	Lease   string             `json:"lease"`
 	Outcome MailOutcomeOutcome `json:"outcome"`
 
-	// Reason A word for it.
+	// Reason The reason as a single word.
 	Reason *string `json:"reason,omitempty"`
 }
 
@@ -2208,16 +2212,16 @@ type MailOutcomeOutcome string
 
 // MfaRequired defines model for MfaRequired.
 type MfaRequired struct {
-	// ExpiresAt The end of the token and of the session that waits.
+	// ExpiresAt The time when the token and the pending session expire.
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// ExpiresIn Seconds.
+	// ExpiresIn Lifetime of the token in seconds.
 	ExpiresIn int64 `json:"expiresIn"`
 
-	// Factors The types of factor that end the sign-in; absent: all but codes that are sent (`email`, `sms`, `webhook`).
+	// Factors The types of factor that can complete the sign-in; if absent, all except codes that are sent (`email`, `sms`, `webhook`).
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
-	// MfaToken An access token for the twofactor service and for `completeSignIn`, and for nothing else.
+	// MfaToken An access token that is valid only for the twofactor service and for `completeSignIn`.
 	MfaToken string            `json:"mfaToken"`
 	Status   MfaRequiredStatus `json:"status"`
 }
@@ -2238,11 +2242,11 @@ type OAuthErrorError string
 type PasswordChange struct {
 	CurrentPassword string `json:"currentPassword"`
 
-	// NewPassword 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// NewPassword Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	NewPassword string `json:"newPassword"`
 }
 
-// PasswordReset A single-use token by which a user chooses a new password.
+// PasswordReset A single-use token for a user to choose a new password.
 type PasswordReset struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Token     string    `json:"token"`
@@ -2250,13 +2254,13 @@ type PasswordReset struct {
 
 // PasswordResetRequest defines model for PasswordResetRequest.
 type PasswordResetRequest struct {
-	// Login The user name, or the mail address.
+	// Login The username or the email address.
 	Login string `json:"login"`
 }
 
 // PasswordResetUse defines model for PasswordResetUse.
 type PasswordResetUse struct {
-	// NewPassword 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// NewPassword Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	NewPassword string `json:"newPassword"`
 	Token       string `json:"token"`
 }
@@ -2278,30 +2282,32 @@ type ProofKeyKty string
 type Refresh struct {
 	RefreshToken string `json:"refreshToken"`
 
-	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	// Resource The services that the access token is for (RFC 8707), as in `issueToken`; the services of the family if absent.
 	Resource *[]string `json:"resource,omitempty"`
 }
 
-// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+// RefreshIn Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+// origin that requests a cookie is refused (403).
 type RefreshIn string
 
 // Revocation defines model for Revocation.
 type Revocation struct {
 	At time.Time `json:"at"`
 
-	// Epoch Of `owner`.
+	// Epoch The new epoch of an `owner`.
 	Epoch *int64 `json:"epoch,omitempty"`
 	ID    string `json:"id"`
 
-	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways), `signing-key` (a kid: every token that the key has signed has ended). Others may come; pass them over.
+	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs are revoked), `factors` (of a
+	// user; for the twofactor service), `contract` (the name of an adopted service: its contract, or whether the service is active, has changed; revokes nothing; for gateways),
+	// `signing-key` (a kid: every token that the key has signed is revoked). Other kinds may be added; ignore them.
 	Kind     string `json:"kind"`
 	Position int64  `json:"position"`
 
-	// Record Of `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`.
+	// Record For `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`.
 	Record *string `json:"record,omitempty"`
 
-	// Until After that no token can exist that the item ends.
+	// Until The time after which every token that the item revokes has expired.
 	Until time.Time `json:"until"`
 }
 
@@ -2314,19 +2320,19 @@ type RevocationPage struct {
 
 // Role defines model for Role.
 type Role struct {
-	// BuiltIn The release's; what it gives can't be changed.
+	// BuiltIn Whether the role belongs to the release; its scopes cannot be changed.
 	BuiltIn   bool       `json:"builtIn"`
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
 	Name      string     `json:"name"`
 
-	// Scopes What the role gives.
+	// Scopes The scopes of the role.
 	Scopes []string `json:"scopes"`
 
-	// SecondFactor What second factor a role asks for.
+	// SecondFactor The second-factor policy of a role.
 	SecondFactor SecondFactorPolicy `json:"secondFactor"`
 	UpdatedAt    *time.Time         `json:"updatedAt,omitempty"`
 
-	// Version The changes of the role and of what second factor it asks for: the number in its ETag.
+	// Version The version of the role and its second-factor policy, as in its ETag.
 	Version *int64 `json:"version,omitempty"`
 }
 
@@ -2341,31 +2347,31 @@ type RolePut struct {
 	Scopes Scopes `json:"scopes"`
 }
 
-// RoleWord admin: everything; editor: writes and reorders elements, searches; reader: reads and searches; others as `putRole` has defined them.
+// RoleWord `admin`: everything; `editor`: writes, reorders and searches elements; `reader`: reads and searches; others as defined by `putRole`.
 type RoleWord = string
 
 // RootKey defines model for RootKey.
 type RootKey struct {
-	// Active Id of the key that seals.
+	// Active The id of the root key that encrypts.
 	Active string `json:"active"`
 
-	// FinishedAt When nothing remained.
+	// FinishedAt The time when no keyset was left under another key.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 
-	// InFile Id of the key in the file of the replica that answers; absent when it is refused.
+	// InFile The id of the key in the file of the replica that responds; absent if the file is refused.
 	InFile *string `json:"inFile,omitempty"`
 
-	// Previous Id of the one before; absent when there was none.
+	// Previous The id of the previous root key; absent if there was none.
 	Previous *string `json:"previous,omitempty"`
 
-	// Remaining Keysets that are still under another one.
+	// Remaining Number of keysets that are still under another key.
 	Remaining int64           `json:"remaining"`
 	Replicas  []RootKeyHolder `json:"replicas"`
 
-	// RotatedAt When the active key began to seal; absent when it is the first.
+	// RotatedAt The time when the active key was put into use; absent if it is the first.
 	RotatedAt *time.Time `json:"rotatedAt,omitempty"`
 
-	// Sealed Keysets under the active key.
+	// Sealed Number of keysets under the active key.
 	Sealed int64        `json:"sealed"`
 	State  RootKeyState `json:"state"`
 }
@@ -2375,11 +2381,11 @@ type RootKeyState string
 
 // RootKeyHolder defines model for RootKeyHolder.
 type RootKeyHolder struct {
-	// Fault What is wrong with its files; absent when nothing is.
+	// Fault The defect of its files; absent if there is none.
 	Fault   *string `json:"fault,omitempty"`
 	Replica string  `json:"replica"`
 
-	// RootKeys Ids of the keys in its files, that of the current file first.
+	// RootKeys The ids of the keys in its files, that of the current file first.
 	RootKeys []string  `json:"rootKeys"`
 	SeenAt   time.Time `json:"seenAt"`
 }
@@ -2389,7 +2395,7 @@ type Scope struct {
 	Description *string `json:"description,omitempty"`
 	Scope       string  `json:"scope"`
 
-	// Service The audience that the scope is for.
+	// Service The audience of the scope.
 	Service string `json:"service"`
 }
 
@@ -2402,27 +2408,27 @@ type ScopeList struct {
 // Scopes defines model for Scopes.
 type Scopes = []string
 
-// SecondFactorPolicy What second factor a role asks for.
+// SecondFactorPolicy The second-factor policy of a role.
 type SecondFactorPolicy struct {
-	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
+	// Factors The accepted types of factor; if absent, all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted only if every role of the user lists their type, and codes sent by mail never if the password can be chosen, or was chosen, by mail.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
-	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	// MaxAge Number of seconds for which a session keeps the level of its sign-in; if absent, its whole life.
 	MaxAge *int64 `json:"maxAge,omitempty"`
 
-	// Required `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+	// Required When a second factor is required. `onOperations`: a second factor is required by operations that ask for one; `always`: at each sign-in too.
 	Required SecondFactorPolicyRequired `json:"required"`
 }
 
-// SecondFactorPolicyRequired `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+// SecondFactorPolicyRequired When a second factor is required. `onOperations`: a second factor is required by operations that ask for one; `always`: at each sign-in too.
 type SecondFactorPolicyRequired string
 
 // SecondFactorPolicyPut defines model for SecondFactorPolicyPut.
 type SecondFactorPolicyPut struct {
-	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
+	// Factors The accepted types of factor; if absent, all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted only if every role of the user lists their type, and codes sent by mail never if the password can be chosen, or was chosen, by mail.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
-	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	// MaxAge Number of seconds for which a session keeps the level of its sign-in; if absent, its whole life.
 	MaxAge   *int64                        `json:"maxAge,omitempty"`
 	Required SecondFactorPolicyPutRequired `json:"required"`
 }
@@ -2441,28 +2447,29 @@ type Secret struct {
 
 // SecretAccess defines model for SecretAccess.
 type SecretAccess struct {
-	// Active One that is disabled or deleted may do nothing.
+	// Active Whether the subject is active; a disabled or deleted one has no capabilities.
 	Active       bool               `json:"active"`
 	Capabilities []SecretCapability `json:"capabilities"`
 
-	// MissingScopes Scopes that the subject does not have and some of the capabilities need.
+	// MissingScopes The scopes that some of the capabilities need and the subject does not have.
 	MissingScopes []string `json:"missingScopes"`
 	Name          string   `json:"name"`
 
-	// Policies The policies that are about the secret and the subject, by name.
+	// Policies The policies for the secret and the subject, in order of name.
 	Policies []SecretPolicy      `json:"policies"`
 	Subject  SecretPolicySubject `json:"subject"`
 }
 
-// SecretCapability `list`: its name, and its versions without their values; `read`: its values, and waiting for another one; `write`: store, promote and undelete versions; `delete`: versions, which can be undeleted; `destroy`: versions for
-// ever; `rotate`: its rotation. A rotation that sends values elsewhere needs `read` of the secret and of its credential, too.
+// SecretCapability `list`: its name, and its versions without their values; `read`: its values, and waiting for a new one; `write`: store, promote and undelete versions; `delete`: delete versions,
+// which can be undeleted; `destroy`: destroy versions permanently; `rotate`: its rotation. A rotation that sends values to another place also needs `read` for the secret and for
+// its credential.
 type SecretCapability string
 
 // SecretDestruction defines model for SecretDestruction.
 type SecretDestruction struct {
 	DestroyedAt time.Time `json:"destroyedAt"`
 
-	// Remains Where copies may still lie, sealed: `older_backups` until they expire; `write_ahead_log` and `free_space` of the database until it has overwritten them.
+	// Remains Where encrypted copies may still exist: in `older_backups` until they expire; in the `write_ahead_log` and `free_space` of the database until it overwrites them.
 	Remains []SecretDestructionRemains `json:"remains"`
 	Version int64                      `json:"version"`
 }
@@ -2472,16 +2479,16 @@ type SecretDestructionRemains string
 
 // SecretEnding defines model for SecretEnding.
 type SecretEnding struct {
-	// At When it is tried next.
+	// At The time of the next attempt.
 	At       time.Time `json:"at"`
 	Attempts int32     `json:"attempts"`
 
-	// LastError Why the last attempt failed.
+	// LastError The reason why the last attempt failed.
 	LastError *SecretEndingLastError `json:"lastError,omitempty"`
 	Version   int64                  `json:"version"`
 }
 
-// SecretEndingLastError Why the last attempt failed.
+// SecretEndingLastError The reason why the last attempt failed.
 type SecretEndingLastError string
 
 // SecretList defines model for SecretList.
@@ -2495,14 +2502,14 @@ type SecretMetadata struct {
 	CreatedAt time.Time `json:"createdAt"`
 	Name      string    `json:"name"`
 
-	// PendingVersion What waits to become current; absent: nothing does.
+	// PendingVersion The number of the version that is pending; absent if there is none.
 	PendingVersion *int64 `json:"pendingVersion,omitempty"`
 
-	// PreviousVersion What was current before; absent: nothing was.
+	// PreviousVersion The number of the version that was current before; absent if there was none.
 	PreviousVersion *int64    `json:"previousVersion,omitempty"`
 	UpdatedAt       time.Time `json:"updatedAt"`
 
-	// Version The current one.
+	// Version The number of the current version.
 	Version int64 `json:"version"`
 }
 
@@ -2512,7 +2519,8 @@ type SecretPolicy struct {
 	CreatedAt    time.Time          `json:"createdAt"`
 	Name         string             `json:"name"`
 
-	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	// Path The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+	// calling service.
 	Path      SecretPolicyPath    `json:"path"`
 	Subject   SecretPolicySubject `json:"subject"`
 	UpdatedAt time.Time           `json:"updatedAt"`
@@ -2525,21 +2533,23 @@ type SecretPolicyList struct {
 	NextCursor *string        `json:"nextCursor,omitempty"`
 }
 
-// SecretPolicyPath The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+// SecretPolicyPath The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+// calling service.
 type SecretPolicyPath = string
 
 // SecretPolicyPut defines model for SecretPolicyPut.
 type SecretPolicyPut struct {
 	Capabilities []SecretCapability `json:"capabilities"`
 
-	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	// Path The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+	// calling service.
 	Path    SecretPolicyPath    `json:"path"`
 	Subject SecretPolicySubject `json:"subject"`
 }
 
 // SecretPolicySubject defines model for SecretPolicySubject.
 type SecretPolicySubject struct {
-	// ID A role's name, or the id of a user or of a service; `*` for every service.
+	// ID The name of a role, or the id of a user or service; `*` for every service.
 	ID   string                  `json:"id"`
 	Kind SecretPolicySubjectKind `json:"kind"`
 }
@@ -2556,38 +2566,38 @@ type SecretPut struct {
 type SecretRotation struct {
 	Actions *[]string `json:"actions,omitempty"`
 
-	// Attempts At the step that is next.
+	// Attempts Number of attempts at the next step.
 	Attempts    int32                `json:"attempts"`
 	Collections *[]string            `json:"collections,omitempty"`
 	Credential  *string              `json:"credential,omitempty"`
 	Driver      SecretRotationDriver `json:"driver"`
 
-	// Ending Versions that still work outside and are to be ended there, the next one first; 10 at most.
+	// Ending At most 10 versions that still work at the target and are to be revoked there, the next one first.
 	Ending          *[]SecretEnding `json:"ending,omitempty"`
 	IntervalSeconds *int64          `json:"intervalSeconds,omitempty"`
 	LastEndedAt     *time.Time      `json:"lastEndedAt,omitempty"`
 
-	// LastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+	// LastError The reason why the last attempt failed, at the next step or in the last rotation that ended; absent if it did not fail.
 	LastError *SecretRotationLastError `json:"lastError,omitempty"`
 
-	// LastOutcome Of the last one that ended.
+	// LastOutcome The outcome of the last rotation that ended.
 	LastOutcome *SecretRotationLastOutcome `json:"lastOutcome,omitempty"`
 
-	// LastVersion That it made.
+	// LastVersion The version that the last rotation created.
 	LastVersion *int64 `json:"lastVersion,omitempty"`
 	Length      *int32 `json:"length,omitempty"`
 
-	// NextAt When the schedule begins the next one.
+	// NextAt The time when the schedule starts the next rotation.
 	NextAt         *time.Time `json:"nextAt,omitempty"`
 	OverlapSeconds *int64     `json:"overlapSeconds,omitempty"`
 
-	// PendingVersion Of the rotation that runs.
+	// PendingVersion The pending version of the running rotation.
 	PendingVersion *int64 `json:"pendingVersion,omitempty"`
 
-	// StartedAt Of the rotation that runs.
+	// StartedAt The time when the running rotation started.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
 
-	// State The step that is next, or `idle`.
+	// State The next step, or `idle`.
 	State SecretRotationState `json:"state"`
 	URL   *string             `json:"url,omitempty"`
 }
@@ -2595,37 +2605,37 @@ type SecretRotation struct {
 // SecretRotationDriver defines model for SecretRotation.Driver.
 type SecretRotationDriver string
 
-// SecretRotationLastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+// SecretRotationLastError The reason why the last attempt failed, at the next step or in the last rotation that ended; absent if it did not fail.
 type SecretRotationLastError string
 
-// SecretRotationLastOutcome Of the last one that ended.
+// SecretRotationLastOutcome The outcome of the last rotation that ended.
 type SecretRotationLastOutcome string
 
-// SecretRotationState The step that is next, or `idle`.
+// SecretRotationState The next step, or `idle`.
 type SecretRotationState string
 
 // SecretRotationPut defines model for SecretRotationPut.
 type SecretRotationPut struct {
-	// Actions Of `typesense`: what the key may do, `documents:search` among them; default that alone.
+	// Actions For `typesense`, the actions of the key, which must include `documents:search`; by default only that one.
 	Actions *[]string `json:"actions,omitempty"`
 
-	// Collections Of `typesense`: those that the key reaches.
+	// Collections For `typesense`, the collections that the key can access.
 	Collections *[]string `json:"collections,omitempty"`
 
-	// Credential The secret that requests of `webhook` are signed with, or with the admin key of `typesense`.
+	// Credential The secret that requests of `webhook` are signed with, or that holds the admin key of `typesense`.
 	Credential *string                 `json:"credential,omitempty"`
 	Driver     SecretRotationPutDriver `json:"driver"`
 
-	// IntervalSeconds Between two rotations; absent: on demand alone.
+	// IntervalSeconds Number of seconds between two rotations; if absent, the secret is rotated only on demand.
 	IntervalSeconds *int64 `json:"intervalSeconds,omitempty"`
 
-	// Length Characters of a value, of 6 bits each.
+	// Length Number of characters of a value, of 6 bits each.
 	Length *int32 `json:"length,omitempty"`
 
-	// OverlapSeconds For which the version before works on outside, after another one is current.
+	// OverlapSeconds Number of seconds for which the previous version keeps working at the target after another version has become current.
 	OverlapSeconds *int64 `json:"overlapSeconds,omitempty"`
 
-	// URL Of `webhook`: https://HOST[:PORT]/PATH. Of `typesense`: the base of its API.
+	// URL For `webhook`, https://HOST[:PORT]/PATH. For `typesense`, the base URL of its API.
 	URL *string `json:"url,omitempty"`
 }
 
@@ -2636,18 +2646,18 @@ type SecretRotationPutDriver string
 type SecretVersion struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// DeletedAt Present: it is deleted.
+	// DeletedAt The time of the deletion; present only if the version is deleted.
 	DeletedAt *time.Time `json:"deletedAt,omitempty"`
 
-	// DestroyedAt Present: it is destroyed.
+	// DestroyedAt The time of the destruction; present only if the version is destroyed.
 	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
 
-	// Stage Absent: none of them.
+	// Stage The stage of the version; absent if it has none.
 	Stage   *SecretVersionStage `json:"stage,omitempty"`
 	Version int64               `json:"version"`
 }
 
-// SecretVersionStage Absent: none of them.
+// SecretVersionStage The stage of the version; absent if it has none.
 type SecretVersionStage string
 
 // SecretVersionList defines model for SecretVersionList.
@@ -2672,7 +2682,7 @@ type ServerMetadata struct {
 	AcrValuesSupported    *[]string `json:"acr_values_supported,omitempty"`
 	AuthorizationEndpoint *string   `json:"authorization_endpoint,omitempty"`
 
-	// AuthorizationResponseIssParameterSupported RFC 9207.
+	// AuthorizationResponseIssParameterSupported Whether the `iss` response parameter is supported (RFC 9207).
 	AuthorizationResponseIssParameterSupported *bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
 	ClaimsParameterSupported                   *bool     `json:"claims_parameter_supported,omitempty"`
 	ClaimsSupported                            *[]string `json:"claims_supported,omitempty"`
@@ -2702,19 +2712,19 @@ type ServerMetadata struct {
 type Service struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// DeclaredScopes What others may do at the service.
+	// DeclaredScopes The scopes that callers can have at the service.
 	DeclaredScopes []string `json:"declaredScopes"`
 	ID             string   `json:"id"`
 
-	// LastUsedAt When one of its keys was last used.
+	// LastUsedAt The time when one of its keys was last used.
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 	Name       string     `json:"name"`
 
-	// Scopes What the service may do at others.
+	// Scopes The scopes that the service has at other services.
 	Scopes []string      `json:"scopes"`
 	Status ServiceStatus `json:"status"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	Version   int64     `json:"version"`
@@ -2725,14 +2735,14 @@ type ServiceStatus string
 
 // ServiceCreate defines model for ServiceCreate.
 type ServiceCreate struct {
-	// DeclaredScopes What others may do at the service: `<name>:<verb>`.
+	// DeclaredScopes The scopes that callers can have at the service, as `<name>:<verb>`.
 	DeclaredScopes *[]string `json:"declaredScopes,omitempty"`
 	Name           string    `json:"name"`
 
-	// Scopes What the service may do at others.
+	// Scopes The scopes that the service has at other services.
 	Scopes []string `json:"scopes"`
 
-	// Tenant Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant.
+	// Tenant The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant.
 	Tenant *Tenant `json:"tenant,omitempty"`
 }
 
@@ -2750,10 +2760,10 @@ type ServiceRegistration struct {
 
 // ServiceUpdate defines model for ServiceUpdate.
 type ServiceUpdate struct {
-	// DeclaredScopes What others may do at the service: `<name>:<verb>`.
+	// DeclaredScopes The scopes that callers can have at the service, as `<name>:<verb>`.
 	DeclaredScopes *[]string `json:"declaredScopes,omitempty"`
 
-	// Scopes What the service may do at others.
+	// Scopes The scopes that the service has at other services.
 	Scopes *[]string            `json:"scopes,omitempty"`
 	Status *ServiceUpdateStatus `json:"status,omitempty"`
 }
@@ -2763,19 +2773,19 @@ type ServiceUpdateStatus string
 
 // Session defines model for Session.
 type Session struct {
-	// ClientID `fountain` for a sign-in here, or the id of the web app that the session belongs to.
+	// ClientID `fountain` for a sign-in at the family, or the id of the web app that the session belongs to.
 	ClientID string `json:"clientId"`
 
 	// ClientName The name of the web app.
 	ClientName *string   `json:"clientName,omitempty"`
 	CreatedAt  time.Time `json:"createdAt"`
 
-	// Current Whether the caller's token belongs to it.
+	// Current Whether the caller's token belongs to this session.
 	Current   bool      `json:"current"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// UserAgent What the browser or program called itself at the sign-in; it may say anything.
+	// UserAgent The user agent that the client reported at the sign-in; it is not verified.
 	UserAgent *string `json:"userAgent,omitempty"`
 }
 
@@ -2787,7 +2797,7 @@ type SessionList struct {
 
 // SessionRevocation defines model for SessionRevocation.
 type SessionRevocation struct {
-	// Revoked How many sessions were ended by this call.
+	// Revoked Number of sessions that this request ended.
 	Revoked int64 `json:"revoked"`
 }
 
@@ -2795,8 +2805,8 @@ type SessionRevocation struct {
 type SignInProof struct {
 	Proof string `json:"proof"`
 
-	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	// RefreshIn Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+	// origin that requests a cookie is refused (403).
 	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
 }
 
@@ -2810,7 +2820,7 @@ type SignOut struct {
 
 // SignedOut defines model for SignedOut.
 type SignedOut struct {
-	// Redirect Where the browser goes; absent where the client named nothing.
+	// Redirect The address that the browser is redirected to; absent if the client sent none.
 	Redirect *string `json:"redirect,omitempty"`
 }
 
@@ -2819,21 +2829,21 @@ type SigningAlgorithm string
 
 // SigningKey defines model for SigningKey.
 type SigningKey struct {
-	// ActiveAt When it signs first; absent: no rotation has named it yet.
+	// ActiveAt The time when the key starts to sign; absent if no rotation has set it yet.
 	ActiveAt *time.Time `json:"activeAt,omitempty"`
 
 	// Algorithm EdDSA over Ed25519 (RFC 8037), or ES256 (RFC 7518, section 3.4).
 	Algorithm SigningAlgorithm `json:"algorithm"`
 
-	// GoneAt When what it has signed is refused.
+	// GoneAt The time from which tokens that the key has signed are refused.
 	GoneAt      *time.Time `json:"goneAt,omitempty"`
 	Kid         string     `json:"kid"`
 	PublishedAt time.Time  `json:"publishedAt"`
 
-	// RetiringAt When it signs no more.
+	// RetiringAt The time when the key stops signing.
 	RetiringAt *time.Time `json:"retiringAt,omitempty"`
 
-	// RevokedAt When an administrator revoked it.
+	// RevokedAt The time when an administrator revoked the key.
 	RevokedAt *time.Time      `json:"revokedAt,omitempty"`
 	State     SigningKeyState `json:"state"`
 }
@@ -2857,11 +2867,11 @@ type SigningKeyRotate struct {
 type StepUp struct {
 	Proof string `json:"proof"`
 
-	// Resource The one service the token is for: its word, or its absolute URI (RFC 8707).
+	// Resource The one service that the token is for: its word, or its absolute URI (RFC 8707).
 	Resource string `json:"resource"`
 }
 
-// Tenant Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant.
+// Tenant The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant.
 type Tenant = string
 
 // TokenQuestion defines model for TokenQuestion.
@@ -2889,15 +2899,15 @@ type TokenRequest struct {
 type TokenResponse struct {
 	AccessToken string `json:"access_token"`
 
-	// ExpiresIn Seconds.
+	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int64 `json:"expires_in"`
 
-	// IDToken Of a code flow: who has signed in, for the client alone.
+	// IDToken The ID token of an authorization code flow; only for the client.
 	IDToken      *string       `json:"id_token,omitempty"`
 	RateLimit    *KeyRateLimit `json:"rateLimit,omitempty"`
 	RefreshToken *string       `json:"refresh_token,omitempty"`
 
-	// Scope Space-separated.
+	// Scope The space-separated scopes of the access token.
 	Scope     string                 `json:"scope"`
 	TokenType TokenResponseTokenType `json:"token_type"`
 }
@@ -2909,13 +2919,13 @@ type TokenResponseTokenType string
 type User struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Email Absent where the user has none.
+	// Email The address; absent if the user has none.
 	Email  *string    `json:"email,omitempty"`
 	ID     string     `json:"id"`
 	Roles  []string   `json:"roles"`
 	Status UserStatus `json:"status"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	Username  string    `json:"username"`
@@ -2927,34 +2937,34 @@ type UserStatus string
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email The address where the user gets mails about the account; no two users have the same, whatever its case.
+	// Email The address for mails about the account. It is unique among users, regardless of case.
 	Email *string `json:"email,omitempty"`
 
-	// Password 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// Password Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	Password string     `json:"password"`
 	Roles    []RoleWord `json:"roles"`
 
-	// Tenant Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant.
+	// Tenant The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant.
 	Tenant *Tenant `json:"tenant,omitempty"`
 
-	// Username Lower case.
+	// Username Lower-case username.
 	Username string `json:"username"`
 }
 
-// UserCreated The user, and for an administrator the invitation to enrol their first second factor, shown once.
+// UserCreated The user and, for an administrator, the invitation to enrol a first second factor, which is shown once.
 type UserCreated struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Email Absent where the user has none.
+	// Email The address; absent if the user has none.
 	Email *string `json:"email,omitempty"`
 	ID    string  `json:"id"`
 
-	// Invitation A single-use token by which an administrator enrols their first second factor.
+	// Invitation A single-use token for an administrator to enrol a first second factor.
 	Invitation *Invitation       `json:"invitation,omitempty"`
 	Roles      []string          `json:"roles"`
 	Status     UserCreatedStatus `json:"status"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	Username  string    `json:"username"`
@@ -2966,7 +2976,7 @@ type UserCreatedStatus string
 
 // UserInfo defines model for UserInfo.
 type UserInfo struct {
-	// PreferredUsername With the scope `profile`.
+	// PreferredUsername The username, with the scope `profile`.
 	PreferredUsername *string `json:"preferred_username,omitempty"`
 	Sub               string  `json:"sub"`
 }
@@ -2979,7 +2989,7 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// Email The address where the user gets mails about the account; an empty one takes it away. Open resets and invitations stop working, and the address before is told.
+	// Email The address for mails about the account; an empty string removes it. Open password resets and invitations stop working, and the former address is notified.
 	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`
@@ -2996,10 +3006,10 @@ type WebClient struct {
 	PostLogoutRedirectUris []string  `json:"postLogoutRedirectUris"`
 	RedirectUris           []string  `json:"redirectUris"`
 
-	// Scopes What it may ask for at services.
+	// Scopes The scopes that the client can request at services.
 	Scopes []string `json:"scopes"`
 
-	// Trusted People are not asked for consent.
+	// Trusted Whether users are not asked for consent.
 	Trusted   bool          `json:"trusted"`
 	Type      WebClientType `json:"type"`
 	UpdatedAt time.Time     `json:"updatedAt"`
@@ -3067,46 +3077,46 @@ type ListAuditEventsParams struct {
 	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Action The operation, or what the kms did by itself.
+	// Action The operation, or the action of the kms itself.
 	Action *string `form:"action,omitempty" json:"action,omitempty"`
 
-	// Actor The id of whoever did it.
+	// Actor The id of the actor.
 	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
 
-	// Target The id or name of what it was done to.
+	// Target The id or name of the target.
 	Target *string `form:"target,omitempty" json:"target,omitempty"`
 
-	// Outcome How it ended.
+	// Outcome The outcome.
 	Outcome *AuditOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
 
-	// From Only events at or after this time.
+	// From Return only events at or after this time.
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
 
-	// To Only events before this time.
+	// To Return only events before this time.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
 
 // ExportAuditParams defines parameters for ExportAudit.
 type ExportAuditParams struct {
-	// After Only events after this number.
+	// After Return only events after this number.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many events at the most.
+	// Limit Maximum number of events to return.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Before End before the first event that is not from before this time.
+	// Before Stop before the first event that is at or after this time.
 	Before *time.Time `form:"before,omitempty" json:"before,omitempty"`
 }
 
 // RefreshBrowserSessionParams defines parameters for RefreshBrowserSession.
 type RefreshBrowserSessionParams struct {
-	// Origin The origin of the page (RFC 6454, section 7). Browsers write it, and no script can.
+	// Origin The origin of the page (RFC 6454, section 7). Browsers set it; scripts cannot change it.
 	Origin string `json:"Origin"`
 
-	// SecFetchSite Where the page is that asks, as browsers say it (Fetch Metadata).
+	// SecFetchSite The relation between the page's origin and the request's target, as the browser reports it (Fetch Metadata).
 	SecFetchSite *RefreshBrowserSessionParamsSecFetchSite `json:"Sec-Fetch-Site,omitempty"`
 
-	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	// SessionCookie The refresh token of a browser session. Other operations and adopted services never receive it.
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
@@ -3115,25 +3125,25 @@ type RefreshBrowserSessionParamsSecFetchSite string
 
 // LoginUserParams defines parameters for LoginUser.
 type LoginUserParams struct {
-	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	// Origin The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`.
 	Origin *PageOrigin `json:"Origin,omitempty"`
 }
 
 // CompleteSignInParams defines parameters for CompleteSignIn.
 type CompleteSignInParams struct {
-	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	// Origin The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`.
 	Origin *PageOrigin `json:"Origin,omitempty"`
 }
 
 // SignInWithPasskeyParams defines parameters for SignInWithPasskey.
 type SignInWithPasskeyParams struct {
-	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	// Origin The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`.
 	Origin *PageOrigin `json:"Origin,omitempty"`
 }
 
 // LogoutUserParams defines parameters for LogoutUser.
 type LogoutUserParams struct {
-	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	// SessionCookie The refresh token of a browser session. Other operations and adopted services never receive it.
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
@@ -3209,10 +3219,10 @@ type GetServiceContractParams struct {
 
 // PutContractParams defines parameters for PutContract.
 type PutContractParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to adopt a service that has no contract yet.
+	// IfNoneMatch Only `*`, to adopt a service that has no contract.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -3246,7 +3256,7 @@ type ListAPIKeysParams struct {
 	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Owner `me`: only the caller's own keys.
+	// Owner `me` returns only the caller's own keys.
 	Owner *ListAPIKeysParamsOwner `form:"owner,omitempty" json:"owner,omitempty"`
 }
 
@@ -3264,7 +3274,7 @@ type CreateAPIKeyParams struct {
 
 // RotateCurrentAPIKeyParams defines parameters for RotateCurrentAPIKey.
 type RotateCurrentAPIKeyParams struct {
-	// IdempotencyKey As in the common parameter, and required here, so that a lost answer can be had again.
+	// IdempotencyKey Like the common parameter, and required here, so that a lost response can be requested again.
 	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
@@ -3301,70 +3311,70 @@ type ListMailsParams struct {
 
 // ClaimMailsParams defines parameters for ClaimMails.
 type ClaimMailsParams struct {
-	// Prefer How many seconds to wait for the next mail, at most 25.
+	// Prefer Number of seconds to wait for the next mail, at most 25.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
 // GetAuthorizationPageParams defines parameters for GetAuthorizationPage.
 type GetAuthorizationPageParams struct {
-	// ResponseType `code` alone.
+	// ResponseType Only `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ResponseMode `query` alone.
+	// ResponseMode Only `query`.
 	ResponseMode *string `form:"response_mode,omitempty" json:"response_mode,omitempty"`
 
-	// ClientID The client's id.
+	// ClientID The id of the client.
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
-	// RedirectURI One of the client's
+	// RedirectURI One of the client's registered redirect URIs.
 	RedirectURI *string `form:"redirect_uri,omitempty" json:"redirect_uri,omitempty"`
 
-	// Scope Space-separated; with `openid`.
+	// Scope Space-separated scopes, with `openid`.
 	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
 
-	// State Comes back as it is.
+	// State Returned to the client unchanged.
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
-	// Nonce Comes back in the ID token.
+	// Nonce Returned in the ID token.
 	Nonce *string `form:"nonce,omitempty" json:"nonce,omitempty"`
 
-	// CodeChallenge RFC 7636.
+	// CodeChallenge The code challenge (RFC 7636).
 	CodeChallenge *string `form:"code_challenge,omitempty" json:"code_challenge,omitempty"`
 
-	// CodeChallengeMethod `S256` alone.
+	// CodeChallengeMethod Only `S256`.
 	CodeChallengeMethod *string `form:"code_challenge_method,omitempty" json:"code_challenge_method,omitempty"`
 
-	// Prompt `none`, `login`, `consent`.
+	// Prompt `none`, `login` or `consent`.
 	Prompt *string `form:"prompt,omitempty" json:"prompt,omitempty"`
 
-	// MaxAge How many seconds ago the person may have signed in.
+	// MaxAge Maximum number of seconds since the user signed in.
 	MaxAge *string `form:"max_age,omitempty" json:"max_age,omitempty"`
 
-	// AcrValues Space-separated; one of them must be met: `aal1`, `aal2`, `phr`.
+	// AcrValues Space-separated levels, of which one must be met: `aal1`, `aal2`, `phr`.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
-	// LoginHint The user name that the page begins with.
+	// LoginHint The username that the page is prefilled with.
 	LoginHint *string `form:"login_hint,omitempty" json:"login_hint,omitempty"`
 
-	// IDTokenHint An ID token of the person who is to sign in.
+	// IDTokenHint An ID token of the user who is expected to sign in.
 	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
 
-	// Resource Passed over; named at the token endpoint.
+	// Resource Ignored; send it to the token endpoint.
 	Resource *string `form:"resource,omitempty" json:"resource,omitempty"`
 
-	// Display Passed over.
+	// Display Ignored.
 	Display *string `form:"display,omitempty" json:"display,omitempty"`
 
-	// UILocales Passed over.
+	// UILocales Ignored.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// ClaimsLocales Passed over.
+	// ClaimsLocales Ignored.
 	ClaimsLocales *string `form:"claims_locales,omitempty" json:"claims_locales,omitempty"`
 
-	// Claims Passed over.
+	// Claims Ignored.
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 
-	// AccessType Passed over.
+	// AccessType Ignored.
 	AccessType *string `form:"access_type,omitempty" json:"access_type,omitempty"`
 
 	// Request Not supported.
@@ -3379,22 +3389,22 @@ type GetAuthorizationPageParams struct {
 
 // GetSignOutPageParams defines parameters for GetSignOutPage.
 type GetSignOutPageParams struct {
-	// IDTokenHint An ID token that the client got for the session.
+	// IDTokenHint An ID token that the client received for the session.
 	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
 
-	// ClientID The client's id.
+	// ClientID The id of the client.
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
-	// PostLogoutRedirectURI One of the client's.
+	// PostLogoutRedirectURI One of the client's registered post-logout redirect URIs.
 	PostLogoutRedirectURI *string `form:"post_logout_redirect_uri,omitempty" json:"post_logout_redirect_uri,omitempty"`
 
-	// State Comes back as it is.
+	// State Returned to the client unchanged.
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
-	// LogoutHint Passed over.
+	// LogoutHint Ignored.
 	LogoutHint *string `form:"logout_hint,omitempty" json:"logout_hint,omitempty"`
 
-	// UILocales Passed over.
+	// UILocales Ignored.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
 	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
@@ -3403,16 +3413,16 @@ type GetSignOutPageParams struct {
 
 // ListRevocationsParams defines parameters for ListRevocations.
 type ListRevocationsParams struct {
-	// Feed The feed that the caller has followed so far.
+	// Feed The feed that the caller has followed.
 	Feed *string `form:"feed,omitempty" json:"feed,omitempty"`
 
-	// After The last position that the caller knows.
+	// After The last position that the caller has seen.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many items at the most.
+	// Limit Maximum number of items to return.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Prefer How many seconds to wait for the next item, at most 25.
+	// Prefer Number of seconds to wait for the next item, at most 25.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
@@ -3433,16 +3443,16 @@ type GetRoleParams struct {
 
 // PutRoleParams defines parameters for PutRole.
 type PutRoleParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to make a role that is not there yet.
+	// IfNoneMatch Only `*`, to create a role that does not exist.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // PutSecondFactorPolicyParams defines parameters for PutSecondFactorPolicy.
 type PutSecondFactorPolicyParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
@@ -3472,10 +3482,10 @@ type GetSecretPolicyParams struct {
 
 // PutSecretPolicyParams defines parameters for PutSecretPolicy.
 type PutSecretPolicyParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to make a policy that is not there yet.
+	// IfNoneMatch Only `*`, to create a policy that does not exist.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -3496,13 +3506,13 @@ type GetSecretParams struct {
 
 // PutSecretParams defines parameters for PutSecret.
 type PutSecretParams struct {
-	// Stage `pending` stores the version beside the current one, until `promoteSecretVersion`; there must be a current one (404).
+	// Stage `pending` stores the version beside the current one, until `promoteSecretVersion`. There must be a current version (404).
 	Stage *PutSecretParamsStage `form:"stage,omitempty" json:"stage,omitempty"`
 
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to store a secret that is not there yet.
+	// IfNoneMatch Only `*`, to store a secret that does not exist.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -3511,13 +3521,13 @@ type PutSecretParamsStage string
 
 // ExplainSecretAccessParams defines parameters for ExplainSecretAccess.
 type ExplainSecretAccessParams struct {
-	// Role Ask about a role.
+	// Role Explain the capabilities of a role.
 	Role *string `form:"role,omitempty" json:"role,omitempty"`
 
-	// User Ask about a user.
+	// User Explain the capabilities of a user.
 	User *string `form:"user,omitempty" json:"user,omitempty"`
 
-	// Service Ask about a service.
+	// Service Explain the capabilities of a service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 }
 
@@ -3529,7 +3539,7 @@ type GetSecretRotationParams struct {
 
 // PutSecretRotationParams defines parameters for PutSecretRotation.
 type PutSecretRotationParams struct {
-	// IfMatch The rotation that this one replaces, as an ETag; of its revision alone, or of how far it is, too.
+	// IfMatch The ETag of the rotation to replace, of its revision alone or of its revision and progress.
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
@@ -3553,7 +3563,7 @@ type WatchSecretParams struct {
 	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 
-	// Prefer How many seconds to wait for another version, at most 25.
+	// Prefer Number of seconds to wait for another version, at most 25.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
@@ -3930,146 +3940,148 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetJwks The public keys that verify our tokens (RFC 7517)
+	// GetJwks Get the public keys that verify tokens (RFC 7517)
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 	GetJwks(ctx context.Context, params *GetJwksParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetServerMetadata Authorization server metadata (RFC 8414)
+	// GetServerMetadata Get the authorization server metadata (RFC 8414)
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 	GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
+	// GetProviderMetadata Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 	//
-	// The same document as `getServerMetadata`, at the place where OpenID Connect clients look for it; the gateway serves it below the issuer.
+	// The same document as `getServerMetadata`, at the path that OpenID Connect clients use. The gateway serves it below the issuer.
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetProviderMetadata` operationId).
 	GetProviderMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ArchiveAuditWithBody Have events removed from an audit trail that are in an archive
+	// ArchiveAuditWithBody Remove archived events from an audit trail
 	//
-	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+	// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+	// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+	//
+	// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+	// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
 	ArchiveAuditWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ArchiveAudit Have events removed from an audit trail that are in an archive
+	// ArchiveAudit Remove archived events from an audit trail
 	//
-	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+	// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+	// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+	//
+	// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+	// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
 	ArchiveAudit(ctx context.Context, body ArchiveAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAuditCheckpoint Sign where the audit trail ends
+	// GetAuditCheckpoint Get a signed checkpoint of the audit trail
 	//
-	// Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
-	// minute in which something was recorded.
+	// Store it elsewhere, and send it to `verifyAudit` later. The kms also writes checkpoints to its log, at least every 1,000 events and every minute in which an event was recorded.
 	//
 	// Corresponds with GET /audit/checkpoint (the `GetAuditCheckpoint` operationId).
 	GetAuditCheckpoint(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListAuditEvents Read who did what, newest first
+	// ListAuditEvents List audit events, newest first
 	//
-	// The events of the kms's own trail. Filters select exactly what they say. A page is looked for in a bounded number of events: it may hold fewer
-	// items than `limit`, or none, and still have a `nextCursor`. The other services keep trails of their own in their own databases.
+	// The events of the kms's own audit trail. Filters match exactly. A page is searched in a bounded number of events: it may have fewer items than `limit`, or none, and still have a
+	// `nextCursor`. The other services have audit trails of their own, in their own databases.
 	//
 	// Corresponds with GET /audit/events (the `ListAuditEvents` operationId).
 	ListAuditEvents(ctx context.Context, params *ListAuditEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExportAudit Take the audit trail out, line by line
+	// ExportAudit Export the audit trail as NDJSON
 	//
-	// NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
-	// that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-	// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
-	// `gone` for one that would begin before.
+	// NDJSON. The first line is `begin`, with the hash that the first event follows. Then there is a line `event` for each event, oldest first. The last line is `checkpoint`, which
+	// signs the last event. An export without that line is incomplete: the trail was invalid, or the connection was lost. Store the bytes unchanged: `fountain audit verify --file`
+	// verifies them with only the public key. If events were archived, an export with `after` 0 starts after them; an export that would start earlier is 410 `gone`.
 	//
 	// Corresponds with GET /audit/export (the `ExportAudit` operationId).
 	ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAuditOrder Read which events of a service's own audit trail are to be removed
+	// GetAuditOrder Get the order to remove archived events of the caller's audit trail
 	//
-	// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+	// For the services of the family: the last order by an administrator (`archiveAudit`) for the trail of the calling service. The service verifies the order with its own key.
 	//
 	// Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
 	GetAuditOrder(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// VerifyAuditWithBody Verify the audit trail with its key
+	// VerifyAuditWithBody Verify the audit trail
 	//
-	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+	// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+	// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+	// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+	// `fountain audit verify --archives` verifies those.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /audit/verify (the `VerifyAudit` operationId).
 	VerifyAuditWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// VerifyAudit Verify the audit trail with its key
+	// VerifyAudit Verify the audit trail
 	//
-	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+	// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+	// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+	// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+	// `fountain audit verify --archives` verifies those.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /audit/verify (the `VerifyAudit` operationId).
 	VerifyAudit(ctx context.Context, body VerifyAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WitnessAuditWithBody Record where a service's own audit trail ends
+	// WitnessAuditWithBody Record the checkpoint of a service's own audit trail
 	//
-	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+	// by the other.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /audit/witness (the `WitnessAudit` operationId).
 	WitnessAuditWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WitnessAudit Record where a service's own audit trail ends
+	// WitnessAudit Record the checkpoint of a service's own audit trail
 	//
-	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+	// by the other.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /audit/witness (the `WitnessAudit` operationId).
 	WitnessAudit(ctx context.Context, body WitnessAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RefreshBrowserSessionWithBody Go on with the session of this browser
+	// RefreshBrowserSessionWithBody Continue the session of this browser
 	//
-	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-	// none (any more), and takes a cookie of none away.
+	// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+	// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+	// session; it also deletes the cookie of a session that has ended.
 	//
-	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-	// `Sec-Fetch-Site`, it must be `same-origin`.
+	// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+	// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
 	RefreshBrowserSessionWithBody(ctx context.Context, params *RefreshBrowserSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RefreshBrowserSession Go on with the session of this browser
+	// RefreshBrowserSession Continue the session of this browser
 	//
-	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-	// none (any more), and takes a cookie of none away.
+	// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+	// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+	// session; it also deletes the cookie of a session that has ended.
 	//
-	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-	// `Sec-Fetch-Site`, it must be `same-origin`.
+	// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+	// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4078,9 +4090,10 @@ type ClientInterface interface {
 
 	// LoginUserWithBody Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+	// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+	//
+	// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+	// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4089,53 +4102,58 @@ type ClientInterface interface {
 
 	// LoginUser Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+	// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+	//
+	// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+	// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
 	LoginUser(ctx context.Context, params *LoginUserParams, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CompleteSignInWithBody End a sign-in with a second-factor proof
+	// CompleteSignInWithBody Complete a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+	// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+	//
+	// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+	// long as the roles allow.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
 	CompleteSignInWithBody(ctx context.Context, params *CompleteSignInParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CompleteSignIn End a sign-in with a second-factor proof
+	// CompleteSignIn Complete a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+	// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+	//
+	// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+	// long as the roles allow.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
 	CompleteSignIn(ctx context.Context, params *CompleteSignInParams, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SignInWithPasskeyWithBody Sign in with a passkey alone
+	// SignInWithPasskeyWithBody Sign in with a passkey only
 	//
-	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-	// session is of the level `phr`.
+	// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+	// authentication level `phr`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
 	SignInWithPasskeyWithBody(ctx context.Context, params *SignInWithPasskeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SignInWithPasskey Sign in with a passkey alone
+	// SignInWithPasskey Sign in with a passkey only
 	//
-	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-	// session is of the level `phr`.
+	// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+	// authentication level `phr`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4144,22 +4162,23 @@ type ClientInterface interface {
 
 	// LogoutUser Sign out
 	//
-	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
+	// Ends the session of the token, also if its second factor is pending. This service refuses its refresh token and all its access tokens immediately; other services refuse them
+	// within one second. If a browser cookie belongs to the session, it is deleted.
 	//
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 	LogoutUser(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// GetPasswordResetPage The page for choosing a new password with a reset token
 	//
-	// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
-	// address, and gives it to `resetPassword`. Without a token it asks for one.
+	// A link to this page has the token behind `#`; browsers do not send that part, so it appears in no log. The page removes the token from its address and sends it to
+	// `resetPassword`. Without a token the page asks for one.
 	//
 	// Corresponds with GET /auth/password-reset (the `GetPasswordResetPage` operationId).
 	GetPasswordResetPage(ctx context.Context, params *GetPasswordResetPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResetPasswordWithBody Choose a new password with a reset token
 	//
-	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+	// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4168,89 +4187,95 @@ type ClientInterface interface {
 
 	// ResetPassword Choose a new password with a reset token
 	//
-	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+	// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/password-reset (the `ResetPassword` operationId).
 	ResetPassword(ctx context.Context, body ResetPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RequestPasswordResetWithBody Ask for a link to choose a new password
+	// RequestPasswordResetWithBody Request a link for choosing a new password
 	//
-	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+	// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+	// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+	// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+	// everyone.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/password-reset/request (the `RequestPasswordReset` operationId).
 	RequestPasswordResetWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RequestPasswordReset Ask for a link to choose a new password
+	// RequestPasswordReset Request a link for choosing a new password
 	//
-	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+	// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+	// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+	// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+	// everyone.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/password-reset/request (the `RequestPasswordReset` operationId).
 	RequestPasswordReset(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RefreshTokenWithBody Trade a refresh token for new tokens
+	// RefreshTokenWithBody Exchange a refresh token for new tokens
 	//
-	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+	// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+	// reuse is treated as theft, and the whole token family is revoked.
+	//
+	// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+	// sign-in, the session ends when the level expires.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/refresh (the `RefreshToken` operationId).
 	RefreshTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RefreshToken Trade a refresh token for new tokens
+	// RefreshToken Exchange a refresh token for new tokens
 	//
-	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+	// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+	// reuse is treated as theft, and the whole token family is revoked.
+	//
+	// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+	// sign-in, the session ends when the level expires.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/refresh (the `RefreshToken` operationId).
 	RefreshToken(ctx context.Context, body RefreshTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CompleteStepUpWithBody Trade a second-factor proof for a raised access token
+	// CompleteStepUpWithBody Exchange a second-factor proof for an access token of a higher level
 	//
-	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+	// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUpWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CompleteStepUp Trade a second-factor proof for a raised access token
+	// CompleteStepUp Exchange a second-factor proof for an access token of a higher level
 	//
-	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+	// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListBackups List the backups that were made beside the kms, newest first
+	// ListBackups List the backups of this kms, newest first
 	//
-	// What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
-	// the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-	// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
+	// The newest 100 backups that `fountain backup` has recorded in the data directory of the kms that responds. An archive that was made on another machine, or with another data
+	// directory of the kms, is not listed. The operation does not check whether the archive file still exists. `check` is the last check that the archive has passed beside this kms
+	// (`fountain backup verify` and `fountain backup drill` with `--data`). A damaged record is listed with its `fault`. Each call is recorded in the audit trail.
 	//
 	// Corresponds with GET /backups (the `ListBackups` operationId).
 	ListBackups(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// BootstrapAdminWithBody Create the first administrator
 	//
-	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+	// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4259,7 +4284,7 @@ type ClientInterface interface {
 
 	// BootstrapAdmin Create the first administrator
 	//
-	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+	// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4271,22 +4296,22 @@ type ClientInterface interface {
 	// Corresponds with GET /clients (the `ListClients` operationId).
 	ListClients(ctx context.Context, params *ListClientsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterClientWithBody Register a web app where people sign in
+	// RegisterClientWithBody Register a web app
 	//
-	// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-	// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-	// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+	// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+	// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+	// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /clients (the `RegisterClient` operationId).
 	RegisterClientWithBody(ctx context.Context, params *RegisterClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RegisterClient Register a web app where people sign in
+	// RegisterClient Register a web app
 	//
-	// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-	// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-	// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+	// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+	// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+	// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4295,74 +4320,74 @@ type ClientInterface interface {
 
 	// DeleteClient Delete a web app's registration
 	//
-	// Its codes, and what it got for people, end; their own sessions go on.
+	// Its codes and the tokens that were issued to it for users are revoked; the users' own sessions continue.
 	//
 	// Corresponds with DELETE /clients/{clientId} (the `DeleteClient` operationId).
 	DeleteClient(ctx context.Context, clientID ClientID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetClient Read a web app's registration
+	// GetClient Get a web app's registration
 	//
 	// Corresponds with GET /clients/{clientId} (the `GetClient` operationId).
 	GetClient(ctx context.Context, clientID ClientID, params *GetClientParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateClientWithBody Change a web app's registration
+	// UpdateClientWithBody Update a web app's registration
 	//
-	// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+	// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+	// invalidates the codes for it.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /clients/{clientId} (the `UpdateClient` operationId).
 	UpdateClientWithBody(ctx context.Context, clientID ClientID, params *UpdateClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateClient Change a web app's registration
+	// UpdateClient Update a web app's registration
 	//
-	// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+	// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+	// invalidates the codes for it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /clients/{clientId} (the `UpdateClient` operationId).
 	UpdateClient(ctx context.Context, clientID ClientID, params *UpdateClientParams, body UpdateClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateClientSecret Give a confidential client a new secret
+	// RotateClientSecret Replace a confidential client's secret
 	//
-	// The old one stops working at once. A public client has none (409 `state_conflict`).
+	// The old secret stops working immediately. A public client has no secret (409 `state_conflict`).
 	//
 	// Corresponds with POST /clients/{clientId}/secrets (the `RotateClientSecret` operationId).
 	RotateClientSecret(ctx context.Context, clientID ClientID, params *RotateClientSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListContracts List the contracts of adopted services by name
+	// ListContracts List contracts of adopted services in order of name
 	//
-	// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+	// The documents and warnings are not included. For administrators, and for the gateway, which loads the contracts that it does not have.
 	//
 	// Corresponds with GET /contracts (the `ListContracts` operationId).
 	ListContracts(ctx context.Context, params *ListContractsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RetireContract End the adoption of a service
 	//
-	// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+	// The gateways stop serving it within one second. The service, its keys, its scopes and its audience are kept.
 	//
 	// Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
 	RetireContract(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetServiceContract Read the contract of an adopted service, with its documents
+	// GetServiceContract Get the contract of an adopted service, with its documents
 	//
 	// Corresponds with GET /contracts/{contractName} (the `GetServiceContract` operationId).
 	GetServiceContract(ctx context.Context, contractName ContractName, params *GetServiceContractParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutContractWithBody Adopt a service by its OpenAPI document, or replace the document
 	//
-	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-	// within a second.
+	// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+	// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 	//
-	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+	// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+	// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 	//
-	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+	// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+	// `limit_reached`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4371,28 +4396,26 @@ type ClientInterface interface {
 
 	// PutContract Adopt a service by its OpenAPI document, or replace the document
 	//
-	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-	// within a second.
+	// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+	// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 	//
-	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+	// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+	// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 	//
-	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+	// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+	// `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
 	PutContract(ctx context.Context, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetDiagnosis Tell what the doctor found last
+	// GetDiagnosis Get the last report of the doctor
 	//
-	// What `fountain doctor --keep` has written into the data directory of the kms that answers. It is as old as `at` says: the kms looks at nothing itself. The reading is recorded. 404 `not_found` when no report
-	// is kept.
+	// The report that `fountain doctor --keep` has written to the data directory of the kms that responds. `at` is when it was made; the kms itself checks nothing. Each call is
+	// recorded in the audit trail. The response is 404 `not_found` if there is no report.
 	//
 	// Corresponds with GET /diagnosis (the `GetDiagnosis` operationId).
 	GetDiagnosis(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -4402,36 +4425,36 @@ type ClientInterface interface {
 	// Corresponds with GET /health (the `GetKmsHealth` operationId).
 	GetKmsHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CheckInvitationWithBody Tell whether an invitation is good
+	// CheckInvitationWithBody Check an invitation
 	//
-	// For the twofactor service alone. The invitation is not used up.
+	// Only for the twofactor service. The invitation is not consumed.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /invitations/check (the `CheckInvitation` operationId).
 	CheckInvitationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CheckInvitation Tell whether an invitation is good
+	// CheckInvitation Check an invitation
 	//
-	// For the twofactor service alone. The invitation is not used up.
+	// Only for the twofactor service. The invitation is not consumed.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /invitations/check (the `CheckInvitation` operationId).
 	CheckInvitation(ctx context.Context, body CheckInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UseInvitationWithBody Use an invitation up for one factor
+	// UseInvitationWithBody Consume an invitation for one factor
 	//
-	// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+	// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /invitations/{invitationId}/use (the `UseInvitation` operationId).
 	UseInvitationWithBody(ctx context.Context, invitationID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UseInvitation Use an invitation up for one factor
+	// UseInvitation Consume an invitation for one factor
 	//
-	// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+	// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4440,15 +4463,15 @@ type ClientInterface interface {
 
 	// ListKeyrings List keyrings by name
 	//
-	// Those that administrators have created, without their keys. What services of the family seal with are keyrings of their own, which are not listed.
+	// The keyrings that administrators have created, without their keys. The services of the family have keyrings of their own, which are not listed.
 	//
 	// Corresponds with GET /keyrings (the `ListKeyrings` operationId).
 	ListKeyrings(ctx context.Context, params *ListKeyringsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateKeyringWithBody Create a keyring
 	//
-	// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-	// most 200 keyrings (409 `limit_reached`).
+	// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+	// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4457,41 +4480,44 @@ type ClientInterface interface {
 
 	// CreateKeyring Create a keyring
 	//
-	// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-	// most 200 keyrings (409 `limit_reached`).
+	// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+	// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keyrings (the `CreateKeyring` operationId).
 	CreateKeyring(ctx context.Context, body CreateKeyringJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteKeyring Delete a keyring in seven days
+	// DeleteKeyring Schedule a keyring for deletion in seven days
 	//
-	// From now on it does nothing (409 `state_conflict`), and `restoreKeyring` has it back until `deleteAt`. Then its keys are gone, and what they have encrypted opens nowhere; backups from before keep them until they expire.
-	// Repeating changes nothing.
+	// The keyring stops working immediately (409 `state_conflict`), and `restoreKeyring` restores it until `deleteAt`. Then its keys are deleted, and ciphertexts under them can no
+	// longer be decrypted; older backups contain the keys until they expire. Repeating the request changes nothing.
 	//
 	// Corresponds with DELETE /keyrings/{keyring} (the `DeleteKeyring` operationId).
 	DeleteKeyring(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetKeyring Read a keyring and its newest 100 keys
+	// GetKeyring Get a keyring and its newest 100 keys
 	//
-	// Public keys are told, so that others can verify by themselves; secret and private ones never. Absent and not allowed look the same (404).
+	// Public keys are returned, so that other parties can verify signatures themselves; secret and private keys are never returned. Missing and forbidden keyrings are not distinguished
+	// (404).
 	//
 	// Corresponds with GET /keyrings/{keyring} (the `GetKeyring` operationId).
 	GetKeyring(ctx context.Context, keyring KeyringName, params *GetKeyringParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateKeyringWithBody Change who may use a keyring, and which keys it has given up
+	// UpdateKeyringWithBody Update who can use a keyring, and its oldest usable key
 	//
-	// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+	// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+	// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /keyrings/{keyring} (the `UpdateKeyring` operationId).
 	UpdateKeyringWithBody(ctx context.Context, keyring KeyringName, params *UpdateKeyringParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateKeyring Change who may use a keyring, and which keys it has given up
+	// UpdateKeyring Update who can use a keyring, and its oldest usable key
 	//
-	// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+	// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+	// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4500,49 +4526,49 @@ type ClientInterface interface {
 
 	// CreateDataKey Create a data key
 	//
-	// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
-	// A service uses the keyring that has its name, which need not be created, and keyrings of AES-256-GCM that name it (others: 404, or 409 `state_conflict`);
-	// an administrator uses those that were created.
+	// The response has the key twice: in plaintext, to encrypt with and then discard, and wrapped by the keyring, to store. The kms stores neither. A service can use the keyring of its
+	// own name, which does not have to be created, and keyrings of AES-256-GCM that list it (others: 404, or 409 `state_conflict`). An administrator can use the keyrings that were
+	// created.
 	//
 	// Corresponds with POST /keyrings/{keyring}/data-keys (the `CreateDataKey` operationId).
 	CreateDataKey(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DecryptDataWithBody Decrypt what a keyring has encrypted
+	// DecryptDataWithBody Decrypt a ciphertext of a keyring
 	//
-	// 422 when it was altered, is of another keyring or context, or its key was given up.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+	// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/decrypt (the `DecryptData` operationId).
 	DecryptDataWithBody(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DecryptData Decrypt what a keyring has encrypted
+	// DecryptData Decrypt a ciphertext of a keyring
 	//
-	// 422 when it was altered, is of another keyring or context, or its key was given up.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+	// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/decrypt (the `DecryptData` operationId).
 	DecryptData(ctx context.Context, keyring KeyringName, body DecryptDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EncryptDataWithBody Encrypt under the current key of a keyring
+	// EncryptDataWithBody Encrypt with the current key of a keyring
 	//
-	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+	// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+	// is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/encrypt (the `EncryptData` operationId).
 	EncryptDataWithBody(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EncryptData Encrypt under the current key of a keyring
+	// EncryptData Encrypt with the current key of a keyring
 	//
-	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+	// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+	// is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4551,8 +4577,8 @@ type ClientInterface interface {
 
 	// ComputeMacWithBody Compute the HMAC of data
 	//
-	// For keyrings of HMAC-SHA256 (RFC 2104).
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4561,56 +4587,54 @@ type ClientInterface interface {
 
 	// ComputeMac Compute the HMAC of data
 	//
-	// For keyrings of HMAC-SHA256 (RFC 2104).
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/mac (the `ComputeMac` operationId).
 	ComputeMac(ctx context.Context, keyring KeyringName, body ComputeMacJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RestoreKeyring Keep a keyring that was to be deleted
+	// RestoreKeyring Cancel the deletion of a keyring
 	//
-	// Repeating changes nothing.
+	// Repeating the request changes nothing.
 	//
 	// Corresponds with POST /keyrings/{keyring}/restore (the `RestoreKeyring` operationId).
 	RestoreKeyring(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RewrapDataWithBody Encrypt a ciphertext again under the current key
+	// RewrapDataWithBody Re-encrypt a ciphertext with the current key
 	//
-	// As decrypting and encrypting it, without the plaintext leaving the kms.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/rewrap (the `RewrapData` operationId).
 	RewrapDataWithBody(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RewrapData Encrypt a ciphertext again under the current key
+	// RewrapData Re-encrypt a ciphertext with the current key
 	//
-	// As decrypting and encrypting it, without the plaintext leaving the kms.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/rewrap (the `RewrapData` operationId).
 	RewrapData(ctx context.Context, keyring KeyringName, body RewrapDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateKeyring Give a keyring another key
+	// RotateKeyring Rotate the key of a keyring
 	//
-	// The new key encrypts, sums and signs from now on; the older ones still open and verify, down to `minVersion`. A keyring of AES-256-GCM rotates by itself before a key has encrypted `maxUses` times. 409 `state_conflict` while the keyring
-	// is to be deleted, 409 `limit_reached` after 10,000 keys.
+	// The new key encrypts, computes MACs and signs from now on; the older keys still decrypt and verify, down to `minVersion`. A keyring of AES-256-GCM is rotated automatically before
+	// a key has encrypted `maxUses` times. The response is 409 `state_conflict` if the keyring is scheduled for deletion, and 409 `limit_reached` after 10,000 keys.
 	//
 	// Corresponds with POST /keyrings/{keyring}/rotate (the `RotateKeyring` operationId).
 	RotateKeyring(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// SignDataWithBody Sign data
 	//
-	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+	// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4619,23 +4643,23 @@ type ClientInterface interface {
 
 	// SignData Sign data
 	//
-	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+	// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/sign (the `SignData` operationId).
 	SignData(ctx context.Context, keyring KeyringName, body SignDataJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UnwrapDataKeyWithBody Open a wrapped data key
+	// UnwrapDataKeyWithBody Unwrap a data key
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keyrings/{keyring}/unwrap (the `UnwrapDataKey` operationId).
 	UnwrapDataKeyWithBody(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UnwrapDataKey Open a wrapped data key
+	// UnwrapDataKey Unwrap a data key
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4644,8 +4668,8 @@ type ClientInterface interface {
 
 	// VerifySignatureWithBody Verify a signature
 	//
-	// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+	// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4654,8 +4678,8 @@ type ClientInterface interface {
 
 	// VerifySignature Verify a signature
 	//
-	// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+	// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4664,8 +4688,8 @@ type ClientInterface interface {
 
 	// VerifyMacWithBody Verify an HMAC
 	//
-	// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4674,8 +4698,8 @@ type ClientInterface interface {
 
 	// VerifyMac Verify an HMAC
 	//
-	// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4684,17 +4708,17 @@ type ClientInterface interface {
 
 	// ListAPIKeys List API keys, newest first
 	//
-	// An administrator sees all, and is asked for a second factor; others see their own. With `owner=me` an administrator sees their own, without a second factor. Never the keys' texts.
+	// Administrators see all keys, and need a second factor; other users see their own. With `owner=me` administrators see their own keys, without a second factor. The texts of the
+	// keys are never returned.
 	//
 	// Corresponds with GET /keys (the `ListAPIKeys` operationId).
 	ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateAPIKeyWithBody Create an API key
 	//
-	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-	// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-	// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+	// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+	// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+	// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4703,66 +4727,65 @@ type ClientInterface interface {
 
 	// CreateAPIKey Create an API key
 	//
-	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-	// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-	// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+	// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+	// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+	// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keys (the `CreateAPIKey` operationId).
 	CreateAPIKey(ctx context.Context, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateCurrentAPIKeyWithBody Rotate the key that the caller signed in with
+	// RotateCurrentAPIKeyWithBody Rotate the caller's own API key
 	//
-	// For services, long before their key expires. The old key works for the overlap.
+	// For services, well before their key expires. The old key keeps working during the overlap.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keys/current/rotate (the `RotateCurrentAPIKey` operationId).
 	RotateCurrentAPIKeyWithBody(ctx context.Context, params *RotateCurrentAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateCurrentAPIKey Rotate the key that the caller signed in with
+	// RotateCurrentAPIKey Rotate the caller's own API key
 	//
-	// For services, long before their key expires. The old key works for the overlap.
+	// For services, well before their key expires. The old key keeps working during the overlap.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keys/current/rotate (the `RotateCurrentAPIKey` operationId).
 	RotateCurrentAPIKey(ctx context.Context, params *RotateCurrentAPIKeyParams, body RotateCurrentAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// VerifyAPIKeyWithBody Tell whether an API key is good
+	// VerifyAPIKeyWithBody Verify an API key
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+	// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+	// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 	VerifyAPIKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// VerifyAPIKey Tell whether an API key is good
+	// VerifyAPIKey Verify an API key
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+	// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+	// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 	VerifyAPIKey(ctx context.Context, body VerifyAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WhoamiAPIKeyWithBody Tell the holder of an API key what it is
+	// WhoamiAPIKeyWithBody Get the key and owner of the API key that is sent
 	//
-	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
 	WhoamiAPIKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WhoamiAPIKey Tell the holder of an API key what it is
+	// WhoamiAPIKey Get the key and owner of the API key that is sent
 	//
-	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4771,193 +4794,191 @@ type ClientInterface interface {
 
 	// RevokeAPIKey Revoke an API key and its successors
 	//
-	// The key, every key that was made from it by rotation, and every token of them stop at once and for ever; the keys that it was made
-	// from go on. Repeating is safe. Revoking an own key never asks for a second factor; somebody else's asks an administrator for one.
+	// The key, all keys that were created from it by rotation, and all their tokens are revoked immediately and permanently; the keys that it was created from keep working. The
+	// operation is idempotent. Revoking one's own key never requires a second factor; an administrator who revokes another owner's key needs one.
 	//
 	// Corresponds with DELETE /keys/{keyId} (the `RevokeAPIKey` operationId).
 	RevokeAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAPIKey Read an API key's description
+	// GetAPIKey Get the description of an API key
 	//
 	// Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
 	GetAPIKey(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateAPIKeyWithBody Change an API key's name, metadata or rate limit
+	// UpdateAPIKeyWithBody Update an API key's name, metadata or rate limit
 	//
-	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+	// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
 	UpdateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateAPIKey Change an API key's name, metadata or rate limit
+	// UpdateAPIKey Update an API key's name, metadata or rate limit
 	//
-	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+	// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
 	UpdateAPIKey(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RetireAPIKey End a key that was rotated
+	// RetireAPIKey Retire a rotated key before its overlap ends
 	//
-	// Ends this one key and its tokens before its overlap is over; its successors go on. Only a key that was rotated can be retired (409
-	// `state_conflict`). Repeating is safe. Somebody else's key asks an administrator for a second factor.
+	// Ends this key and its tokens before its overlap is over; its successors keep working. Only a key that was rotated can be retired (409 `state_conflict`). The operation is
+	// idempotent. An administrator who retires another owner's key needs a second factor.
 	//
 	// Corresponds with POST /keys/{keyId}/retire (the `RetireAPIKey` operationId).
 	RetireAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateAPIKeyWithBody Replace an API key, with an overlap
+	// RotateAPIKeyWithBody Rotate an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-	// nobody has used. The key of a service or of somebody else asks for a second factor.
+	// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+	// service or of another user requires a second factor.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /keys/{keyId}/rotate (the `RotateAPIKey` operationId).
 	RotateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *RotateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateAPIKey Replace an API key, with an overlap
+	// RotateAPIKey Rotate an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-	// nobody has used. The key of a service or of somebody else asks for a second factor.
+	// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+	// service or of another user requires a second factor.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /keys/{keyId}/rotate (the `RotateAPIKey` operationId).
 	RotateAPIKey(ctx context.Context, keyID KeyID, params *RotateAPIKeyParams, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListMails List mails to people, newest first
+	// ListMails List mails to users, newest first
 	//
-	// What was sent or is to be sent to people about their account, with what became of it, until a week after its end. Links are not told, and addresses
-	// only so far as they can be recognised.
+	// The mails about user accounts that are queued, sent or failed, with their status. A mail is listed until one week after it expires. Links are not returned, and addresses are
+	// masked.
 	//
 	// Corresponds with GET /mails (the `ListMails` operationId).
 	ListMails(ctx context.Context, params *ListMailsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ClaimMails Take up mails that are to be sent
+	// ClaimMails Claim mails for sending
 	//
-	// For the twofactor service alone, which sends them, and tells by asking that it can send mails. A mail that was taken up is that caller's for a minute; what is
-	// not reported by then (`reportMail`) is given out again. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+	// Only for the twofactor service, which sends the mails; its calls also show that mails can be sent. A claimed mail belongs to the caller for one minute. If its outcome is not
+	// reported by then (`reportMail`), it can be claimed again. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a mail if there is none.
 	//
 	// Corresponds with POST /mails/claim (the `ClaimMails` operationId).
 	ClaimMails(ctx context.Context, params *ClaimMailsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReportMailWithBody Tell what became of a mail
+	// ReportMailWithBody Report the outcome of a mail
 	//
-	// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-	// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+	// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+	// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /mails/{mailId}/outcome (the `ReportMail` operationId).
 	ReportMailWithBody(ctx context.Context, mailID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReportMail Tell what became of a mail
+	// ReportMail Report the outcome of a mail
 	//
-	// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-	// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+	// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+	// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /mails/{mailId}/outcome (the `ReportMail` operationId).
 	ReportMail(ctx context.Context, mailID string, body ReportMailJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetAuthorizationPage The page where people sign in at a web app
+	// GetAuthorizationPage The page for signing in at a web app
 	//
-	// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2): code flow with PKCE alone. For a browser, which a web app sends here. The page asks for
-	// the sign-in, and for consent where the client is somebody else's, and then calls `authorizeClient`, which checks everything again. What is wrong with
-	// a request is told to the app where its `client_id` and `redirect_uri` are registered, and shown otherwise.
+	// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2); it supports only the authorization code flow with PKCE. A web app redirects the browser to this page. The
+	// page signs the user in, asks for consent unless the client is trusted, and calls `authorizeClient`, which validates the request again. An error in the request is reported to the
+	// app if its `client_id` and `redirect_uri` are registered; otherwise the page shows it.
 	//
 	// Corresponds with GET /oauth2/authorize (the `GetAuthorizationPage` operationId).
 	GetAuthorizationPage(ctx context.Context, params *GetAuthorizationPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AuthorizeClientWithBody Let a web app know who is signed in
+	// AuthorizeClientWithBody Authorize a web app to sign the user in
 	//
-	// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-	// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+	// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+	// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /oauth2/authorize (the `AuthorizeClient` operationId).
 	AuthorizeClientWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AuthorizeClient Let a web app know who is signed in
+	// AuthorizeClient Authorize a web app to sign the user in
 	//
-	// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-	// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+	// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+	// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /oauth2/authorize (the `AuthorizeClient` operationId).
 	AuthorizeClient(ctx context.Context, body AuthorizeClientJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CheckAuthorizationWithBody Judge a web app's request before anybody signs in
+	// CheckAuthorizationWithBody Validate a web app's authorization request before sign-in
 	//
-	// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-	// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+	// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+	// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /oauth2/authorize/check (the `CheckAuthorization` operationId).
 	CheckAuthorizationWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CheckAuthorization Judge a web app's request before anybody signs in
+	// CheckAuthorization Validate a web app's authorization request before sign-in
 	//
-	// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-	// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+	// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+	// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /oauth2/authorize/check (the `CheckAuthorization` operationId).
 	CheckAuthorization(ctx context.Context, body CheckAuthorizationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// IntrospectTokenWithBody Tell whether a token is good now
+	// IntrospectTokenWithBody Introspect a token
 	//
-	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-	// client about tokens that were given to it; all others are answered as not active.
-	// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+	// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /oauth2/introspect (the `IntrospectToken` operationId).
 	IntrospectTokenWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// IntrospectTokenWithFormdataBody Tell whether a token is good now
+	// IntrospectTokenWithFormdataBody Introspect a token
 	//
-	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-	// client about tokens that were given to it; all others are answered as not active.
-	// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+	// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/introspect (the `IntrospectToken` operationId).
 	IntrospectTokenWithFormdataBody(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSignOutPage The page where a web app signs people out
+	// GetSignOutPage The page for signing out of a web app
 	//
-	// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). For a browser, which a web app sends here. The page calls `endSession`.
+	// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). A web app redirects the browser to this page. The page calls `endSession`.
 	//
 	// Corresponds with GET /oauth2/logout (the `GetSignOutPage` operationId).
 	GetSignOutPage(ctx context.Context, params *GetSignOutPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EndSessionWithBody End the session that an ID token was given in
+	// EndSessionWithBody End the session that an ID token was issued in
 	//
-	// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-	// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+	// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+	// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /oauth2/logout (the `EndSession` operationId).
 	EndSessionWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EndSession End the session that an ID token was given in
+	// EndSession End the session that an ID token was issued in
 	//
-	// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-	// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+	// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+	// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -4966,9 +4987,8 @@ type ClientInterface interface {
 
 	// RevokeTokenWithBody Revoke a token
 	//
-	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-	// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-	// is answered with 200 too, and nothing is revoked.
+	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+	// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4977,9 +4997,8 @@ type ClientInterface interface {
 
 	// RevokeTokenWithFormdataBody Revoke a token
 	//
-	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-	// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-	// is answered with 200 too, and nothing is revoked.
+	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+	// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
@@ -4988,17 +5007,22 @@ type ClientInterface interface {
 
 	// IssueTokenWithBody OAuth 2.0 token endpoint
 	//
-	// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-	// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
-	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-	// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-	// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-	// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+	// RFC 6749, section 3.2. There is no password grant.
+	//
+	// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+	// `fountain`, which does not authenticate.
+	//
+	// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+	// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+	// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+	//
+	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+	// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+	// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+	// issued for it are revoked.
+	//
+	// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+	// requests a token for each request.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5007,34 +5031,39 @@ type ClientInterface interface {
 
 	// IssueTokenWithFormdataBody OAuth 2.0 token endpoint
 	//
-	// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-	// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
-	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-	// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-	// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-	// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+	// RFC 6749, section 3.2. There is no password grant.
+	//
+	// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+	// `fountain`, which does not authenticate.
+	//
+	// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+	// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+	// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+	//
+	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+	// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+	// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+	// issued for it are revoked.
+	//
+	// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+	// requests a token for each request.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /oauth2/token (the `IssueToken` operationId).
 	IssueTokenWithFormdataBody(ctx context.Context, body IssueTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetUserInfo Tell a web app about the person who signed in
+	// GetUserInfo Get the claims of the signed-in user
 	//
-	// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
-	// The answer is read from the rows that the token stands on.
+	// OpenID Connect Core 1.0, section 5.3, with the access token of an authorization code flow. Apps receive no real names and no addresses of users: `profile` gives the username. The
+	// claims are computed from the current state of the session and the user.
 	//
 	// Corresponds with GET /oauth2/userinfo (the `GetUserInfo` operationId).
 	GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutProofKeyWithBody Register a key that signs second-factor proofs
 	//
-	// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+	// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5043,7 +5072,7 @@ type ClientInterface interface {
 
 	// PutProofKey Register a key that signs second-factor proofs
 	//
-	// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+	// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5055,39 +5084,41 @@ type ClientInterface interface {
 	// Corresponds with GET /ready (the `GetKmsReadiness` operationId).
 	GetKmsReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRevocations Follow what was ended before its time
+	// ListRevocations List revocations
 	//
-	// The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
-	// `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
-	// nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
-	// beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
+	// The feed from which every service learns within one second which tokens to refuse. Items are in the order of revocation. Send `position` as `after` in the next request. With
+	// `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for an item if there is none.
+	//
+	// If `feed` differs from the feed that the caller sent, or `after` is beyond the end of the feed (a backup was restored), the page starts at the beginning of the feed and the
+	// caller must discard what it has stored. An item is kept until every token that it revokes has expired.
 	//
 	// Corresponds with GET /revocations (the `ListRevocations` operationId).
 	ListRevocations(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListRoles List the roles that users may have
+	// ListRoles List roles
 	//
 	// Corresponds with GET /roles (the `ListRoles` operationId).
 	ListRoles(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteRole Delete a role
 	//
-	// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
+	// A role that is assigned to users or used by a secret policy cannot be deleted (409 `state_conflict`). The release's roles cannot be deleted (403).
 	//
 	// Corresponds with DELETE /roles/{roleName} (the `DeleteRole` operationId).
 	DeleteRole(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRole Read a role
+	// GetRole Get a role
 	//
 	// Corresponds with GET /roles/{roleName} (the `GetRole` operationId).
 	GetRole(ctx context.Context, roleName RoleName, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// PutRoleWithBody Define a role
 	//
-	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-	// release's (403). There are at most 200 roles (409 `limit_reached`).
+	// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+	//
+	// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+	// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+	// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5096,23 +5127,26 @@ type ClientInterface interface {
 
 	// PutRole Define a role
 	//
-	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-	// release's (403). There are at most 200 roles (409 `limit_reached`).
+	// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+	//
+	// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+	// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+	// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /roles/{roleName} (the `PutRole` operationId).
 	PutRole(ctx context.Context, roleName RoleName, params *PutRoleParams, body PutRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecondFactorPolicyWithBody Say what second factor a role asks for
+	// PutSecondFactorPolicyWithBody Set the second-factor policy of a role
 	//
-	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+	// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+	// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+	// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+	//
+	// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+	// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+	//
 	// `If-Match` is the role's ETag.
 	//
 	// Takes any type of body and a specified content type.
@@ -5120,13 +5154,15 @@ type ClientInterface interface {
 	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
 	PutSecondFactorPolicyWithBody(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecondFactorPolicy Say what second factor a role asks for
+	// PutSecondFactorPolicy Set the second-factor policy of a role
 	//
-	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+	// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+	// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+	// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+	//
+	// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+	// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+	//
 	// `If-Match` is the role's ETag.
 	//
 	// Takes a body of the `application/json` content type.
@@ -5134,67 +5170,72 @@ type ClientInterface interface {
 	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
 	PutSecondFactorPolicy(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRootKey Tell which root key seals, and how far a rotation is
+	// GetRootKey Get the active root key and the progress of a rotation
 	//
-	// Root keys lie in files beside the kms and are named by ids, which tell nothing of them. `replicas` are the running ones, and those that were killed within the
-	// last 30 seconds, each with the keys in its files.
+	// Root keys are stored in files beside the kms. They are identified by ids, which reveal nothing about the keys. `replicas` are the running replicas, and those that were killed
+	// within the last 30 seconds, each with the ids of the keys in its files.
 	//
 	// Corresponds with GET /root-key (the `GetRootKey` operationId).
 	GetRootKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateRootKey Have the root key in the file seal from now on
+	// RotateRootKey Rotate to the root key in the file
 	//
-	// First the new key is put into the file of the root key, and the one that seals into that of the previous one, at every replica (`fountain keygen --replace`). This operation then has the
-	// new one seal; what the old one has sealed is opened by it and sealed again in the background, within seconds. No request fails. 409 `state_conflict` while the file holds
-	// the key that seals already, a file is refused, a rotation goes on, or a replica does not hold both keys. When `state` is `idle` again the previous key is needed for older backups only.
+	// First put the new key into the root key file, and the active key into the file of the previous key, at every replica (`fountain keygen --replace`). This operation makes the new
+	// key active; the keysets under the old key are decrypted with it and encrypted again in the background, within seconds. No request fails. The response is 409 `state_conflict` if
+	// the file has the key that is already active, a file is refused, a rotation is in progress, or a replica does not have both keys. Once `state` is `idle` again, the previous key is
+	// needed only for older backups.
 	//
 	// Corresponds with POST /root-key/rotate (the `RotateRootKey` operationId).
 	RotateRootKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListScopes List the scopes that there are
+	// ListScopes List all scopes
 	//
-	// Those of the family's contracts, and those that registered services declare.
+	// The scopes of the family's contracts, and the scopes that registered services declare.
 	//
 	// Corresponds with GET /scopes (the `ListScopes` operationId).
 	ListScopes(ctx context.Context, params *ListScopesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSecretPolicies List the policies of secrets by name
+	// ListSecretPolicies List secret policies in order of name
 	//
 	// Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
 	ListSecretPolicies(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteSecretPolicy Delete a policy of secrets
+	// DeleteSecretPolicy Delete a secret policy
 	//
-	// What no other policy gives is not allowed from the next request on.
+	// Access that no other policy gives is denied from the next request.
 	//
 	// Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
 	DeleteSecretPolicy(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSecretPolicy Read a policy of secrets
+	// GetSecretPolicy Get a secret policy
 	//
 	// Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
 	GetSecretPolicy(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecretPolicyWithBody Let somebody do something with the secrets of a path
+	// PutSecretPolicyWithBody Set a policy for the secrets of a path
 	//
-	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+	// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+	// `secrets:write`, and users need a second factor where an operation requires one.
 	//
-	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+	// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+	// the audit trail records it.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
 	PutSecretPolicyWithBody(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecretPolicy Let somebody do something with the secrets of a path
+	// PutSecretPolicy Set a policy for the secrets of a path
 	//
-	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+	// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+	// `secrets:write`, and users need a second factor where an operation requires one.
 	//
-	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+	// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+	// the audit trail records it.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5203,152 +5244,168 @@ type ClientInterface interface {
 
 	// ListSecrets List secrets by name, without their values
 	//
-	// Those that a policy lets the caller `list`; of others nothing is told.
+	// Only secrets for which a policy gives the caller `list`. Other secrets are not revealed.
 	//
 	// Corresponds with GET /secrets (the `ListSecrets` operationId).
 	ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSecret Read a secret's current version
+	// GetSecret Get a secret's current version
 	//
-	// Absent and not allowed look the same (404).
+	// Missing and forbidden secrets are not distinguished (404).
 	//
 	// Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
 	GetSecret(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecretWithBody Store a secret's next version
+	// PutSecretWithBody Store a new version of a secret
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 	//
-	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-	// something else with it gets 403. Neither tells whether it is there.
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+	// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+	// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 	PutSecretWithBody(ctx context.Context, secretName SecretName, params *PutSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecret Store a secret's next version
+	// PutSecret Store a new version of a secret
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 	//
-	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-	// something else with it gets 403. Neither tells whether it is there.
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+	// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+	// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 	PutSecret(ctx context.Context, secretName SecretName, params *PutSecretParams, body PutSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+	// ExplainSecretAccess Explain a subject's capabilities for a secret, and the policies that give them
 	//
-	// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
-	// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+	// The subject is the caller or, for an administrator, the `role`, `user` or `service` in the query (more than one: 400; not found: 404). The operation does not check whether the
+	// secret exists. A role stands for a user who has only that role. `missingScopes` lists the scopes without which some of the capabilities have no effect; a subject that is not
+	// `active` has no capabilities.
 	//
 	// Corresponds with GET /secrets/{secretName}/access (the `ExplainSecretAccess` operationId).
 	ExplainSecretAccess(ctx context.Context, secretName SecretName, params *ExplainSecretAccessParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RotateSecret Rotate a secret now
 	//
-	// Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
-	// tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-	// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
+	// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+	// target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
+	// reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 	//
 	// Corresponds with POST /secrets/{secretName}/rotate (the `RotateSecret` operationId).
 	RotateSecret(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteSecretRotation Have a secret rotated no more
+	// DeleteSecretRotation Stop the rotation of a secret
 	//
-	// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
+	// A running rotation is aborted; its pending version does not become current, and stays readable. A value that a driver has put elsewhere and that is not current is revoked there.
+	// Repeating the request changes nothing.
 	//
 	// Corresponds with DELETE /secrets/{secretName}/rotation (the `DeleteSecretRotation` operationId).
 	DeleteSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSecretRotation Read how a secret is rotated, and how far it is
+	// GetSecretRotation Get the rotation of a secret and its progress
 	//
 	// Corresponds with GET /secrets/{secretName}/rotation (the `GetSecretRotation` operationId).
 	GetSecretRotation(ctx context.Context, secretName SecretName, params *GetSecretRotationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecretRotationWithBody Have a secret rotated, by a schedule or on demand
+	// PutSecretRotationWithBody Configure the rotation of a secret
 	//
-	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+	// after one interval; otherwise only on demand. The secret must exist (404).
 	//
-	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+	// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+	// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+	//
+	// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+	// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+	// fails. The operations guide documents the request bodies.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 	PutSecretRotationWithBody(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSecretRotation Have a secret rotated, by a schedule or on demand
+	// PutSecretRotation Configure the rotation of a secret
 	//
-	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+	// after one interval; otherwise only on demand. The secret must exist (404).
 	//
-	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+	// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+	// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+	//
+	// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+	// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+	// fails. The operations guide documents the request bodies.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 	PutSecretRotation(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, body PutSecretRotationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+	// RollbackSecretRotation Roll back to the previous version, also at external targets
 	//
-	// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
+	// Starts a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works at the target before it becomes current; the version that was current
+	// becomes the previous one. The response describes the job at its start. Without a previous version or a rotation the response is 404. It is 409 `state_conflict` while a rotation
+	// runs, a version is pending, or the previous version is being revoked at the target or works at another target. A deleted or destroyed version is 410.
 	//
 	// Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
 	RollbackSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSecretVersions List a secret's versions, newest first, without their values
 	//
-	// Of each secret the newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) are kept, and those that are current, previous or pending.
+	// The newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) versions of each secret are kept, and those that are current, previous or pending.
 	//
 	// Corresponds with GET /secrets/{secretName}/versions (the `ListSecretVersions` operationId).
 	ListSecretVersions(ctx context.Context, secretName SecretName, params *ListSecretVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteSecretVersion Delete a version; it can be undeleted
+	// DeleteSecretVersion Delete a secret version, with the option to undelete it
 	//
-	// It is not read any more until `undeleteSecretVersion`. The current version can't be deleted (409 `state_conflict`); a pending one waits no more. Repeating changes nothing.
+	// The version cannot be read until `undeleteSecretVersion`. The current version cannot be deleted (409 `state_conflict`); a pending one is no longer pending. Deleting it again
+	// changes nothing.
 	//
 	// Corresponds with DELETE /secrets/{secretName}/versions/{secretVersion} (the `DeleteSecretVersion` operationId).
 	DeleteSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSecretVersion Read one version of a secret
+	// GetSecretVersion Get one version of a secret
 	//
-	// By its number, or the one that is `current`, `previous` or `pending`. One that is deleted or destroyed is 410. Absent and not allowed look the same (404).
+	// The version by number, or the one that is `current`, `previous` or `pending`. A version that was deleted or destroyed is 410. Missing and forbidden secrets are not distinguished
+	// (404).
 	//
 	// Corresponds with GET /secrets/{secretName}/versions/{secretVersion} (the `GetSecretVersion` operationId).
 	GetSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DestroySecretVersion Destroy a version for ever
+	// DestroySecretVersion Destroy a secret version permanently
 	//
-	// Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current version
-	// can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
+	// The version's data key and encrypted value are overwritten, so that it can never be decrypted again; `remains` reports where copies may exist that the kms cannot reach. The
+	// current version cannot be destroyed (409 `state_conflict`): store another one first. Destroying it again changes nothing. The operation cannot be undone.
 	//
 	// Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/destroy (the `DestroySecretVersion` operationId).
 	DestroySecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PromoteSecretVersion Make a version the current one
+	// PromoteSecretVersion Make a secret version the current one
 	//
-	// The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
+	// Promotes the pending version, after it was tested, or an earlier version, to roll back. The current version becomes the previous one. `If-Match` names the version that must be
+	// current (412). Promoting it again changes nothing.
 	//
 	// Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/promote (the `PromoteSecretVersion` operationId).
 	PromoteSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, params *PromoteSecretVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UndeleteSecretVersion Take a deleted version into use again
+	// UndeleteSecretVersion Undelete a secret version
 	//
 	// Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/undelete (the `UndeleteSecretVersion` operationId).
 	UndeleteSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WatchSecret Wait until a secret has another current version
+	// WatchSecret Wait for a new current version of a secret
 	//
-	// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match` the request is held for up to N seconds while that version is current; then it is 304. The answer
-	// describes the secret; `getSecret` reads its value. Absent and not allowed look the same (404).
+	// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match`, the server waits up to N seconds while that version is current; then the response is 304.
+	// The response describes the secret; `getSecret` returns its value. Missing and forbidden secrets are not distinguished (404).
 	//
 	// Corresponds with GET /secrets/{secretName}/watch (the `WatchSecret` operationId).
 	WatchSecret(ctx context.Context, secretName SecretName, params *WatchSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5360,10 +5417,9 @@ type ClientInterface interface {
 
 	// RegisterServiceWithBody Register a service
 	//
-	// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-	// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-	// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-	// gateway serves itself, are reserved (409 `already_exists`).
+	// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+	// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+	// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -5372,28 +5428,27 @@ type ClientInterface interface {
 
 	// RegisterService Register a service
 	//
-	// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-	// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-	// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-	// gateway serves itself, are reserved (409 `already_exists`).
+	// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+	// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+	// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /services (the `RegisterService` operationId).
 	RegisterService(ctx context.Context, params *RegisterServiceParams, body RegisterServiceJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EnrolServiceWithBody Trade an enrolment token for the service's first key
+	// EnrolServiceWithBody Exchange an enrolment token for the service's first key
 	//
-	// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+	// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /services/enrol (the `EnrolService` operationId).
 	EnrolServiceWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// EnrolService Trade an enrolment token for the service's first key
+	// EnrolService Exchange an enrolment token for the service's first key
 	//
-	// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+	// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5402,35 +5457,37 @@ type ClientInterface interface {
 
 	// DeleteService Delete a service
 	//
-	// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
-	// never means another service. The family's services can't be deleted (403).
+	// Ends the service's keys and tokens permanently, withdraws its declared scopes and retires its contract. Its name stays reserved, so it can never identify another service. The
+	// family's services cannot be deleted (403).
 	//
 	// Corresponds with DELETE /services/{serviceId} (the `DeleteService` operationId).
 	DeleteService(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetService Read a service
+	// GetService Get a service
 	//
 	// Corresponds with GET /services/{serviceId} (the `GetService` operationId).
 	GetService(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateServiceWithBody Change a service
+	// UpdateServiceWithBody Update a service
 	//
-	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+	// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+	// contract of a disabled service, and serve it again when the service is enabled.
+	//
+	// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+	// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /services/{serviceId} (the `UpdateService` operationId).
 	UpdateServiceWithBody(ctx context.Context, serviceID ServiceID, params *UpdateServiceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateService Change a service
+	// UpdateService Update a service
 	//
-	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+	// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+	// contract of a disabled service, and serve it again when the service is enabled.
+	//
+	// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+	// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5444,48 +5501,51 @@ type ClientInterface interface {
 	// Corresponds with POST /services/{serviceId}/enrolment-tokens (the `CreateEnrolmentToken` operationId).
 	CreateEnrolmentToken(ctx context.Context, serviceID ServiceID, params *CreateEnrolmentTokenParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListSigningKeys List the keys that sign tokens, newest first, without their private parts
+	// ListSigningKeys List token-signing keys, newest first, without their private parts
 	//
-	// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
-	// Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
-	// 26 minutes afterwards. Keys that have gone are listed for 30 days.
+	// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published; tokens that it has signed are still accepted), then `gone`. The
+	// current state follows from the key's times. A key is published for at least 10 minutes before it signs, which is twice the time for which a key set may be cached, and for 26
+	// minutes afterwards. Keys that are gone are listed for 30 days.
 	//
 	// Corresponds with GET /signing-keys (the `ListSigningKeys` operationId).
 	ListSigningKeys(ctx context.Context, params *ListSigningKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateSigningKeyWithBody Have the next key sign from now on
+	// RotateSigningKeyWithBody Rotate the token-signing key
 	//
-	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+	// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+	// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+	//
+	// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+	// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /signing-keys/rotate (the `RotateSigningKey` operationId).
 	RotateSigningKeyWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RotateSigningKey Have the next key sign from now on
+	// RotateSigningKey Rotate the token-signing key
 	//
-	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+	// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+	// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+	//
+	// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+	// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /signing-keys/rotate (the `RotateSigningKey` operationId).
 	RotateSigningKey(ctx context.Context, body RotateSigningKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RevokeSigningKey Refuse everything that a key has signed, at once
+	// RevokeSigningKey Revoke a token-signing key and every token that it has signed
 	//
-	// For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
-	// that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+	// For a key that may be compromised. It is removed from the key set, its private part is erased, and the revocation feed tells every service within one second to refuse its tokens,
+	// including tokens that were verified before. If it was the active key, the next one signs immediately. Users continue with their refresh token, services with their API key.
+	// Repeating the request changes nothing.
 	//
 	// Corresponds with POST /signing-keys/{kid}/revoke (the `RevokeSigningKey` operationId).
 	RevokeSigningKey(ctx context.Context, kid SigningKid, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListUsers List users by username
+	// ListUsers List users in order of username
 	//
 	// Corresponds with GET /users (the `ListUsers` operationId).
 	ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -5506,122 +5566,125 @@ type ClientInterface interface {
 
 	// DeleteUser Delete a user
 	//
-	// Ends every session, key and token of the user for ever. The username stays taken, so that it never means somebody else. The last active
-	// administrator can't be deleted (409 `last_administrator`).
+	// Ends all sessions, keys and tokens of the user permanently. The username stays reserved, so it can never identify another user. The last active administrator cannot be deleted
+	// (409 `last_administrator`).
 	//
 	// Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 	DeleteUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetUser Read a user
+	// GetUser Get a user
 	//
-	// Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
+	// Users can read themselves; an administrator with `users:read` and a second factor can read any user. For other callers another user does not exist (404).
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
 	GetUser(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateUserWithBody Change a user's roles, or disable and enable them
+	// UpdateUserWithBody Update a user's roles or email, or disable or enable the user
 	//
-	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+	// administrator cannot be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /users/{userId} (the `UpdateUser` operationId).
 	UpdateUserWithBody(ctx context.Context, userID UserID, params *UpdateUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UpdateUser Change a user's roles, or disable and enable them
+	// UpdateUser Update a user's roles or email, or disable or enable the user
 	//
-	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+	// administrator cannot be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PATCH /users/{userId} (the `UpdateUser` operationId).
 	UpdateUser(ctx context.Context, userID UserID, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListConsents List the web apps that a user has allowed to sign them in
+	// ListConsents List the web apps that a user has consented to
 	//
-	// Everyone sees their own alone; another user's are 404. Web apps of the team (`trusted`) ask nobody, and are here only when the user agreed before they were that.
+	// Users can list only their own consents; for another user the response is 404. Trusted web apps do not ask for consent, and are listed only if the user consented before they were
+	// trusted.
 	//
 	// Corresponds with GET /users/{userId}/consents (the `ListConsents` operationId).
 	ListConsents(ctx context.Context, userID UserID, params *ListConsentsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// WithdrawConsent Withdraw a consent; what the web app got for the user ends
+	// WithdrawConsent Withdraw a consent and revoke the web app's tokens for the user
 	//
-	// Its sessions, refresh tokens, access tokens and unused codes of this user are refused at once, and the next sign-in at the app asks again.
-	// Users withdraw their own alone, with a session of their own. A consent that is not there, as one that was withdrawn before, is 404.
+	// The web app's sessions, refresh tokens, access tokens and unused codes for this user are refused immediately, and the next sign-in at the app asks for consent again. Users can
+	// withdraw only their own consents, with a session of their own. A consent that does not exist, or that was already withdrawn, is 404.
 	//
 	// Corresponds with DELETE /users/{userId}/consents/{clientId} (the `WithdrawConsent` operationId).
 	WithdrawConsent(ctx context.Context, userID UserID, clientID ClientID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateInvitation Invite an administrator to enrol their first second factor
+	// CreateInvitation Create an invitation to enrol a first second factor
 	//
-	// A single-use token (72 hours), shown once, for a new administrator or for one who has no factor any more. Older unused
-	// invitations of the user stop working. It is handed over in person or by a safe channel; the user gives it to `enrolTotp`.
+	// For a new administrator, or for one who no longer has a factor. The token can be used once, is valid for 72 hours and is shown once. Older unused invitations of the user stop
+	// working. Give it to the user in person or over a secure channel; the user sends it to `enrolTotp`.
 	//
 	// Corresponds with POST /users/{userId}/invitations (the `CreateInvitation` operationId).
 	CreateInvitation(ctx context.Context, userID UserID, params *CreateInvitationParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MailInvitationWithBody Send an administrator the invitation to enrol their first second factor
+	// MailInvitationWithBody Send an administrator an invitation to enrol a first second factor
 	//
-	// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+	// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users/{userId}/invitations/mail (the `MailInvitation` operationId).
 	MailInvitationWithBody(ctx context.Context, userID UserID, params *MailInvitationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MailInvitation Send an administrator the invitation to enrol their first second factor
+	// MailInvitation Send an administrator an invitation to enrol a first second factor
 	//
-	// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+	// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /users/{userId}/invitations/mail (the `MailInvitation` operationId).
 	MailInvitation(ctx context.Context, userID UserID, params *MailInvitationParams, body MailInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ChangePasswordWithBody Change the own password
+	// ChangePasswordWithBody Change the caller's own password
 	//
-	// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-	// its refresh token. The token of an API key can't change the password.
+	// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+	// for an API key cannot change the password.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /users/{userId}/password (the `ChangePassword` operationId).
 	ChangePasswordWithBody(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ChangePassword Change the own password
+	// ChangePassword Change the caller's own password
 	//
-	// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-	// its refresh token. The token of an API key can't change the password.
+	// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+	// for an API key cannot change the password.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /users/{userId}/password (the `ChangePassword` operationId).
 	ChangePassword(ctx context.Context, userID UserID, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreatePasswordReset Let a user choose a new password
+	// CreatePasswordReset Create a password reset token for a user
 	//
-	// A single-use token (one hour), shown once; older unused ones stop working. It is handed over in person or by a safe channel; the user
-	// gives it to `resetPassword`. The old password works until then.
+	// The token can be used once, is valid for one hour and is shown once; older unused tokens of the user stop working. Give it to the user in person or over a secure channel; the
+	// user sends it to `resetPassword`. The old password works until then.
 	//
 	// Corresponds with POST /users/{userId}/password-resets (the `CreatePasswordReset` operationId).
 	CreatePasswordReset(ctx context.Context, userID UserID, params *CreatePasswordResetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MailPasswordResetWithBody Send a user a link to choose a new password
+	// MailPasswordResetWithBody Send a user a link for choosing a new password
 	//
-	// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+	// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /users/{userId}/password-resets/mail (the `MailPasswordReset` operationId).
 	MailPasswordResetWithBody(ctx context.Context, userID UserID, params *MailPasswordResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MailPasswordReset Send a user a link to choose a new password
+	// MailPasswordReset Send a user a link for choosing a new password
 	//
-	// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+	// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5630,32 +5693,33 @@ type ClientInterface interface {
 
 	// RevokeSessions End all of a user's sessions
 	//
-	// Their refresh tokens and every access token made in them are refused at once, this one too. API keys go on. Everyone ends their own; an administrator anyone's, with a second factor.
+	// All refresh tokens and access tokens of the sessions are refused immediately, including those of this session. API keys are not affected. Users can end their own sessions; an
+	// administrator with a second factor can end those of any user.
 	//
 	// Corresponds with DELETE /users/{userId}/sessions (the `RevokeSessions` operationId).
 	RevokeSessions(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ListSessions List a user's sessions, newest first
 	//
-	// Everyone sees their own; an administrator anyone's, with a second factor.
+	// Users can list their own sessions; an administrator with a second factor can list those of any user.
 	//
 	// Corresponds with GET /users/{userId}/sessions (the `ListSessions` operationId).
 	ListSessions(ctx context.Context, userID UserID, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// RevokeSession End one session
 	//
-	// As `revokeSessions`, for one. Repeating is safe.
+	// Like `revokeSessions`, for one session. The operation is idempotent.
 	//
 	// Corresponds with DELETE /users/{userId}/sessions/{sessionId} (the `RevokeSession` operationId).
 	RevokeSession(ctx context.Context, userID UserID, sessionID string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UnlockUser Forgive a user's failed sign-ins
+	// UnlockUser Reset a user's failed sign-ins
 	//
 	// Corresponds with POST /users/{userId}/unlock (the `UnlockUser` operationId).
 	UnlockUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetJwks The public keys that verify our tokens (RFC 7517)
+// GetJwks Get the public keys that verify tokens (RFC 7517)
 //
 // Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 func (c *Client) GetJwks(ctx context.Context, params *GetJwksParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5670,7 +5734,7 @@ func (c *Client) GetJwks(ctx context.Context, params *GetJwksParams, reqEditors 
 	return c.Client.Do(req)
 }
 
-// GetServerMetadata Authorization server metadata (RFC 8414)
+// GetServerMetadata Get the authorization server metadata (RFC 8414)
 //
 // Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5685,9 +5749,9 @@ func (c *Client) GetServerMetadata(ctx context.Context, reqEditors ...RequestEdi
 	return c.Client.Do(req)
 }
 
-// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
+// GetProviderMetadata Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 //
-// The same document as `getServerMetadata`, at the place where OpenID Connect clients look for it; the gateway serves it below the issuer.
+// The same document as `getServerMetadata`, at the path that OpenID Connect clients use. The gateway serves it below the issuer.
 //
 // Corresponds with GET /.well-known/openid-configuration (the `GetProviderMetadata` operationId).
 func (c *Client) GetProviderMetadata(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5702,12 +5766,14 @@ func (c *Client) GetProviderMetadata(ctx context.Context, reqEditors ...RequestE
 	return c.Client.Do(req)
 }
 
-// ArchiveAuditWithBody Have events removed from an audit trail that are in an archive
+// ArchiveAuditWithBody Remove archived events from an audit trail
 //
-// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+//
+// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5724,12 +5790,14 @@ func (c *Client) ArchiveAuditWithBody(ctx context.Context, contentType string, b
 	return c.Client.Do(req)
 }
 
-// ArchiveAudit Have events removed from an audit trail that are in an archive
+// ArchiveAudit Remove archived events from an audit trail
 //
-// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+//
+// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5746,10 +5814,9 @@ func (c *Client) ArchiveAudit(ctx context.Context, body ArchiveAuditJSONRequestB
 	return c.Client.Do(req)
 }
 
-// GetAuditCheckpoint Sign where the audit trail ends
+// GetAuditCheckpoint Get a signed checkpoint of the audit trail
 //
-// Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
-// minute in which something was recorded.
+// Store it elsewhere, and send it to `verifyAudit` later. The kms also writes checkpoints to its log, at least every 1,000 events and every minute in which an event was recorded.
 //
 // Corresponds with GET /audit/checkpoint (the `GetAuditCheckpoint` operationId).
 func (c *Client) GetAuditCheckpoint(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5764,10 +5831,10 @@ func (c *Client) GetAuditCheckpoint(ctx context.Context, reqEditors ...RequestEd
 	return c.Client.Do(req)
 }
 
-// ListAuditEvents Read who did what, newest first
+// ListAuditEvents List audit events, newest first
 //
-// The events of the kms's own trail. Filters select exactly what they say. A page is looked for in a bounded number of events: it may hold fewer
-// items than `limit`, or none, and still have a `nextCursor`. The other services keep trails of their own in their own databases.
+// The events of the kms's own audit trail. Filters match exactly. A page is searched in a bounded number of events: it may have fewer items than `limit`, or none, and still have a
+// `nextCursor`. The other services have audit trails of their own, in their own databases.
 //
 // Corresponds with GET /audit/events (the `ListAuditEvents` operationId).
 func (c *Client) ListAuditEvents(ctx context.Context, params *ListAuditEventsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5782,12 +5849,11 @@ func (c *Client) ListAuditEvents(ctx context.Context, params *ListAuditEventsPar
 	return c.Client.Do(req)
 }
 
-// ExportAudit Take the audit trail out, line by line
+// ExportAudit Export the audit trail as NDJSON
 //
-// NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
-// that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
-// `gone` for one that would begin before.
+// NDJSON. The first line is `begin`, with the hash that the first event follows. Then there is a line `event` for each event, oldest first. The last line is `checkpoint`, which
+// signs the last event. An export without that line is incomplete: the trail was invalid, or the connection was lost. Store the bytes unchanged: `fountain audit verify --file`
+// verifies them with only the public key. If events were archived, an export with `after` 0 starts after them; an export that would start earlier is 410 `gone`.
 //
 // Corresponds with GET /audit/export (the `ExportAudit` operationId).
 func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5802,9 +5868,9 @@ func (c *Client) ExportAudit(ctx context.Context, params *ExportAuditParams, req
 	return c.Client.Do(req)
 }
 
-// GetAuditOrder Read which events of a service's own audit trail are to be removed
+// GetAuditOrder Get the order to remove archived events of the caller's audit trail
 //
-// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+// For the services of the family: the last order by an administrator (`archiveAudit`) for the trail of the calling service. The service verifies the order with its own key.
 //
 // Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
 func (c *Client) GetAuditOrder(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -5819,12 +5885,12 @@ func (c *Client) GetAuditOrder(ctx context.Context, reqEditors ...RequestEditorF
 	return c.Client.Do(req)
 }
 
-// VerifyAuditWithBody Verify the audit trail with its key
+// VerifyAuditWithBody Verify the audit trail
 //
-// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+// `fountain audit verify --archives` verifies those.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5841,12 +5907,12 @@ func (c *Client) VerifyAuditWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
-// VerifyAudit Verify the audit trail with its key
+// VerifyAudit Verify the audit trail
 //
-// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+// `fountain audit verify --archives` verifies those.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5863,10 +5929,10 @@ func (c *Client) VerifyAudit(ctx context.Context, body VerifyAuditJSONRequestBod
 	return c.Client.Do(req)
 }
 
-// WitnessAuditWithBody Record where a service's own audit trail ends
+// WitnessAuditWithBody Record the checkpoint of a service's own audit trail
 //
-// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+// by the other.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5883,10 +5949,10 @@ func (c *Client) WitnessAuditWithBody(ctx context.Context, contentType string, b
 	return c.Client.Do(req)
 }
 
-// WitnessAudit Record where a service's own audit trail ends
+// WitnessAudit Record the checkpoint of a service's own audit trail
 //
-// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+// by the other.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5903,14 +5969,14 @@ func (c *Client) WitnessAudit(ctx context.Context, body WitnessAuditJSONRequestB
 	return c.Client.Do(req)
 }
 
-// RefreshBrowserSessionWithBody Go on with the session of this browser
+// RefreshBrowserSessionWithBody Continue the session of this browser
 //
-// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-// none (any more), and takes a cookie of none away.
+// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+// session; it also deletes the cookie of a session that has ended.
 //
-// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-// `Sec-Fetch-Site`, it must be `same-origin`.
+// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5927,14 +5993,14 @@ func (c *Client) RefreshBrowserSessionWithBody(ctx context.Context, params *Refr
 	return c.Client.Do(req)
 }
 
-// RefreshBrowserSession Go on with the session of this browser
+// RefreshBrowserSession Continue the session of this browser
 //
-// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-// none (any more), and takes a cookie of none away.
+// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+// session; it also deletes the cookie of a session that has ended.
 //
-// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-// `Sec-Fetch-Site`, it must be `same-origin`.
+// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5953,9 +6019,10 @@ func (c *Client) RefreshBrowserSession(ctx context.Context, params *RefreshBrows
 
 // LoginUserWithBody Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+//
+// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5974,9 +6041,10 @@ func (c *Client) LoginUserWithBody(ctx context.Context, params *LoginUserParams,
 
 // LoginUser Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+//
+// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5993,12 +6061,14 @@ func (c *Client) LoginUser(ctx context.Context, params *LoginUserParams, body Lo
 	return c.Client.Do(req)
 }
 
-// CompleteSignInWithBody End a sign-in with a second-factor proof
+// CompleteSignInWithBody Complete a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+//
+// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+// long as the roles allow.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6015,12 +6085,14 @@ func (c *Client) CompleteSignInWithBody(ctx context.Context, params *CompleteSig
 	return c.Client.Do(req)
 }
 
-// CompleteSignIn End a sign-in with a second-factor proof
+// CompleteSignIn Complete a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+//
+// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+// long as the roles allow.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6037,10 +6109,10 @@ func (c *Client) CompleteSignIn(ctx context.Context, params *CompleteSignInParam
 	return c.Client.Do(req)
 }
 
-// SignInWithPasskeyWithBody Sign in with a passkey alone
+// SignInWithPasskeyWithBody Sign in with a passkey only
 //
-// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-// session is of the level `phr`.
+// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+// authentication level `phr`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6057,10 +6129,10 @@ func (c *Client) SignInWithPasskeyWithBody(ctx context.Context, params *SignInWi
 	return c.Client.Do(req)
 }
 
-// SignInWithPasskey Sign in with a passkey alone
+// SignInWithPasskey Sign in with a passkey only
 //
-// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-// session is of the level `phr`.
+// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+// authentication level `phr`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6079,7 +6151,8 @@ func (c *Client) SignInWithPasskey(ctx context.Context, params *SignInWithPasske
 
 // LogoutUser Sign out
 //
-// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
+// Ends the session of the token, also if its second factor is pending. This service refuses its refresh token and all its access tokens immediately; other services refuse them
+// within one second. If a browser cookie belongs to the session, it is deleted.
 //
 // Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 func (c *Client) LogoutUser(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6094,10 +6167,10 @@ func (c *Client) LogoutUser(ctx context.Context, params *LogoutUserParams, reqEd
 	return c.Client.Do(req)
 }
 
-// GetPasswordResetPage The page where people choose a new password with a reset token
+// GetPasswordResetPage The page for choosing a new password with a reset token
 //
-// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
-// address, and gives it to `resetPassword`. Without a token it asks for one.
+// A link to this page has the token behind `#`; browsers do not send that part, so it appears in no log. The page removes the token from its address and sends it to
+// `resetPassword`. Without a token the page asks for one.
 //
 // Corresponds with GET /auth/password-reset (the `GetPasswordResetPage` operationId).
 func (c *Client) GetPasswordResetPage(ctx context.Context, params *GetPasswordResetPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6114,7 +6187,7 @@ func (c *Client) GetPasswordResetPage(ctx context.Context, params *GetPasswordRe
 
 // ResetPasswordWithBody Choose a new password with a reset token
 //
-// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6133,7 +6206,7 @@ func (c *Client) ResetPasswordWithBody(ctx context.Context, contentType string, 
 
 // ResetPassword Choose a new password with a reset token
 //
-// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6150,11 +6223,12 @@ func (c *Client) ResetPassword(ctx context.Context, body ResetPasswordJSONReques
 	return c.Client.Do(req)
 }
 
-// RequestPasswordResetWithBody Ask for a link to choose a new password
+// RequestPasswordResetWithBody Request a link for choosing a new password
 //
-// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+// everyone.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6171,11 +6245,12 @@ func (c *Client) RequestPasswordResetWithBody(ctx context.Context, contentType s
 	return c.Client.Do(req)
 }
 
-// RequestPasswordReset Ask for a link to choose a new password
+// RequestPasswordReset Request a link for choosing a new password
 //
-// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+// everyone.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6192,11 +6267,13 @@ func (c *Client) RequestPasswordReset(ctx context.Context, body RequestPasswordR
 	return c.Client.Do(req)
 }
 
-// RefreshTokenWithBody Trade a refresh token for new tokens
+// RefreshTokenWithBody Exchange a refresh token for new tokens
 //
-// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+// reuse is treated as theft, and the whole token family is revoked.
+//
+// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+// sign-in, the session ends when the level expires.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6213,11 +6290,13 @@ func (c *Client) RefreshTokenWithBody(ctx context.Context, contentType string, b
 	return c.Client.Do(req)
 }
 
-// RefreshToken Trade a refresh token for new tokens
+// RefreshToken Exchange a refresh token for new tokens
 //
-// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+// reuse is treated as theft, and the whole token family is revoked.
+//
+// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+// sign-in, the session ends when the level expires.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6234,10 +6313,10 @@ func (c *Client) RefreshToken(ctx context.Context, body RefreshTokenJSONRequestB
 	return c.Client.Do(req)
 }
 
-// CompleteStepUpWithBody Trade a second-factor proof for a raised access token
+// CompleteStepUpWithBody Exchange a second-factor proof for an access token of a higher level
 //
-// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -6254,10 +6333,10 @@ func (c *Client) CompleteStepUpWithBody(ctx context.Context, contentType string,
 	return c.Client.Do(req)
 }
 
-// CompleteStepUp Trade a second-factor proof for a raised access token
+// CompleteStepUp Exchange a second-factor proof for an access token of a higher level
 //
-// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6274,11 +6353,11 @@ func (c *Client) CompleteStepUp(ctx context.Context, body CompleteStepUpJSONRequ
 	return c.Client.Do(req)
 }
 
-// ListBackups List the backups that were made beside the kms, newest first
+// ListBackups List the backups of this kms, newest first
 //
-// What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
-// the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
+// The newest 100 backups that `fountain backup` has recorded in the data directory of the kms that responds. An archive that was made on another machine, or with another data
+// directory of the kms, is not listed. The operation does not check whether the archive file still exists. `check` is the last check that the archive has passed beside this kms
+// (`fountain backup verify` and `fountain backup drill` with `--data`). A damaged record is listed with its `fault`. Each call is recorded in the audit trail.
 //
 // Corresponds with GET /backups (the `ListBackups` operationId).
 func (c *Client) ListBackups(ctx context.Context, params *ListBackupsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6295,7 +6374,7 @@ func (c *Client) ListBackups(ctx context.Context, params *ListBackupsParams, req
 
 // BootstrapAdminWithBody Create the first administrator
 //
-// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6314,7 +6393,7 @@ func (c *Client) BootstrapAdminWithBody(ctx context.Context, contentType string,
 
 // BootstrapAdmin Create the first administrator
 //
-// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6346,11 +6425,11 @@ func (c *Client) ListClients(ctx context.Context, params *ListClientsParams, req
 	return c.Client.Do(req)
 }
 
-// RegisterClientWithBody Register a web app where people sign in
+// RegisterClientWithBody Register a web app
 //
-// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6367,11 +6446,11 @@ func (c *Client) RegisterClientWithBody(ctx context.Context, params *RegisterCli
 	return c.Client.Do(req)
 }
 
-// RegisterClient Register a web app where people sign in
+// RegisterClient Register a web app
 //
-// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6390,7 +6469,7 @@ func (c *Client) RegisterClient(ctx context.Context, params *RegisterClientParam
 
 // DeleteClient Delete a web app's registration
 //
-// Its codes, and what it got for people, end; their own sessions go on.
+// Its codes and the tokens that were issued to it for users are revoked; the users' own sessions continue.
 //
 // Corresponds with DELETE /clients/{clientId} (the `DeleteClient` operationId).
 func (c *Client) DeleteClient(ctx context.Context, clientID ClientID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6405,7 +6484,7 @@ func (c *Client) DeleteClient(ctx context.Context, clientID ClientID, reqEditors
 	return c.Client.Do(req)
 }
 
-// GetClient Read a web app's registration
+// GetClient Get a web app's registration
 //
 // Corresponds with GET /clients/{clientId} (the `GetClient` operationId).
 func (c *Client) GetClient(ctx context.Context, clientID ClientID, params *GetClientParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6420,9 +6499,10 @@ func (c *Client) GetClient(ctx context.Context, clientID ClientID, params *GetCl
 	return c.Client.Do(req)
 }
 
-// UpdateClientWithBody Change a web app's registration
+// UpdateClientWithBody Update a web app's registration
 //
-// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+// invalidates the codes for it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6439,9 +6519,10 @@ func (c *Client) UpdateClientWithBody(ctx context.Context, clientID ClientID, pa
 	return c.Client.Do(req)
 }
 
-// UpdateClient Change a web app's registration
+// UpdateClient Update a web app's registration
 //
-// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+// invalidates the codes for it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6458,9 +6539,9 @@ func (c *Client) UpdateClient(ctx context.Context, clientID ClientID, params *Up
 	return c.Client.Do(req)
 }
 
-// RotateClientSecret Give a confidential client a new secret
+// RotateClientSecret Replace a confidential client's secret
 //
-// The old one stops working at once. A public client has none (409 `state_conflict`).
+// The old secret stops working immediately. A public client has no secret (409 `state_conflict`).
 //
 // Corresponds with POST /clients/{clientId}/secrets (the `RotateClientSecret` operationId).
 func (c *Client) RotateClientSecret(ctx context.Context, clientID ClientID, params *RotateClientSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6475,9 +6556,9 @@ func (c *Client) RotateClientSecret(ctx context.Context, clientID ClientID, para
 	return c.Client.Do(req)
 }
 
-// ListContracts List the contracts of adopted services by name
+// ListContracts List contracts of adopted services in order of name
 //
-// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+// The documents and warnings are not included. For administrators, and for the gateway, which loads the contracts that it does not have.
 //
 // Corresponds with GET /contracts (the `ListContracts` operationId).
 func (c *Client) ListContracts(ctx context.Context, params *ListContractsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6494,7 +6575,7 @@ func (c *Client) ListContracts(ctx context.Context, params *ListContractsParams,
 
 // RetireContract End the adoption of a service
 //
-// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+// The gateways stop serving it within one second. The service, its keys, its scopes and its audience are kept.
 //
 // Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
 func (c *Client) RetireContract(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6509,7 +6590,7 @@ func (c *Client) RetireContract(ctx context.Context, contractName ContractName, 
 	return c.Client.Do(req)
 }
 
-// GetServiceContract Read the contract of an adopted service, with its documents
+// GetServiceContract Get the contract of an adopted service, with its documents
 //
 // Corresponds with GET /contracts/{contractName} (the `GetServiceContract` operationId).
 func (c *Client) GetServiceContract(ctx context.Context, contractName ContractName, params *GetServiceContractParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6526,18 +6607,16 @@ func (c *Client) GetServiceContract(ctx context.Context, contractName ContractNa
 
 // PutContractWithBody Adopt a service by its OpenAPI document, or replace the document
 //
-// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-// within a second.
+// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 //
-// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-// the document itself has wrong, and is adopted around, is told in `warnings`.
+// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 //
-// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+// `limit_reached`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -6556,18 +6635,16 @@ func (c *Client) PutContractWithBody(ctx context.Context, contractName ContractN
 
 // PutContract Adopt a service by its OpenAPI document, or replace the document
 //
-// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-// within a second.
+// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 //
-// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-// the document itself has wrong, and is adopted around, is told in `warnings`.
+// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 //
-// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+// `limit_reached`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6584,10 +6661,10 @@ func (c *Client) PutContract(ctx context.Context, contractName ContractName, par
 	return c.Client.Do(req)
 }
 
-// GetDiagnosis Tell what the doctor found last
+// GetDiagnosis Get the last report of the doctor
 //
-// What `fountain doctor --keep` has written into the data directory of the kms that answers. It is as old as `at` says: the kms looks at nothing itself. The reading is recorded. 404 `not_found` when no report
-// is kept.
+// The report that `fountain doctor --keep` has written to the data directory of the kms that responds. `at` is when it was made; the kms itself checks nothing. Each call is
+// recorded in the audit trail. The response is 404 `not_found` if there is no report.
 //
 // Corresponds with GET /diagnosis (the `GetDiagnosis` operationId).
 func (c *Client) GetDiagnosis(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6617,9 +6694,9 @@ func (c *Client) GetKmsHealth(ctx context.Context, reqEditors ...RequestEditorFn
 	return c.Client.Do(req)
 }
 
-// CheckInvitationWithBody Tell whether an invitation is good
+// CheckInvitationWithBody Check an invitation
 //
-// For the twofactor service alone. The invitation is not used up.
+// Only for the twofactor service. The invitation is not consumed.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6636,9 +6713,9 @@ func (c *Client) CheckInvitationWithBody(ctx context.Context, contentType string
 	return c.Client.Do(req)
 }
 
-// CheckInvitation Tell whether an invitation is good
+// CheckInvitation Check an invitation
 //
-// For the twofactor service alone. The invitation is not used up.
+// Only for the twofactor service. The invitation is not consumed.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6655,9 +6732,9 @@ func (c *Client) CheckInvitation(ctx context.Context, body CheckInvitationJSONRe
 	return c.Client.Do(req)
 }
 
-// UseInvitationWithBody Use an invitation up for one factor
+// UseInvitationWithBody Consume an invitation for one factor
 //
-// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -6674,9 +6751,9 @@ func (c *Client) UseInvitationWithBody(ctx context.Context, invitationID string,
 	return c.Client.Do(req)
 }
 
-// UseInvitation Use an invitation up for one factor
+// UseInvitation Consume an invitation for one factor
 //
-// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6695,7 +6772,7 @@ func (c *Client) UseInvitation(ctx context.Context, invitationID string, body Us
 
 // ListKeyrings List keyrings by name
 //
-// Those that administrators have created, without their keys. What services of the family seal with are keyrings of their own, which are not listed.
+// The keyrings that administrators have created, without their keys. The services of the family have keyrings of their own, which are not listed.
 //
 // Corresponds with GET /keyrings (the `ListKeyrings` operationId).
 func (c *Client) ListKeyrings(ctx context.Context, params *ListKeyringsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6712,8 +6789,8 @@ func (c *Client) ListKeyrings(ctx context.Context, params *ListKeyringsParams, r
 
 // CreateKeyringWithBody Create a keyring
 //
-// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-// most 200 keyrings (409 `limit_reached`).
+// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -6732,8 +6809,8 @@ func (c *Client) CreateKeyringWithBody(ctx context.Context, contentType string, 
 
 // CreateKeyring Create a keyring
 //
-// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-// most 200 keyrings (409 `limit_reached`).
+// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6750,10 +6827,10 @@ func (c *Client) CreateKeyring(ctx context.Context, body CreateKeyringJSONReques
 	return c.Client.Do(req)
 }
 
-// DeleteKeyring Delete a keyring in seven days
+// DeleteKeyring Schedule a keyring for deletion in seven days
 //
-// From now on it does nothing (409 `state_conflict`), and `restoreKeyring` has it back until `deleteAt`. Then its keys are gone, and what they have encrypted opens nowhere; backups from before keep them until they expire.
-// Repeating changes nothing.
+// The keyring stops working immediately (409 `state_conflict`), and `restoreKeyring` restores it until `deleteAt`. Then its keys are deleted, and ciphertexts under them can no
+// longer be decrypted; older backups contain the keys until they expire. Repeating the request changes nothing.
 //
 // Corresponds with DELETE /keyrings/{keyring} (the `DeleteKeyring` operationId).
 func (c *Client) DeleteKeyring(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6768,9 +6845,10 @@ func (c *Client) DeleteKeyring(ctx context.Context, keyring KeyringName, reqEdit
 	return c.Client.Do(req)
 }
 
-// GetKeyring Read a keyring and its newest 100 keys
+// GetKeyring Get a keyring and its newest 100 keys
 //
-// Public keys are told, so that others can verify by themselves; secret and private ones never. Absent and not allowed look the same (404).
+// Public keys are returned, so that other parties can verify signatures themselves; secret and private keys are never returned. Missing and forbidden keyrings are not distinguished
+// (404).
 //
 // Corresponds with GET /keyrings/{keyring} (the `GetKeyring` operationId).
 func (c *Client) GetKeyring(ctx context.Context, keyring KeyringName, params *GetKeyringParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6785,9 +6863,10 @@ func (c *Client) GetKeyring(ctx context.Context, keyring KeyringName, params *Ge
 	return c.Client.Do(req)
 }
 
-// UpdateKeyringWithBody Change who may use a keyring, and which keys it has given up
+// UpdateKeyringWithBody Update who can use a keyring, and its oldest usable key
 //
-// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6804,9 +6883,10 @@ func (c *Client) UpdateKeyringWithBody(ctx context.Context, keyring KeyringName,
 	return c.Client.Do(req)
 }
 
-// UpdateKeyring Change who may use a keyring, and which keys it has given up
+// UpdateKeyring Update who can use a keyring, and its oldest usable key
 //
-// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6825,9 +6905,9 @@ func (c *Client) UpdateKeyring(ctx context.Context, keyring KeyringName, params 
 
 // CreateDataKey Create a data key
 //
-// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
-// A service uses the keyring that has its name, which need not be created, and keyrings of AES-256-GCM that name it (others: 404, or 409 `state_conflict`);
-// an administrator uses those that were created.
+// The response has the key twice: in plaintext, to encrypt with and then discard, and wrapped by the keyring, to store. The kms stores neither. A service can use the keyring of its
+// own name, which does not have to be created, and keyrings of AES-256-GCM that list it (others: 404, or 409 `state_conflict`). An administrator can use the keyrings that were
+// created.
 //
 // Corresponds with POST /keyrings/{keyring}/data-keys (the `CreateDataKey` operationId).
 func (c *Client) CreateDataKey(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6842,10 +6922,10 @@ func (c *Client) CreateDataKey(ctx context.Context, keyring KeyringName, reqEdit
 	return c.Client.Do(req)
 }
 
-// DecryptDataWithBody Decrypt what a keyring has encrypted
+// DecryptDataWithBody Decrypt a ciphertext of a keyring
 //
-// 422 when it was altered, is of another keyring or context, or its key was given up.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6862,10 +6942,10 @@ func (c *Client) DecryptDataWithBody(ctx context.Context, keyring KeyringName, c
 	return c.Client.Do(req)
 }
 
-// DecryptData Decrypt what a keyring has encrypted
+// DecryptData Decrypt a ciphertext of a keyring
 //
-// 422 when it was altered, is of another keyring or context, or its key was given up.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6882,11 +6962,11 @@ func (c *Client) DecryptData(ctx context.Context, keyring KeyringName, body Decr
 	return c.Client.Do(req)
 }
 
-// EncryptDataWithBody Encrypt under the current key of a keyring
+// EncryptDataWithBody Encrypt with the current key of a keyring
 //
-// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+// is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6903,11 +6983,11 @@ func (c *Client) EncryptDataWithBody(ctx context.Context, keyring KeyringName, c
 	return c.Client.Do(req)
 }
 
-// EncryptData Encrypt under the current key of a keyring
+// EncryptData Encrypt with the current key of a keyring
 //
-// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+// is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6926,8 +7006,8 @@ func (c *Client) EncryptData(ctx context.Context, keyring KeyringName, body Encr
 
 // ComputeMacWithBody Compute the HMAC of data
 //
-// For keyrings of HMAC-SHA256 (RFC 2104).
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -6946,8 +7026,8 @@ func (c *Client) ComputeMacWithBody(ctx context.Context, keyring KeyringName, co
 
 // ComputeMac Compute the HMAC of data
 //
-// For keyrings of HMAC-SHA256 (RFC 2104).
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -6964,9 +7044,9 @@ func (c *Client) ComputeMac(ctx context.Context, keyring KeyringName, body Compu
 	return c.Client.Do(req)
 }
 
-// RestoreKeyring Keep a keyring that was to be deleted
+// RestoreKeyring Cancel the deletion of a keyring
 //
-// Repeating changes nothing.
+// Repeating the request changes nothing.
 //
 // Corresponds with POST /keyrings/{keyring}/restore (the `RestoreKeyring` operationId).
 func (c *Client) RestoreKeyring(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -6981,11 +7061,10 @@ func (c *Client) RestoreKeyring(ctx context.Context, keyring KeyringName, reqEdi
 	return c.Client.Do(req)
 }
 
-// RewrapDataWithBody Encrypt a ciphertext again under the current key
+// RewrapDataWithBody Re-encrypt a ciphertext with the current key
 //
-// As decrypting and encrypting it, without the plaintext leaving the kms.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7002,11 +7081,10 @@ func (c *Client) RewrapDataWithBody(ctx context.Context, keyring KeyringName, co
 	return c.Client.Do(req)
 }
 
-// RewrapData Encrypt a ciphertext again under the current key
+// RewrapData Re-encrypt a ciphertext with the current key
 //
-// As decrypting and encrypting it, without the plaintext leaving the kms.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7023,10 +7101,10 @@ func (c *Client) RewrapData(ctx context.Context, keyring KeyringName, body Rewra
 	return c.Client.Do(req)
 }
 
-// RotateKeyring Give a keyring another key
+// RotateKeyring Rotate the key of a keyring
 //
-// The new key encrypts, sums and signs from now on; the older ones still open and verify, down to `minVersion`. A keyring of AES-256-GCM rotates by itself before a key has encrypted `maxUses` times. 409 `state_conflict` while the keyring
-// is to be deleted, 409 `limit_reached` after 10,000 keys.
+// The new key encrypts, computes MACs and signs from now on; the older keys still decrypt and verify, down to `minVersion`. A keyring of AES-256-GCM is rotated automatically before
+// a key has encrypted `maxUses` times. The response is 409 `state_conflict` if the keyring is scheduled for deletion, and 409 `limit_reached` after 10,000 keys.
 //
 // Corresponds with POST /keyrings/{keyring}/rotate (the `RotateKeyring` operationId).
 func (c *Client) RotateKeyring(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7043,9 +7121,9 @@ func (c *Client) RotateKeyring(ctx context.Context, keyring KeyringName, reqEdit
 
 // SignDataWithBody Sign data
 //
-// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7064,9 +7142,9 @@ func (c *Client) SignDataWithBody(ctx context.Context, keyring KeyringName, cont
 
 // SignData Sign data
 //
-// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7083,7 +7161,7 @@ func (c *Client) SignData(ctx context.Context, keyring KeyringName, body SignDat
 	return c.Client.Do(req)
 }
 
-// UnwrapDataKeyWithBody Open a wrapped data key
+// UnwrapDataKeyWithBody Unwrap a data key
 //
 // Takes any type of body and a specified content type.
 //
@@ -7100,7 +7178,7 @@ func (c *Client) UnwrapDataKeyWithBody(ctx context.Context, keyring KeyringName,
 	return c.Client.Do(req)
 }
 
-// UnwrapDataKey Open a wrapped data key
+// UnwrapDataKey Unwrap a data key
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7119,8 +7197,8 @@ func (c *Client) UnwrapDataKey(ctx context.Context, keyring KeyringName, body Un
 
 // VerifySignatureWithBody Verify a signature
 //
-// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7139,8 +7217,8 @@ func (c *Client) VerifySignatureWithBody(ctx context.Context, keyring KeyringNam
 
 // VerifySignature Verify a signature
 //
-// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7159,8 +7237,8 @@ func (c *Client) VerifySignature(ctx context.Context, keyring KeyringName, body 
 
 // VerifyMacWithBody Verify an HMAC
 //
-// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7179,8 +7257,8 @@ func (c *Client) VerifyMacWithBody(ctx context.Context, keyring KeyringName, con
 
 // VerifyMac Verify an HMAC
 //
-// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7199,7 +7277,8 @@ func (c *Client) VerifyMac(ctx context.Context, keyring KeyringName, body Verify
 
 // ListAPIKeys List API keys, newest first
 //
-// An administrator sees all, and is asked for a second factor; others see their own. With `owner=me` an administrator sees their own, without a second factor. Never the keys' texts.
+// Administrators see all keys, and need a second factor; other users see their own. With `owner=me` administrators see their own keys, without a second factor. The texts of the
+// keys are never returned.
 //
 // Corresponds with GET /keys (the `ListAPIKeys` operationId).
 func (c *Client) ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7216,10 +7295,9 @@ func (c *Client) ListAPIKeys(ctx context.Context, params *ListAPIKeysParams, req
 
 // CreateAPIKeyWithBody Create an API key
 //
-// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -7238,10 +7316,9 @@ func (c *Client) CreateAPIKeyWithBody(ctx context.Context, params *CreateAPIKeyP
 
 // CreateAPIKey Create an API key
 //
-// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7258,9 +7335,9 @@ func (c *Client) CreateAPIKey(ctx context.Context, params *CreateAPIKeyParams, b
 	return c.Client.Do(req)
 }
 
-// RotateCurrentAPIKeyWithBody Rotate the key that the caller signed in with
+// RotateCurrentAPIKeyWithBody Rotate the caller's own API key
 //
-// For services, long before their key expires. The old key works for the overlap.
+// For services, well before their key expires. The old key keeps working during the overlap.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7277,9 +7354,9 @@ func (c *Client) RotateCurrentAPIKeyWithBody(ctx context.Context, params *Rotate
 	return c.Client.Do(req)
 }
 
-// RotateCurrentAPIKey Rotate the key that the caller signed in with
+// RotateCurrentAPIKey Rotate the caller's own API key
 //
-// For services, long before their key expires. The old key works for the overlap.
+// For services, well before their key expires. The old key keeps working during the overlap.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7296,10 +7373,10 @@ func (c *Client) RotateCurrentAPIKey(ctx context.Context, params *RotateCurrentA
 	return c.Client.Do(req)
 }
 
-// VerifyAPIKeyWithBody Tell whether an API key is good
+// VerifyAPIKeyWithBody Verify an API key
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7316,10 +7393,10 @@ func (c *Client) VerifyAPIKeyWithBody(ctx context.Context, contentType string, b
 	return c.Client.Do(req)
 }
 
-// VerifyAPIKey Tell whether an API key is good
+// VerifyAPIKey Verify an API key
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7336,9 +7413,9 @@ func (c *Client) VerifyAPIKey(ctx context.Context, body VerifyAPIKeyJSONRequestB
 	return c.Client.Do(req)
 }
 
-// WhoamiAPIKeyWithBody Tell the holder of an API key what it is
+// WhoamiAPIKeyWithBody Get the key and owner of the API key that is sent
 //
-// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7355,9 +7432,9 @@ func (c *Client) WhoamiAPIKeyWithBody(ctx context.Context, contentType string, b
 	return c.Client.Do(req)
 }
 
-// WhoamiAPIKey Tell the holder of an API key what it is
+// WhoamiAPIKey Get the key and owner of the API key that is sent
 //
-// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7376,8 +7453,8 @@ func (c *Client) WhoamiAPIKey(ctx context.Context, body WhoamiAPIKeyJSONRequestB
 
 // RevokeAPIKey Revoke an API key and its successors
 //
-// The key, every key that was made from it by rotation, and every token of them stop at once and for ever; the keys that it was made
-// from go on. Repeating is safe. Revoking an own key never asks for a second factor; somebody else's asks an administrator for one.
+// The key, all keys that were created from it by rotation, and all their tokens are revoked immediately and permanently; the keys that it was created from keep working. The
+// operation is idempotent. Revoking one's own key never requires a second factor; an administrator who revokes another owner's key needs one.
 //
 // Corresponds with DELETE /keys/{keyId} (the `RevokeAPIKey` operationId).
 func (c *Client) RevokeAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7392,7 +7469,7 @@ func (c *Client) RevokeAPIKey(ctx context.Context, keyID KeyID, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
-// GetAPIKey Read an API key's description
+// GetAPIKey Get the description of an API key
 //
 // Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
 func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7407,10 +7484,10 @@ func (c *Client) GetAPIKey(ctx context.Context, keyID KeyID, params *GetAPIKeyPa
 	return c.Client.Do(req)
 }
 
-// UpdateAPIKeyWithBody Change an API key's name, metadata or rate limit
+// UpdateAPIKeyWithBody Update an API key's name, metadata or rate limit
 //
-// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -7427,10 +7504,10 @@ func (c *Client) UpdateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *
 	return c.Client.Do(req)
 }
 
-// UpdateAPIKey Change an API key's name, metadata or rate limit
+// UpdateAPIKey Update an API key's name, metadata or rate limit
 //
-// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7447,10 +7524,10 @@ func (c *Client) UpdateAPIKey(ctx context.Context, keyID KeyID, params *UpdateAP
 	return c.Client.Do(req)
 }
 
-// RetireAPIKey End a key that was rotated
+// RetireAPIKey Retire a rotated key before its overlap ends
 //
-// Ends this one key and its tokens before its overlap is over; its successors go on. Only a key that was rotated can be retired (409
-// `state_conflict`). Repeating is safe. Somebody else's key asks an administrator for a second factor.
+// Ends this key and its tokens before its overlap is over; its successors keep working. Only a key that was rotated can be retired (409 `state_conflict`). The operation is
+// idempotent. An administrator who retires another owner's key needs a second factor.
 //
 // Corresponds with POST /keys/{keyId}/retire (the `RetireAPIKey` operationId).
 func (c *Client) RetireAPIKey(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7465,10 +7542,10 @@ func (c *Client) RetireAPIKey(ctx context.Context, keyID KeyID, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
-// RotateAPIKeyWithBody Replace an API key, with an overlap
+// RotateAPIKeyWithBody Rotate an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-// nobody has used. The key of a service or of somebody else asks for a second factor.
+// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+// service or of another user requires a second factor.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7485,10 +7562,10 @@ func (c *Client) RotateAPIKeyWithBody(ctx context.Context, keyID KeyID, params *
 	return c.Client.Do(req)
 }
 
-// RotateAPIKey Replace an API key, with an overlap
+// RotateAPIKey Rotate an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-// nobody has used. The key of a service or of somebody else asks for a second factor.
+// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+// service or of another user requires a second factor.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7505,10 +7582,10 @@ func (c *Client) RotateAPIKey(ctx context.Context, keyID KeyID, params *RotateAP
 	return c.Client.Do(req)
 }
 
-// ListMails List mails to people, newest first
+// ListMails List mails to users, newest first
 //
-// What was sent or is to be sent to people about their account, with what became of it, until a week after its end. Links are not told, and addresses
-// only so far as they can be recognised.
+// The mails about user accounts that are queued, sent or failed, with their status. A mail is listed until one week after it expires. Links are not returned, and addresses are
+// masked.
 //
 // Corresponds with GET /mails (the `ListMails` operationId).
 func (c *Client) ListMails(ctx context.Context, params *ListMailsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7523,10 +7600,10 @@ func (c *Client) ListMails(ctx context.Context, params *ListMailsParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// ClaimMails Take up mails that are to be sent
+// ClaimMails Claim mails for sending
 //
-// For the twofactor service alone, which sends them, and tells by asking that it can send mails. A mail that was taken up is that caller's for a minute; what is
-// not reported by then (`reportMail`) is given out again. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+// Only for the twofactor service, which sends the mails; its calls also show that mails can be sent. A claimed mail belongs to the caller for one minute. If its outcome is not
+// reported by then (`reportMail`), it can be claimed again. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a mail if there is none.
 //
 // Corresponds with POST /mails/claim (the `ClaimMails` operationId).
 func (c *Client) ClaimMails(ctx context.Context, params *ClaimMailsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7541,10 +7618,10 @@ func (c *Client) ClaimMails(ctx context.Context, params *ClaimMailsParams, reqEd
 	return c.Client.Do(req)
 }
 
-// ReportMailWithBody Tell what became of a mail
+// ReportMailWithBody Report the outcome of a mail
 //
-// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7561,10 +7638,10 @@ func (c *Client) ReportMailWithBody(ctx context.Context, mailID string, contentT
 	return c.Client.Do(req)
 }
 
-// ReportMail Tell what became of a mail
+// ReportMail Report the outcome of a mail
 //
-// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7581,11 +7658,11 @@ func (c *Client) ReportMail(ctx context.Context, mailID string, body ReportMailJ
 	return c.Client.Do(req)
 }
 
-// GetAuthorizationPage The page where people sign in at a web app
+// GetAuthorizationPage The page for signing in at a web app
 //
-// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2): code flow with PKCE alone. For a browser, which a web app sends here. The page asks for
-// the sign-in, and for consent where the client is somebody else's, and then calls `authorizeClient`, which checks everything again. What is wrong with
-// a request is told to the app where its `client_id` and `redirect_uri` are registered, and shown otherwise.
+// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2); it supports only the authorization code flow with PKCE. A web app redirects the browser to this page. The
+// page signs the user in, asks for consent unless the client is trusted, and calls `authorizeClient`, which validates the request again. An error in the request is reported to the
+// app if its `client_id` and `redirect_uri` are registered; otherwise the page shows it.
 //
 // Corresponds with GET /oauth2/authorize (the `GetAuthorizationPage` operationId).
 func (c *Client) GetAuthorizationPage(ctx context.Context, params *GetAuthorizationPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7600,10 +7677,10 @@ func (c *Client) GetAuthorizationPage(ctx context.Context, params *GetAuthorizat
 	return c.Client.Do(req)
 }
 
-// AuthorizeClientWithBody Let a web app know who is signed in
+// AuthorizeClientWithBody Authorize a web app to sign the user in
 //
-// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7620,10 +7697,10 @@ func (c *Client) AuthorizeClientWithBody(ctx context.Context, contentType string
 	return c.Client.Do(req)
 }
 
-// AuthorizeClient Let a web app know who is signed in
+// AuthorizeClient Authorize a web app to sign the user in
 //
-// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7640,10 +7717,10 @@ func (c *Client) AuthorizeClient(ctx context.Context, body AuthorizeClientJSONRe
 	return c.Client.Do(req)
 }
 
-// CheckAuthorizationWithBody Judge a web app's request before anybody signs in
+// CheckAuthorizationWithBody Validate a web app's authorization request before sign-in
 //
-// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7660,10 +7737,10 @@ func (c *Client) CheckAuthorizationWithBody(ctx context.Context, contentType str
 	return c.Client.Do(req)
 }
 
-// CheckAuthorization Judge a web app's request before anybody signs in
+// CheckAuthorization Validate a web app's authorization request before sign-in
 //
-// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7680,11 +7757,10 @@ func (c *Client) CheckAuthorization(ctx context.Context, body CheckAuthorization
 	return c.Client.Do(req)
 }
 
-// IntrospectTokenWithBody Tell whether a token is good now
+// IntrospectTokenWithBody Introspect a token
 //
-// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-// client about tokens that were given to it; all others are answered as not active.
-// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7701,11 +7777,10 @@ func (c *Client) IntrospectTokenWithBody(ctx context.Context, contentType string
 	return c.Client.Do(req)
 }
 
-// IntrospectTokenWithFormdataBody Tell whether a token is good now
+// IntrospectTokenWithFormdataBody Introspect a token
 //
-// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-// client about tokens that were given to it; all others are answered as not active.
-// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -7722,9 +7797,9 @@ func (c *Client) IntrospectTokenWithFormdataBody(ctx context.Context, body Intro
 	return c.Client.Do(req)
 }
 
-// GetSignOutPage The page where a web app signs people out
+// GetSignOutPage The page for signing out of a web app
 //
-// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). For a browser, which a web app sends here. The page calls `endSession`.
+// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). A web app redirects the browser to this page. The page calls `endSession`.
 //
 // Corresponds with GET /oauth2/logout (the `GetSignOutPage` operationId).
 func (c *Client) GetSignOutPage(ctx context.Context, params *GetSignOutPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7739,10 +7814,10 @@ func (c *Client) GetSignOutPage(ctx context.Context, params *GetSignOutPageParam
 	return c.Client.Do(req)
 }
 
-// EndSessionWithBody End the session that an ID token was given in
+// EndSessionWithBody End the session that an ID token was issued in
 //
-// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7759,10 +7834,10 @@ func (c *Client) EndSessionWithBody(ctx context.Context, contentType string, bod
 	return c.Client.Do(req)
 }
 
-// EndSession End the session that an ID token was given in
+// EndSession End the session that an ID token was issued in
 //
-// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7781,9 +7856,8 @@ func (c *Client) EndSession(ctx context.Context, body EndSessionJSONRequestBody,
 
 // RevokeTokenWithBody Revoke a token
 //
-// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-// is answered with 200 too, and nothing is revoked.
+// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7802,9 +7876,8 @@ func (c *Client) RevokeTokenWithBody(ctx context.Context, contentType string, bo
 
 // RevokeTokenWithFormdataBody Revoke a token
 //
-// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-// is answered with 200 too, and nothing is revoked.
+// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -7823,17 +7896,22 @@ func (c *Client) RevokeTokenWithFormdataBody(ctx context.Context, body RevokeTok
 
 // IssueTokenWithBody OAuth 2.0 token endpoint
 //
-// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
-// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+// RFC 6749, section 3.2. There is no password grant.
+//
+// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+// `fountain`, which does not authenticate.
+//
+// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+//
+// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+// issued for it are revoked.
+//
+// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+// requests a token for each request.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7852,17 +7930,22 @@ func (c *Client) IssueTokenWithBody(ctx context.Context, contentType string, bod
 
 // IssueTokenWithFormdataBody OAuth 2.0 token endpoint
 //
-// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
-// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+// RFC 6749, section 3.2. There is no password grant.
+//
+// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+// `fountain`, which does not authenticate.
+//
+// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+//
+// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+// issued for it are revoked.
+//
+// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+// requests a token for each request.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -7879,10 +7962,10 @@ func (c *Client) IssueTokenWithFormdataBody(ctx context.Context, body IssueToken
 	return c.Client.Do(req)
 }
 
-// GetUserInfo Tell a web app about the person who signed in
+// GetUserInfo Get the claims of the signed-in user
 //
-// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
-// The answer is read from the rows that the token stands on.
+// OpenID Connect Core 1.0, section 5.3, with the access token of an authorization code flow. Apps receive no real names and no addresses of users: `profile` gives the username. The
+// claims are computed from the current state of the session and the user.
 //
 // Corresponds with GET /oauth2/userinfo (the `GetUserInfo` operationId).
 func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7899,7 +7982,7 @@ func (c *Client) GetUserInfo(ctx context.Context, reqEditors ...RequestEditorFn)
 
 // PutProofKeyWithBody Register a key that signs second-factor proofs
 //
-// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 //
 // Takes any type of body and a specified content type.
 //
@@ -7918,7 +8001,7 @@ func (c *Client) PutProofKeyWithBody(ctx context.Context, kid string, contentTyp
 
 // PutProofKey Register a key that signs second-factor proofs
 //
-// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -7950,12 +8033,13 @@ func (c *Client) GetKmsReadiness(ctx context.Context, reqEditors ...RequestEdito
 	return c.Client.Do(req)
 }
 
-// ListRevocations Follow what was ended before its time
+// ListRevocations List revocations
 //
-// The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
-// `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
-// nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
-// beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
+// The feed from which every service learns within one second which tokens to refuse. Items are in the order of revocation. Send `position` as `after` in the next request. With
+// `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for an item if there is none.
+//
+// If `feed` differs from the feed that the caller sent, or `after` is beyond the end of the feed (a backup was restored), the page starts at the beginning of the feed and the
+// caller must discard what it has stored. An item is kept until every token that it revokes has expired.
 //
 // Corresponds with GET /revocations (the `ListRevocations` operationId).
 func (c *Client) ListRevocations(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7970,7 +8054,7 @@ func (c *Client) ListRevocations(ctx context.Context, params *ListRevocationsPar
 	return c.Client.Do(req)
 }
 
-// ListRoles List the roles that users may have
+// ListRoles List roles
 //
 // Corresponds with GET /roles (the `ListRoles` operationId).
 func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -7987,7 +8071,7 @@ func (c *Client) ListRoles(ctx context.Context, params *ListRolesParams, reqEdit
 
 // DeleteRole Delete a role
 //
-// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
+// A role that is assigned to users or used by a secret policy cannot be deleted (409 `state_conflict`). The release's roles cannot be deleted (403).
 //
 // Corresponds with DELETE /roles/{roleName} (the `DeleteRole` operationId).
 func (c *Client) DeleteRole(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8002,7 +8086,7 @@ func (c *Client) DeleteRole(ctx context.Context, roleName RoleName, reqEditors .
 	return c.Client.Do(req)
 }
 
-// GetRole Read a role
+// GetRole Get a role
 //
 // Corresponds with GET /roles/{roleName} (the `GetRole` operationId).
 func (c *Client) GetRole(ctx context.Context, roleName RoleName, params *GetRoleParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8019,10 +8103,11 @@ func (c *Client) GetRole(ctx context.Context, roleName RoleName, params *GetRole
 
 // PutRoleWithBody Define a role
 //
-// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-// release's (403). There are at most 200 roles (409 `limit_reached`).
+// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+//
+// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -8041,10 +8126,11 @@ func (c *Client) PutRoleWithBody(ctx context.Context, roleName RoleName, params 
 
 // PutRole Define a role
 //
-// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-// release's (403). There are at most 200 roles (409 `limit_reached`).
+// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+//
+// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8061,13 +8147,15 @@ func (c *Client) PutRole(ctx context.Context, roleName RoleName, params *PutRole
 	return c.Client.Do(req)
 }
 
-// PutSecondFactorPolicyWithBody Say what second factor a role asks for
+// PutSecondFactorPolicyWithBody Set the second-factor policy of a role
 //
-// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+//
+// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+//
 // `If-Match` is the role's ETag.
 //
 // Takes any type of body and a specified content type.
@@ -8085,13 +8173,15 @@ func (c *Client) PutSecondFactorPolicyWithBody(ctx context.Context, roleName Rol
 	return c.Client.Do(req)
 }
 
-// PutSecondFactorPolicy Say what second factor a role asks for
+// PutSecondFactorPolicy Set the second-factor policy of a role
 //
-// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+//
+// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+//
 // `If-Match` is the role's ETag.
 //
 // Takes a body of the `application/json` content type.
@@ -8109,10 +8199,10 @@ func (c *Client) PutSecondFactorPolicy(ctx context.Context, roleName RoleName, p
 	return c.Client.Do(req)
 }
 
-// GetRootKey Tell which root key seals, and how far a rotation is
+// GetRootKey Get the active root key and the progress of a rotation
 //
-// Root keys lie in files beside the kms and are named by ids, which tell nothing of them. `replicas` are the running ones, and those that were killed within the
-// last 30 seconds, each with the keys in its files.
+// Root keys are stored in files beside the kms. They are identified by ids, which reveal nothing about the keys. `replicas` are the running replicas, and those that were killed
+// within the last 30 seconds, each with the ids of the keys in its files.
 //
 // Corresponds with GET /root-key (the `GetRootKey` operationId).
 func (c *Client) GetRootKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8127,11 +8217,12 @@ func (c *Client) GetRootKey(ctx context.Context, reqEditors ...RequestEditorFn) 
 	return c.Client.Do(req)
 }
 
-// RotateRootKey Have the root key in the file seal from now on
+// RotateRootKey Rotate to the root key in the file
 //
-// First the new key is put into the file of the root key, and the one that seals into that of the previous one, at every replica (`fountain keygen --replace`). This operation then has the
-// new one seal; what the old one has sealed is opened by it and sealed again in the background, within seconds. No request fails. 409 `state_conflict` while the file holds
-// the key that seals already, a file is refused, a rotation goes on, or a replica does not hold both keys. When `state` is `idle` again the previous key is needed for older backups only.
+// First put the new key into the root key file, and the active key into the file of the previous key, at every replica (`fountain keygen --replace`). This operation makes the new
+// key active; the keysets under the old key are decrypted with it and encrypted again in the background, within seconds. No request fails. The response is 409 `state_conflict` if
+// the file has the key that is already active, a file is refused, a rotation is in progress, or a replica does not have both keys. Once `state` is `idle` again, the previous key is
+// needed only for older backups.
 //
 // Corresponds with POST /root-key/rotate (the `RotateRootKey` operationId).
 func (c *Client) RotateRootKey(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8146,9 +8237,9 @@ func (c *Client) RotateRootKey(ctx context.Context, reqEditors ...RequestEditorF
 	return c.Client.Do(req)
 }
 
-// ListScopes List the scopes that there are
+// ListScopes List all scopes
 //
-// Those of the family's contracts, and those that registered services declare.
+// The scopes of the family's contracts, and the scopes that registered services declare.
 //
 // Corresponds with GET /scopes (the `ListScopes` operationId).
 func (c *Client) ListScopes(ctx context.Context, params *ListScopesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8163,7 +8254,7 @@ func (c *Client) ListScopes(ctx context.Context, params *ListScopesParams, reqEd
 	return c.Client.Do(req)
 }
 
-// ListSecretPolicies List the policies of secrets by name
+// ListSecretPolicies List secret policies in order of name
 //
 // Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
 func (c *Client) ListSecretPolicies(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8178,9 +8269,9 @@ func (c *Client) ListSecretPolicies(ctx context.Context, params *ListSecretPolic
 	return c.Client.Do(req)
 }
 
-// DeleteSecretPolicy Delete a policy of secrets
+// DeleteSecretPolicy Delete a secret policy
 //
-// What no other policy gives is not allowed from the next request on.
+// Access that no other policy gives is denied from the next request.
 //
 // Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
 func (c *Client) DeleteSecretPolicy(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8195,7 +8286,7 @@ func (c *Client) DeleteSecretPolicy(ctx context.Context, policyName SecretPolicy
 	return c.Client.Do(req)
 }
 
-// GetSecretPolicy Read a policy of secrets
+// GetSecretPolicy Get a secret policy
 //
 // Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
 func (c *Client) GetSecretPolicy(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8210,13 +8301,15 @@ func (c *Client) GetSecretPolicy(ctx context.Context, policyName SecretPolicyNam
 	return c.Client.Do(req)
 }
 
-// PutSecretPolicyWithBody Let somebody do something with the secrets of a path
+// PutSecretPolicyWithBody Set a policy for the secrets of a path
 //
-// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+// `secrets:write`, and users need a second factor where an operation requires one.
 //
-// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+// the audit trail records it.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8233,13 +8326,15 @@ func (c *Client) PutSecretPolicyWithBody(ctx context.Context, policyName SecretP
 	return c.Client.Do(req)
 }
 
-// PutSecretPolicy Let somebody do something with the secrets of a path
+// PutSecretPolicy Set a policy for the secrets of a path
 //
-// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+// `secrets:write`, and users need a second factor where an operation requires one.
 //
-// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+// the audit trail records it.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8258,7 +8353,7 @@ func (c *Client) PutSecretPolicy(ctx context.Context, policyName SecretPolicyNam
 
 // ListSecrets List secrets by name, without their values
 //
-// Those that a policy lets the caller `list`; of others nothing is told.
+// Only secrets for which a policy gives the caller `list`. Other secrets are not revealed.
 //
 // Corresponds with GET /secrets (the `ListSecrets` operationId).
 func (c *Client) ListSecrets(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8273,9 +8368,9 @@ func (c *Client) ListSecrets(ctx context.Context, params *ListSecretsParams, req
 	return c.Client.Do(req)
 }
 
-// GetSecret Read a secret's current version
+// GetSecret Get a secret's current version
 //
-// Absent and not allowed look the same (404).
+// Missing and forbidden secrets are not distinguished (404).
 //
 // Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
 func (c *Client) GetSecret(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8290,13 +8385,13 @@ func (c *Client) GetSecret(ctx context.Context, secretName SecretName, params *G
 	return c.Client.Do(req)
 }
 
-// PutSecretWithBody Store a secret's next version
+// PutSecretWithBody Store a new version of a secret
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 //
-// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-// something else with it gets 403. Neither tells whether it is there.
+// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8313,13 +8408,13 @@ func (c *Client) PutSecretWithBody(ctx context.Context, secretName SecretName, p
 	return c.Client.Do(req)
 }
 
-// PutSecret Store a secret's next version
+// PutSecret Store a new version of a secret
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 //
-// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-// something else with it gets 403. Neither tells whether it is there.
+// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8336,10 +8431,11 @@ func (c *Client) PutSecret(ctx context.Context, secretName SecretName, params *P
 	return c.Client.Do(req)
 }
 
-// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+// ExplainSecretAccess Explain a subject's capabilities for a secret, and the policies that give them
 //
-// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
-// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+// The subject is the caller or, for an administrator, the `role`, `user` or `service` in the query (more than one: 400; not found: 404). The operation does not check whether the
+// secret exists. A role stands for a user who has only that role. `missingScopes` lists the scopes without which some of the capabilities have no effect; a subject that is not
+// `active` has no capabilities.
 //
 // Corresponds with GET /secrets/{secretName}/access (the `ExplainSecretAccess` operationId).
 func (c *Client) ExplainSecretAccess(ctx context.Context, secretName SecretName, params *ExplainSecretAccessParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8356,9 +8452,9 @@ func (c *Client) ExplainSecretAccess(ctx context.Context, secretName SecretName,
 
 // RotateSecret Rotate a secret now
 //
-// Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
-// tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
+// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+// target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
+// reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 //
 // Corresponds with POST /secrets/{secretName}/rotate (the `RotateSecret` operationId).
 func (c *Client) RotateSecret(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8373,9 +8469,10 @@ func (c *Client) RotateSecret(ctx context.Context, secretName SecretName, reqEdi
 	return c.Client.Do(req)
 }
 
-// DeleteSecretRotation Have a secret rotated no more
+// DeleteSecretRotation Stop the rotation of a secret
 //
-// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
+// A running rotation is aborted; its pending version does not become current, and stays readable. A value that a driver has put elsewhere and that is not current is revoked there.
+// Repeating the request changes nothing.
 //
 // Corresponds with DELETE /secrets/{secretName}/rotation (the `DeleteSecretRotation` operationId).
 func (c *Client) DeleteSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8390,7 +8487,7 @@ func (c *Client) DeleteSecretRotation(ctx context.Context, secretName SecretName
 	return c.Client.Do(req)
 }
 
-// GetSecretRotation Read how a secret is rotated, and how far it is
+// GetSecretRotation Get the rotation of a secret and its progress
 //
 // Corresponds with GET /secrets/{secretName}/rotation (the `GetSecretRotation` operationId).
 func (c *Client) GetSecretRotation(ctx context.Context, secretName SecretName, params *GetSecretRotationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8405,13 +8502,18 @@ func (c *Client) GetSecretRotation(ctx context.Context, secretName SecretName, p
 	return c.Client.Do(req)
 }
 
-// PutSecretRotationWithBody Have a secret rotated, by a schedule or on demand
+// PutSecretRotationWithBody Configure the rotation of a secret
 //
-// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+// after one interval; otherwise only on demand. The secret must exist (404).
 //
-// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+//
+// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+// fails. The operations guide documents the request bodies.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8428,13 +8530,18 @@ func (c *Client) PutSecretRotationWithBody(ctx context.Context, secretName Secre
 	return c.Client.Do(req)
 }
 
-// PutSecretRotation Have a secret rotated, by a schedule or on demand
+// PutSecretRotation Configure the rotation of a secret
 //
-// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+// after one interval; otherwise only on demand. The secret must exist (404).
 //
-// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+//
+// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+// fails. The operations guide documents the request bodies.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8451,10 +8558,11 @@ func (c *Client) PutSecretRotation(ctx context.Context, secretName SecretName, p
 	return c.Client.Do(req)
 }
 
-// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+// RollbackSecretRotation Roll back to the previous version, also at external targets
 //
-// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
+// Starts a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works at the target before it becomes current; the version that was current
+// becomes the previous one. The response describes the job at its start. Without a previous version or a rotation the response is 404. It is 409 `state_conflict` while a rotation
+// runs, a version is pending, or the previous version is being revoked at the target or works at another target. A deleted or destroyed version is 410.
 //
 // Corresponds with POST /secrets/{secretName}/rotation/rollback (the `RollbackSecretRotation` operationId).
 func (c *Client) RollbackSecretRotation(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8471,7 +8579,7 @@ func (c *Client) RollbackSecretRotation(ctx context.Context, secretName SecretNa
 
 // ListSecretVersions List a secret's versions, newest first, without their values
 //
-// Of each secret the newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) are kept, and those that are current, previous or pending.
+// The newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) versions of each secret are kept, and those that are current, previous or pending.
 //
 // Corresponds with GET /secrets/{secretName}/versions (the `ListSecretVersions` operationId).
 func (c *Client) ListSecretVersions(ctx context.Context, secretName SecretName, params *ListSecretVersionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8486,9 +8594,10 @@ func (c *Client) ListSecretVersions(ctx context.Context, secretName SecretName, 
 	return c.Client.Do(req)
 }
 
-// DeleteSecretVersion Delete a version; it can be undeleted
+// DeleteSecretVersion Delete a secret version, with the option to undelete it
 //
-// It is not read any more until `undeleteSecretVersion`. The current version can't be deleted (409 `state_conflict`); a pending one waits no more. Repeating changes nothing.
+// The version cannot be read until `undeleteSecretVersion`. The current version cannot be deleted (409 `state_conflict`); a pending one is no longer pending. Deleting it again
+// changes nothing.
 //
 // Corresponds with DELETE /secrets/{secretName}/versions/{secretVersion} (the `DeleteSecretVersion` operationId).
 func (c *Client) DeleteSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8503,9 +8612,10 @@ func (c *Client) DeleteSecretVersion(ctx context.Context, secretName SecretName,
 	return c.Client.Do(req)
 }
 
-// GetSecretVersion Read one version of a secret
+// GetSecretVersion Get one version of a secret
 //
-// By its number, or the one that is `current`, `previous` or `pending`. One that is deleted or destroyed is 410. Absent and not allowed look the same (404).
+// The version by number, or the one that is `current`, `previous` or `pending`. A version that was deleted or destroyed is 410. Missing and forbidden secrets are not distinguished
+// (404).
 //
 // Corresponds with GET /secrets/{secretName}/versions/{secretVersion} (the `GetSecretVersion` operationId).
 func (c *Client) GetSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8520,10 +8630,10 @@ func (c *Client) GetSecretVersion(ctx context.Context, secretName SecretName, se
 	return c.Client.Do(req)
 }
 
-// DestroySecretVersion Destroy a version for ever
+// DestroySecretVersion Destroy a secret version permanently
 //
-// Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current version
-// can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
+// The version's data key and encrypted value are overwritten, so that it can never be decrypted again; `remains` reports where copies may exist that the kms cannot reach. The
+// current version cannot be destroyed (409 `state_conflict`): store another one first. Destroying it again changes nothing. The operation cannot be undone.
 //
 // Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/destroy (the `DestroySecretVersion` operationId).
 func (c *Client) DestroySecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8538,9 +8648,10 @@ func (c *Client) DestroySecretVersion(ctx context.Context, secretName SecretName
 	return c.Client.Do(req)
 }
 
-// PromoteSecretVersion Make a version the current one
+// PromoteSecretVersion Make a secret version the current one
 //
-// The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
+// Promotes the pending version, after it was tested, or an earlier version, to roll back. The current version becomes the previous one. `If-Match` names the version that must be
+// current (412). Promoting it again changes nothing.
 //
 // Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/promote (the `PromoteSecretVersion` operationId).
 func (c *Client) PromoteSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, params *PromoteSecretVersionParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8555,7 +8666,7 @@ func (c *Client) PromoteSecretVersion(ctx context.Context, secretName SecretName
 	return c.Client.Do(req)
 }
 
-// UndeleteSecretVersion Take a deleted version into use again
+// UndeleteSecretVersion Undelete a secret version
 //
 // Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/undelete (the `UndeleteSecretVersion` operationId).
 func (c *Client) UndeleteSecretVersion(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8570,10 +8681,10 @@ func (c *Client) UndeleteSecretVersion(ctx context.Context, secretName SecretNam
 	return c.Client.Do(req)
 }
 
-// WatchSecret Wait until a secret has another current version
+// WatchSecret Wait for a new current version of a secret
 //
-// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match` the request is held for up to N seconds while that version is current; then it is 304. The answer
-// describes the secret; `getSecret` reads its value. Absent and not allowed look the same (404).
+// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match`, the server waits up to N seconds while that version is current; then the response is 304.
+// The response describes the secret; `getSecret` returns its value. Missing and forbidden secrets are not distinguished (404).
 //
 // Corresponds with GET /secrets/{secretName}/watch (the `WatchSecret` operationId).
 func (c *Client) WatchSecret(ctx context.Context, secretName SecretName, params *WatchSecretParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8605,10 +8716,9 @@ func (c *Client) ListServices(ctx context.Context, params *ListServicesParams, r
 
 // RegisterServiceWithBody Register a service
 //
-// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-// gateway serves itself, are reserved (409 `already_exists`).
+// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -8627,10 +8737,9 @@ func (c *Client) RegisterServiceWithBody(ctx context.Context, params *RegisterSe
 
 // RegisterService Register a service
 //
-// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-// gateway serves itself, are reserved (409 `already_exists`).
+// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8647,9 +8756,9 @@ func (c *Client) RegisterService(ctx context.Context, params *RegisterServicePar
 	return c.Client.Do(req)
 }
 
-// EnrolServiceWithBody Trade an enrolment token for the service's first key
+// EnrolServiceWithBody Exchange an enrolment token for the service's first key
 //
-// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8666,9 +8775,9 @@ func (c *Client) EnrolServiceWithBody(ctx context.Context, contentType string, b
 	return c.Client.Do(req)
 }
 
-// EnrolService Trade an enrolment token for the service's first key
+// EnrolService Exchange an enrolment token for the service's first key
 //
-// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8687,8 +8796,8 @@ func (c *Client) EnrolService(ctx context.Context, body EnrolServiceJSONRequestB
 
 // DeleteService Delete a service
 //
-// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
-// never means another service. The family's services can't be deleted (403).
+// Ends the service's keys and tokens permanently, withdraws its declared scopes and retires its contract. Its name stays reserved, so it can never identify another service. The
+// family's services cannot be deleted (403).
 //
 // Corresponds with DELETE /services/{serviceId} (the `DeleteService` operationId).
 func (c *Client) DeleteService(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8703,7 +8812,7 @@ func (c *Client) DeleteService(ctx context.Context, serviceID ServiceID, reqEdit
 	return c.Client.Do(req)
 }
 
-// GetService Read a service
+// GetService Get a service
 //
 // Corresponds with GET /services/{serviceId} (the `GetService` operationId).
 func (c *Client) GetService(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8718,12 +8827,13 @@ func (c *Client) GetService(ctx context.Context, serviceID ServiceID, params *Ge
 	return c.Client.Do(req)
 }
 
-// UpdateServiceWithBody Change a service
+// UpdateServiceWithBody Update a service
 //
-// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+// contract of a disabled service, and serve it again when the service is enabled.
+//
+// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 //
 // Takes any type of body and a specified content type.
 //
@@ -8740,12 +8850,13 @@ func (c *Client) UpdateServiceWithBody(ctx context.Context, serviceID ServiceID,
 	return c.Client.Do(req)
 }
 
-// UpdateService Change a service
+// UpdateService Update a service
 //
-// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+// contract of a disabled service, and serve it again when the service is enabled.
+//
+// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8779,11 +8890,11 @@ func (c *Client) CreateEnrolmentToken(ctx context.Context, serviceID ServiceID, 
 	return c.Client.Do(req)
 }
 
-// ListSigningKeys List the keys that sign tokens, newest first, without their private parts
+// ListSigningKeys List token-signing keys, newest first, without their private parts
 //
-// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
-// Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
-// 26 minutes afterwards. Keys that have gone are listed for 30 days.
+// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published; tokens that it has signed are still accepted), then `gone`. The
+// current state follows from the key's times. A key is published for at least 10 minutes before it signs, which is twice the time for which a key set may be cached, and for 26
+// minutes afterwards. Keys that are gone are listed for 30 days.
 //
 // Corresponds with GET /signing-keys (the `ListSigningKeys` operationId).
 func (c *Client) ListSigningKeys(ctx context.Context, params *ListSigningKeysParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8798,12 +8909,13 @@ func (c *Client) ListSigningKeys(ctx context.Context, params *ListSigningKeysPar
 	return c.Client.Do(req)
 }
 
-// RotateSigningKeyWithBody Have the next key sign from now on
+// RotateSigningKeyWithBody Rotate the token-signing key
 //
-// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+//
+// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -8820,12 +8932,13 @@ func (c *Client) RotateSigningKeyWithBody(ctx context.Context, contentType strin
 	return c.Client.Do(req)
 }
 
-// RotateSigningKey Have the next key sign from now on
+// RotateSigningKey Rotate the token-signing key
 //
-// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+//
+// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8842,10 +8955,11 @@ func (c *Client) RotateSigningKey(ctx context.Context, body RotateSigningKeyJSON
 	return c.Client.Do(req)
 }
 
-// RevokeSigningKey Refuse everything that a key has signed, at once
+// RevokeSigningKey Revoke a token-signing key and every token that it has signed
 //
-// For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
-// that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+// For a key that may be compromised. It is removed from the key set, its private part is erased, and the revocation feed tells every service within one second to refuse its tokens,
+// including tokens that were verified before. If it was the active key, the next one signs immediately. Users continue with their refresh token, services with their API key.
+// Repeating the request changes nothing.
 //
 // Corresponds with POST /signing-keys/{kid}/revoke (the `RevokeSigningKey` operationId).
 func (c *Client) RevokeSigningKey(ctx context.Context, kid SigningKid, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8860,7 +8974,7 @@ func (c *Client) RevokeSigningKey(ctx context.Context, kid SigningKid, reqEditor
 	return c.Client.Do(req)
 }
 
-// ListUsers List users by username
+// ListUsers List users in order of username
 //
 // Corresponds with GET /users (the `ListUsers` operationId).
 func (c *Client) ListUsers(ctx context.Context, params *ListUsersParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8911,8 +9025,8 @@ func (c *Client) CreateUser(ctx context.Context, params *CreateUserParams, body 
 
 // DeleteUser Delete a user
 //
-// Ends every session, key and token of the user for ever. The username stays taken, so that it never means somebody else. The last active
-// administrator can't be deleted (409 `last_administrator`).
+// Ends all sessions, keys and tokens of the user permanently. The username stays reserved, so it can never identify another user. The last active administrator cannot be deleted
+// (409 `last_administrator`).
 //
 // Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 func (c *Client) DeleteUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8927,9 +9041,9 @@ func (c *Client) DeleteUser(ctx context.Context, userID UserID, reqEditors ...Re
 	return c.Client.Do(req)
 }
 
-// GetUser Read a user
+// GetUser Get a user
 //
-// Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
+// Users can read themselves; an administrator with `users:read` and a second factor can read any user. For other callers another user does not exist (404).
 //
 // Corresponds with GET /users/{userId} (the `GetUser` operationId).
 func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8944,9 +9058,10 @@ func (c *Client) GetUser(ctx context.Context, userID UserID, params *GetUserPara
 	return c.Client.Do(req)
 }
 
-// UpdateUserWithBody Change a user's roles, or disable and enable them
+// UpdateUserWithBody Update a user's roles or email, or disable or enable the user
 //
-// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+// administrator cannot be disabled or demoted (409 `last_administrator`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -8963,9 +9078,10 @@ func (c *Client) UpdateUserWithBody(ctx context.Context, userID UserID, params *
 	return c.Client.Do(req)
 }
 
-// UpdateUser Change a user's roles, or disable and enable them
+// UpdateUser Update a user's roles or email, or disable or enable the user
 //
-// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+// administrator cannot be disabled or demoted (409 `last_administrator`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -8982,9 +9098,10 @@ func (c *Client) UpdateUser(ctx context.Context, userID UserID, params *UpdateUs
 	return c.Client.Do(req)
 }
 
-// ListConsents List the web apps that a user has allowed to sign them in
+// ListConsents List the web apps that a user has consented to
 //
-// Everyone sees their own alone; another user's are 404. Web apps of the team (`trusted`) ask nobody, and are here only when the user agreed before they were that.
+// Users can list only their own consents; for another user the response is 404. Trusted web apps do not ask for consent, and are listed only if the user consented before they were
+// trusted.
 //
 // Corresponds with GET /users/{userId}/consents (the `ListConsents` operationId).
 func (c *Client) ListConsents(ctx context.Context, userID UserID, params *ListConsentsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -8999,10 +9116,10 @@ func (c *Client) ListConsents(ctx context.Context, userID UserID, params *ListCo
 	return c.Client.Do(req)
 }
 
-// WithdrawConsent Withdraw a consent; what the web app got for the user ends
+// WithdrawConsent Withdraw a consent and revoke the web app's tokens for the user
 //
-// Its sessions, refresh tokens, access tokens and unused codes of this user are refused at once, and the next sign-in at the app asks again.
-// Users withdraw their own alone, with a session of their own. A consent that is not there, as one that was withdrawn before, is 404.
+// The web app's sessions, refresh tokens, access tokens and unused codes for this user are refused immediately, and the next sign-in at the app asks for consent again. Users can
+// withdraw only their own consents, with a session of their own. A consent that does not exist, or that was already withdrawn, is 404.
 //
 // Corresponds with DELETE /users/{userId}/consents/{clientId} (the `WithdrawConsent` operationId).
 func (c *Client) WithdrawConsent(ctx context.Context, userID UserID, clientID ClientID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9017,10 +9134,10 @@ func (c *Client) WithdrawConsent(ctx context.Context, userID UserID, clientID Cl
 	return c.Client.Do(req)
 }
 
-// CreateInvitation Invite an administrator to enrol their first second factor
+// CreateInvitation Create an invitation to enrol a first second factor
 //
-// A single-use token (72 hours), shown once, for a new administrator or for one who has no factor any more. Older unused
-// invitations of the user stop working. It is handed over in person or by a safe channel; the user gives it to `enrolTotp`.
+// For a new administrator, or for one who no longer has a factor. The token can be used once, is valid for 72 hours and is shown once. Older unused invitations of the user stop
+// working. Give it to the user in person or over a secure channel; the user sends it to `enrolTotp`.
 //
 // Corresponds with POST /users/{userId}/invitations (the `CreateInvitation` operationId).
 func (c *Client) CreateInvitation(ctx context.Context, userID UserID, params *CreateInvitationParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9035,10 +9152,10 @@ func (c *Client) CreateInvitation(ctx context.Context, userID UserID, params *Cr
 	return c.Client.Do(req)
 }
 
-// MailInvitationWithBody Send an administrator the invitation to enrol their first second factor
+// MailInvitationWithBody Send an administrator an invitation to enrol a first second factor
 //
-// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -9055,10 +9172,10 @@ func (c *Client) MailInvitationWithBody(ctx context.Context, userID UserID, para
 	return c.Client.Do(req)
 }
 
-// MailInvitation Send an administrator the invitation to enrol their first second factor
+// MailInvitation Send an administrator an invitation to enrol a first second factor
 //
-// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9075,10 +9192,10 @@ func (c *Client) MailInvitation(ctx context.Context, userID UserID, params *Mail
 	return c.Client.Do(req)
 }
 
-// ChangePasswordWithBody Change the own password
+// ChangePasswordWithBody Change the caller's own password
 //
-// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-// its refresh token. The token of an API key can't change the password.
+// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+// for an API key cannot change the password.
 //
 // Takes any type of body and a specified content type.
 //
@@ -9095,10 +9212,10 @@ func (c *Client) ChangePasswordWithBody(ctx context.Context, userID UserID, cont
 	return c.Client.Do(req)
 }
 
-// ChangePassword Change the own password
+// ChangePassword Change the caller's own password
 //
-// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-// its refresh token. The token of an API key can't change the password.
+// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+// for an API key cannot change the password.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9115,10 +9232,10 @@ func (c *Client) ChangePassword(ctx context.Context, userID UserID, body ChangeP
 	return c.Client.Do(req)
 }
 
-// CreatePasswordReset Let a user choose a new password
+// CreatePasswordReset Create a password reset token for a user
 //
-// A single-use token (one hour), shown once; older unused ones stop working. It is handed over in person or by a safe channel; the user
-// gives it to `resetPassword`. The old password works until then.
+// The token can be used once, is valid for one hour and is shown once; older unused tokens of the user stop working. Give it to the user in person or over a secure channel; the
+// user sends it to `resetPassword`. The old password works until then.
 //
 // Corresponds with POST /users/{userId}/password-resets (the `CreatePasswordReset` operationId).
 func (c *Client) CreatePasswordReset(ctx context.Context, userID UserID, params *CreatePasswordResetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9133,10 +9250,10 @@ func (c *Client) CreatePasswordReset(ctx context.Context, userID UserID, params 
 	return c.Client.Do(req)
 }
 
-// MailPasswordResetWithBody Send a user a link to choose a new password
+// MailPasswordResetWithBody Send a user a link for choosing a new password
 //
-// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -9153,10 +9270,10 @@ func (c *Client) MailPasswordResetWithBody(ctx context.Context, userID UserID, p
 	return c.Client.Do(req)
 }
 
-// MailPasswordReset Send a user a link to choose a new password
+// MailPasswordReset Send a user a link for choosing a new password
 //
-// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -9175,7 +9292,8 @@ func (c *Client) MailPasswordReset(ctx context.Context, userID UserID, params *M
 
 // RevokeSessions End all of a user's sessions
 //
-// Their refresh tokens and every access token made in them are refused at once, this one too. API keys go on. Everyone ends their own; an administrator anyone's, with a second factor.
+// All refresh tokens and access tokens of the sessions are refused immediately, including those of this session. API keys are not affected. Users can end their own sessions; an
+// administrator with a second factor can end those of any user.
 //
 // Corresponds with DELETE /users/{userId}/sessions (the `RevokeSessions` operationId).
 func (c *Client) RevokeSessions(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9192,7 +9310,7 @@ func (c *Client) RevokeSessions(ctx context.Context, userID UserID, reqEditors .
 
 // ListSessions List a user's sessions, newest first
 //
-// Everyone sees their own; an administrator anyone's, with a second factor.
+// Users can list their own sessions; an administrator with a second factor can list those of any user.
 //
 // Corresponds with GET /users/{userId}/sessions (the `ListSessions` operationId).
 func (c *Client) ListSessions(ctx context.Context, userID UserID, params *ListSessionsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9209,7 +9327,7 @@ func (c *Client) ListSessions(ctx context.Context, userID UserID, params *ListSe
 
 // RevokeSession End one session
 //
-// As `revokeSessions`, for one. Repeating is safe.
+// Like `revokeSessions`, for one session. The operation is idempotent.
 //
 // Corresponds with DELETE /users/{userId}/sessions/{sessionId} (the `RevokeSession` operationId).
 func (c *Client) RevokeSession(ctx context.Context, userID UserID, sessionID string, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -9224,7 +9342,7 @@ func (c *Client) RevokeSession(ctx context.Context, userID UserID, sessionID str
 	return c.Client.Do(req)
 }
 
-// UnlockUser Forgive a user's failed sign-ins
+// UnlockUser Reset a user's failed sign-ins
 //
 // Corresponds with POST /users/{userId}/unlock (the `UnlockUser` operationId).
 func (c *Client) UnlockUser(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -16128,160 +16246,162 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetJwksWithResponse The public keys that verify our tokens (RFC 7517)
+	// GetJwksWithResponse Get the public keys that verify tokens (RFC 7517)
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /.well-known/jwks.json (the `GetJwks` operationId).
 	GetJwksWithResponse(ctx context.Context, params *GetJwksParams, reqEditors ...RequestEditorFn) (*GetJwksResult, error)
 
-	// GetServerMetadataWithResponse Authorization server metadata (RFC 8414)
+	// GetServerMetadataWithResponse Get the authorization server metadata (RFC 8414)
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /.well-known/oauth-authorization-server (the `GetServerMetadata` operationId).
 	GetServerMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetServerMetadataResult, error)
 
-	// GetProviderMetadataWithResponse OpenID provider metadata (OpenID Connect Discovery 1.0)
+	// GetProviderMetadataWithResponse Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 	//
-	// The same document as `getServerMetadata`, at the place where OpenID Connect clients look for it; the gateway serves it below the issuer.
+	// The same document as `getServerMetadata`, at the path that OpenID Connect clients use. The gateway serves it below the issuer.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /.well-known/openid-configuration (the `GetProviderMetadata` operationId).
 	GetProviderMetadataWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetProviderMetadataResult, error)
 
-	// ArchiveAuditWithBodyWithResponse Have events removed from an audit trail that are in an archive
+	// ArchiveAuditWithBodyWithResponse Remove archived events from an audit trail
 	//
-	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+	// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+	// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+	//
+	// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+	// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
 	ArchiveAuditWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ArchiveAuditResult, error)
 
-	// ArchiveAuditWithResponse Have events removed from an audit trail that are in an archive
+	// ArchiveAuditWithResponse Remove archived events from an audit trail
 	//
-	// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-	// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-	// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-	// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+	// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+	// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+	// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+	//
+	// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+	// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /audit/archive (the `ArchiveAudit` operationId).
 	ArchiveAuditWithResponse(ctx context.Context, body ArchiveAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*ArchiveAuditResult, error)
 
-	// GetAuditCheckpointWithResponse Sign where the audit trail ends
+	// GetAuditCheckpointWithResponse Get a signed checkpoint of the audit trail
 	//
-	// Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
-	// minute in which something was recorded.
+	// Store it elsewhere, and send it to `verifyAudit` later. The kms also writes checkpoints to its log, at least every 1,000 events and every minute in which an event was recorded.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /audit/checkpoint (the `GetAuditCheckpoint` operationId).
 	GetAuditCheckpointWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditCheckpointResult, error)
 
-	// ListAuditEventsWithResponse Read who did what, newest first
+	// ListAuditEventsWithResponse List audit events, newest first
 	//
-	// The events of the kms's own trail. Filters select exactly what they say. A page is looked for in a bounded number of events: it may hold fewer
-	// items than `limit`, or none, and still have a `nextCursor`. The other services keep trails of their own in their own databases.
+	// The events of the kms's own audit trail. Filters match exactly. A page is searched in a bounded number of events: it may have fewer items than `limit`, or none, and still have a
+	// `nextCursor`. The other services have audit trails of their own, in their own databases.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /audit/events (the `ListAuditEvents` operationId).
 	ListAuditEventsWithResponse(ctx context.Context, params *ListAuditEventsParams, reqEditors ...RequestEditorFn) (*ListAuditEventsResult, error)
 
-	// ExportAuditWithResponse Take the audit trail out, line by line
+	// ExportAuditWithResponse Export the audit trail as NDJSON
 	//
-	// NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
-	// that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-	// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
-	// `gone` for one that would begin before.
+	// NDJSON. The first line is `begin`, with the hash that the first event follows. Then there is a line `event` for each event, oldest first. The last line is `checkpoint`, which
+	// signs the last event. An export without that line is incomplete: the trail was invalid, or the connection was lost. Store the bytes unchanged: `fountain audit verify --file`
+	// verifies them with only the public key. If events were archived, an export with `after` 0 starts after them; an export that would start earlier is 410 `gone`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /audit/export (the `ExportAudit` operationId).
 	ExportAuditWithResponse(ctx context.Context, params *ExportAuditParams, reqEditors ...RequestEditorFn) (*ExportAuditResult, error)
 
-	// GetAuditOrderWithResponse Read which events of a service's own audit trail are to be removed
+	// GetAuditOrderWithResponse Get the order to remove archived events of the caller's audit trail
 	//
-	// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+	// For the services of the family: the last order by an administrator (`archiveAudit`) for the trail of the calling service. The service verifies the order with its own key.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /audit/order (the `GetAuditOrder` operationId).
 	GetAuditOrderWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetAuditOrderResult, error)
 
-	// VerifyAuditWithBodyWithResponse Verify the audit trail with its key
+	// VerifyAuditWithBodyWithResponse Verify the audit trail
 	//
-	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+	// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+	// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+	// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+	// `fountain audit verify --archives` verifies those.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /audit/verify (the `VerifyAudit` operationId).
 	VerifyAuditWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyAuditResult, error)
 
-	// VerifyAuditWithResponse Verify the audit trail with its key
+	// VerifyAuditWithResponse Verify the audit trail
 	//
-	// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-	// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-	// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-	// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+	// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+	// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+	// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+	// `fountain audit verify --archives` verifies those.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /audit/verify (the `VerifyAudit` operationId).
 	VerifyAuditWithResponse(ctx context.Context, body VerifyAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyAuditResult, error)
 
-	// WitnessAuditWithBodyWithResponse Record where a service's own audit trail ends
+	// WitnessAuditWithBodyWithResponse Record the checkpoint of a service's own audit trail
 	//
-	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+	// by the other.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /audit/witness (the `WitnessAudit` operationId).
 	WitnessAuditWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WitnessAuditResult, error)
 
-	// WitnessAuditWithResponse Record where a service's own audit trail ends
+	// WitnessAuditWithResponse Record the checkpoint of a service's own audit trail
 	//
-	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+	// by the other.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /audit/witness (the `WitnessAudit` operationId).
 	WitnessAuditWithResponse(ctx context.Context, body WitnessAuditJSONRequestBody, reqEditors ...RequestEditorFn) (*WitnessAuditResult, error)
 
-	// RefreshBrowserSessionWithBodyWithResponse Go on with the session of this browser
+	// RefreshBrowserSessionWithBodyWithResponse Continue the session of this browser
 	//
-	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-	// none (any more), and takes a cookie of none away.
+	// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+	// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+	// session; it also deletes the cookie of a session that has ended.
 	//
-	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-	// `Sec-Fetch-Site`, it must be `same-origin`.
+	// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+	// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/browser-session/refresh (the `RefreshBrowserSession` operationId).
 	RefreshBrowserSessionWithBodyWithResponse(ctx context.Context, params *RefreshBrowserSessionParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshBrowserSessionResult, error)
 
-	// RefreshBrowserSessionWithResponse Go on with the session of this browser
+	// RefreshBrowserSessionWithResponse Continue the session of this browser
 	//
-	// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-	// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-	// none (any more), and takes a cookie of none away.
+	// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+	// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+	// session; it also deletes the cookie of a session that has ended.
 	//
-	// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-	// `Sec-Fetch-Site`, it must be `same-origin`.
+	// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+	// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16290,9 +16410,10 @@ type ClientWithResponsesInterface interface {
 
 	// LoginUserWithBodyWithResponse Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+	// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+	//
+	// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+	// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16301,53 +16422,58 @@ type ClientWithResponsesInterface interface {
 
 	// LoginUserWithResponse Sign in with a password
 	//
-	// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-	// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-	// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+	// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+	//
+	// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+	// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login (the `LoginUser` operationId).
 	LoginUserWithResponse(ctx context.Context, params *LoginUserParams, body LoginUserJSONRequestBody, reqEditors ...RequestEditorFn) (*LoginUserResult, error)
 
-	// CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
+	// CompleteSignInWithBodyWithResponse Complete a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+	// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+	//
+	// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+	// long as the roles allow.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
 	CompleteSignInWithBodyWithResponse(ctx context.Context, params *CompleteSignInParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
 
-	// CompleteSignInWithResponse End a sign-in with a second-factor proof
+	// CompleteSignInWithResponse Complete a sign-in with a second-factor proof
 	//
-	// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-	// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-	// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-	// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+	// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+	// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+	// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+	//
+	// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+	// long as the roles allow.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/complete (the `CompleteSignIn` operationId).
 	CompleteSignInWithResponse(ctx context.Context, params *CompleteSignInParams, body CompleteSignInJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteSignInResult, error)
 
-	// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey alone
+	// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey only
 	//
-	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-	// session is of the level `phr`.
+	// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+	// authentication level `phr`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/login/passkey (the `SignInWithPasskey` operationId).
 	SignInWithPasskeyWithBodyWithResponse(ctx context.Context, params *SignInWithPasskeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SignInWithPasskeyResult, error)
 
-	// SignInWithPasskeyWithResponse Sign in with a passkey alone
+	// SignInWithPasskeyWithResponse Sign in with a passkey only
 	//
-	// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-	// session is of the level `phr`.
+	// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+	// authentication level `phr`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16356,17 +16482,18 @@ type ClientWithResponsesInterface interface {
 
 	// LogoutUserWithResponse Sign out
 	//
-	// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
+	// Ends the session of the token, also if its second factor is pending. This service refuses its refresh token and all its access tokens immediately; other services refuse them
+	// within one second. If a browser cookie belongs to the session, it is deleted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/logout (the `LogoutUser` operationId).
 	LogoutUserWithResponse(ctx context.Context, params *LogoutUserParams, reqEditors ...RequestEditorFn) (*LogoutUserResult, error)
 
-	// GetPasswordResetPageWithResponse The page where people choose a new password with a reset token
+	// GetPasswordResetPageWithResponse The page for choosing a new password with a reset token
 	//
-	// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
-	// address, and gives it to `resetPassword`. Without a token it asks for one.
+	// A link to this page has the token behind `#`; browsers do not send that part, so it appears in no log. The page removes the token from its address and sends it to
+	// `resetPassword`. Without a token the page asks for one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16375,7 +16502,7 @@ type ClientWithResponsesInterface interface {
 
 	// ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 	//
-	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+	// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16384,82 +16511,88 @@ type ClientWithResponsesInterface interface {
 
 	// ResetPasswordWithResponse Choose a new password with a reset token
 	//
-	// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+	// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/password-reset (the `ResetPassword` operationId).
 	ResetPasswordWithResponse(ctx context.Context, body ResetPasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ResetPasswordResult, error)
 
-	// RequestPasswordResetWithBodyWithResponse Ask for a link to choose a new password
+	// RequestPasswordResetWithBodyWithResponse Request a link for choosing a new password
 	//
-	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+	// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+	// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+	// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+	// everyone.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/password-reset/request (the `RequestPasswordReset` operationId).
 	RequestPasswordResetWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RequestPasswordResetResult, error)
 
-	// RequestPasswordResetWithResponse Ask for a link to choose a new password
+	// RequestPasswordResetWithResponse Request a link for choosing a new password
 	//
-	// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-	// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-	// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+	// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+	// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+	// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+	// everyone.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/password-reset/request (the `RequestPasswordReset` operationId).
 	RequestPasswordResetWithResponse(ctx context.Context, body RequestPasswordResetJSONRequestBody, reqEditors ...RequestEditorFn) (*RequestPasswordResetResult, error)
 
-	// RefreshTokenWithBodyWithResponse Trade a refresh token for new tokens
+	// RefreshTokenWithBodyWithResponse Exchange a refresh token for new tokens
 	//
-	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+	// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+	// reuse is treated as theft, and the whole token family is revoked.
+	//
+	// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+	// sign-in, the session ends when the level expires.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/refresh (the `RefreshToken` operationId).
 	RefreshTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RefreshTokenResult, error)
 
-	// RefreshTokenWithResponse Trade a refresh token for new tokens
+	// RefreshTokenWithResponse Exchange a refresh token for new tokens
 	//
-	// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-	// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-	// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+	// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+	// reuse is treated as theft, and the whole token family is revoked.
+	//
+	// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+	// sign-in, the session ends when the level expires.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/refresh (the `RefreshToken` operationId).
 	RefreshTokenWithResponse(ctx context.Context, body RefreshTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RefreshTokenResult, error)
 
-	// CompleteStepUpWithBodyWithResponse Trade a second-factor proof for a raised access token
+	// CompleteStepUpWithBodyWithResponse Exchange a second-factor proof for an access token of a higher level
 	//
-	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+	// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUpWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CompleteStepUpResult, error)
 
-	// CompleteStepUpWithResponse Trade a second-factor proof for a raised access token
+	// CompleteStepUpWithResponse Exchange a second-factor proof for an access token of a higher level
 	//
-	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-	// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+	// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+	// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /auth/step-up (the `CompleteStepUp` operationId).
 	CompleteStepUpWithResponse(ctx context.Context, body CompleteStepUpJSONRequestBody, reqEditors ...RequestEditorFn) (*CompleteStepUpResult, error)
 
-	// ListBackupsWithResponse List the backups that were made beside the kms, newest first
+	// ListBackupsWithResponse List the backups of this kms, newest first
 	//
-	// What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
-	// the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-	// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
+	// The newest 100 backups that `fountain backup` has recorded in the data directory of the kms that responds. An archive that was made on another machine, or with another data
+	// directory of the kms, is not listed. The operation does not check whether the archive file still exists. `check` is the last check that the archive has passed beside this kms
+	// (`fountain backup verify` and `fountain backup drill` with `--data`). A damaged record is listed with its `fault`. Each call is recorded in the audit trail.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16468,7 +16601,7 @@ type ClientWithResponsesInterface interface {
 
 	// BootstrapAdminWithBodyWithResponse Create the first administrator
 	//
-	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+	// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16477,7 +16610,7 @@ type ClientWithResponsesInterface interface {
 
 	// BootstrapAdminWithResponse Create the first administrator
 	//
-	// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+	// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16491,22 +16624,22 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /clients (the `ListClients` operationId).
 	ListClientsWithResponse(ctx context.Context, params *ListClientsParams, reqEditors ...RequestEditorFn) (*ListClientsResult, error)
 
-	// RegisterClientWithBodyWithResponse Register a web app where people sign in
+	// RegisterClientWithBodyWithResponse Register a web app
 	//
-	// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-	// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-	// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+	// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+	// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+	// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /clients (the `RegisterClient` operationId).
 	RegisterClientWithBodyWithResponse(ctx context.Context, params *RegisterClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RegisterClientResult, error)
 
-	// RegisterClientWithResponse Register a web app where people sign in
+	// RegisterClientWithResponse Register a web app
 	//
-	// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-	// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-	// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+	// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+	// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+	// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16515,50 +16648,52 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteClientWithResponse Delete a web app's registration
 	//
-	// Its codes, and what it got for people, end; their own sessions go on.
+	// Its codes and the tokens that were issued to it for users are revoked; the users' own sessions continue.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /clients/{clientId} (the `DeleteClient` operationId).
 	DeleteClientWithResponse(ctx context.Context, clientID ClientID, reqEditors ...RequestEditorFn) (*DeleteClientResult, error)
 
-	// GetClientWithResponse Read a web app's registration
+	// GetClientWithResponse Get a web app's registration
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /clients/{clientId} (the `GetClient` operationId).
 	GetClientWithResponse(ctx context.Context, clientID ClientID, params *GetClientParams, reqEditors ...RequestEditorFn) (*GetClientResult, error)
 
-	// UpdateClientWithBodyWithResponse Change a web app's registration
+	// UpdateClientWithBodyWithResponse Update a web app's registration
 	//
-	// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+	// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+	// invalidates the codes for it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /clients/{clientId} (the `UpdateClient` operationId).
 	UpdateClientWithBodyWithResponse(ctx context.Context, clientID ClientID, params *UpdateClientParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateClientResult, error)
 
-	// UpdateClientWithResponse Change a web app's registration
+	// UpdateClientWithResponse Update a web app's registration
 	//
-	// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+	// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+	// invalidates the codes for it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /clients/{clientId} (the `UpdateClient` operationId).
 	UpdateClientWithResponse(ctx context.Context, clientID ClientID, params *UpdateClientParams, body UpdateClientJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateClientResult, error)
 
-	// RotateClientSecretWithResponse Give a confidential client a new secret
+	// RotateClientSecretWithResponse Replace a confidential client's secret
 	//
-	// The old one stops working at once. A public client has none (409 `state_conflict`).
+	// The old secret stops working immediately. A public client has no secret (409 `state_conflict`).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /clients/{clientId}/secrets (the `RotateClientSecret` operationId).
 	RotateClientSecretWithResponse(ctx context.Context, clientID ClientID, params *RotateClientSecretParams, reqEditors ...RequestEditorFn) (*RotateClientSecretResult, error)
 
-	// ListContractsWithResponse List the contracts of adopted services by name
+	// ListContractsWithResponse List contracts of adopted services in order of name
 	//
-	// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+	// The documents and warnings are not included. For administrators, and for the gateway, which loads the contracts that it does not have.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16567,14 +16702,14 @@ type ClientWithResponsesInterface interface {
 
 	// RetireContractWithResponse End the adoption of a service
 	//
-	// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+	// The gateways stop serving it within one second. The service, its keys, its scopes and its audience are kept.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /contracts/{contractName} (the `RetireContract` operationId).
 	RetireContractWithResponse(ctx context.Context, contractName ContractName, reqEditors ...RequestEditorFn) (*RetireContractResult, error)
 
-	// GetServiceContractWithResponse Read the contract of an adopted service, with its documents
+	// GetServiceContractWithResponse Get the contract of an adopted service, with its documents
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16583,18 +16718,16 @@ type ClientWithResponsesInterface interface {
 
 	// PutContractWithBodyWithResponse Adopt a service by its OpenAPI document, or replace the document
 	//
-	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-	// within a second.
+	// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+	// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 	//
-	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+	// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+	// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 	//
-	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+	// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+	// `limit_reached`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16603,28 +16736,26 @@ type ClientWithResponsesInterface interface {
 
 	// PutContractWithResponse Adopt a service by its OpenAPI document, or replace the document
 	//
-	// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-	// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-	// within a second.
+	// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+	// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 	//
-	// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-	// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-	// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-	// the document itself has wrong, and is adopted around, is told in `warnings`.
+	// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+	// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+	// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 	//
-	// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-	// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-	// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+	// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+	// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+	// `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /contracts/{contractName} (the `PutContract` operationId).
 	PutContractWithResponse(ctx context.Context, contractName ContractName, params *PutContractParams, body PutContractJSONRequestBody, reqEditors ...RequestEditorFn) (*PutContractResult, error)
 
-	// GetDiagnosisWithResponse Tell what the doctor found last
+	// GetDiagnosisWithResponse Get the last report of the doctor
 	//
-	// What `fountain doctor --keep` has written into the data directory of the kms that answers. It is as old as `at` says: the kms looks at nothing itself. The reading is recorded. 404 `not_found` when no report
-	// is kept.
+	// The report that `fountain doctor --keep` has written to the data directory of the kms that responds. `at` is when it was made; the kms itself checks nothing. Each call is
+	// recorded in the audit trail. The response is 404 `not_found` if there is no report.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16638,36 +16769,36 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /health (the `GetKmsHealth` operationId).
 	GetKmsHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKmsHealthResult, error)
 
-	// CheckInvitationWithBodyWithResponse Tell whether an invitation is good
+	// CheckInvitationWithBodyWithResponse Check an invitation
 	//
-	// For the twofactor service alone. The invitation is not used up.
+	// Only for the twofactor service. The invitation is not consumed.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /invitations/check (the `CheckInvitation` operationId).
 	CheckInvitationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckInvitationResult, error)
 
-	// CheckInvitationWithResponse Tell whether an invitation is good
+	// CheckInvitationWithResponse Check an invitation
 	//
-	// For the twofactor service alone. The invitation is not used up.
+	// Only for the twofactor service. The invitation is not consumed.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /invitations/check (the `CheckInvitation` operationId).
 	CheckInvitationWithResponse(ctx context.Context, body CheckInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckInvitationResult, error)
 
-	// UseInvitationWithBodyWithResponse Use an invitation up for one factor
+	// UseInvitationWithBodyWithResponse Consume an invitation for one factor
 	//
-	// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+	// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /invitations/{invitationId}/use (the `UseInvitation` operationId).
 	UseInvitationWithBodyWithResponse(ctx context.Context, invitationID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UseInvitationResult, error)
 
-	// UseInvitationWithResponse Use an invitation up for one factor
+	// UseInvitationWithResponse Consume an invitation for one factor
 	//
-	// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+	// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16676,7 +16807,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListKeyringsWithResponse List keyrings by name
 	//
-	// Those that administrators have created, without their keys. What services of the family seal with are keyrings of their own, which are not listed.
+	// The keyrings that administrators have created, without their keys. The services of the family have keyrings of their own, which are not listed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16685,8 +16816,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateKeyringWithBodyWithResponse Create a keyring
 	//
-	// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-	// most 200 keyrings (409 `limit_reached`).
+	// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+	// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16695,45 +16826,48 @@ type ClientWithResponsesInterface interface {
 
 	// CreateKeyringWithResponse Create a keyring
 	//
-	// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-	// most 200 keyrings (409 `limit_reached`).
+	// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+	// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings (the `CreateKeyring` operationId).
 	CreateKeyringWithResponse(ctx context.Context, body CreateKeyringJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateKeyringResult, error)
 
-	// DeleteKeyringWithResponse Delete a keyring in seven days
+	// DeleteKeyringWithResponse Schedule a keyring for deletion in seven days
 	//
-	// From now on it does nothing (409 `state_conflict`), and `restoreKeyring` has it back until `deleteAt`. Then its keys are gone, and what they have encrypted opens nowhere; backups from before keep them until they expire.
-	// Repeating changes nothing.
+	// The keyring stops working immediately (409 `state_conflict`), and `restoreKeyring` restores it until `deleteAt`. Then its keys are deleted, and ciphertexts under them can no
+	// longer be decrypted; older backups contain the keys until they expire. Repeating the request changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /keyrings/{keyring} (the `DeleteKeyring` operationId).
 	DeleteKeyringWithResponse(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*DeleteKeyringResult, error)
 
-	// GetKeyringWithResponse Read a keyring and its newest 100 keys
+	// GetKeyringWithResponse Get a keyring and its newest 100 keys
 	//
-	// Public keys are told, so that others can verify by themselves; secret and private ones never. Absent and not allowed look the same (404).
+	// Public keys are returned, so that other parties can verify signatures themselves; secret and private keys are never returned. Missing and forbidden keyrings are not distinguished
+	// (404).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /keyrings/{keyring} (the `GetKeyring` operationId).
 	GetKeyringWithResponse(ctx context.Context, keyring KeyringName, params *GetKeyringParams, reqEditors ...RequestEditorFn) (*GetKeyringResult, error)
 
-	// UpdateKeyringWithBodyWithResponse Change who may use a keyring, and which keys it has given up
+	// UpdateKeyringWithBodyWithResponse Update who can use a keyring, and its oldest usable key
 	//
-	// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+	// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+	// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /keyrings/{keyring} (the `UpdateKeyring` operationId).
 	UpdateKeyringWithBodyWithResponse(ctx context.Context, keyring KeyringName, params *UpdateKeyringParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateKeyringResult, error)
 
-	// UpdateKeyringWithResponse Change who may use a keyring, and which keys it has given up
+	// UpdateKeyringWithResponse Update who can use a keyring, and its oldest usable key
 	//
-	// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+	// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+	// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16742,51 +16876,51 @@ type ClientWithResponsesInterface interface {
 
 	// CreateDataKeyWithResponse Create a data key
 	//
-	// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
-	// A service uses the keyring that has its name, which need not be created, and keyrings of AES-256-GCM that name it (others: 404, or 409 `state_conflict`);
-	// an administrator uses those that were created.
+	// The response has the key twice: in plaintext, to encrypt with and then discard, and wrapped by the keyring, to store. The kms stores neither. A service can use the keyring of its
+	// own name, which does not have to be created, and keyrings of AES-256-GCM that list it (others: 404, or 409 `state_conflict`). An administrator can use the keyrings that were
+	// created.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/data-keys (the `CreateDataKey` operationId).
 	CreateDataKeyWithResponse(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*CreateDataKeyResult, error)
 
-	// DecryptDataWithBodyWithResponse Decrypt what a keyring has encrypted
+	// DecryptDataWithBodyWithResponse Decrypt a ciphertext of a keyring
 	//
-	// 422 when it was altered, is of another keyring or context, or its key was given up.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+	// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/decrypt (the `DecryptData` operationId).
 	DecryptDataWithBodyWithResponse(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DecryptDataResult, error)
 
-	// DecryptDataWithResponse Decrypt what a keyring has encrypted
+	// DecryptDataWithResponse Decrypt a ciphertext of a keyring
 	//
-	// 422 when it was altered, is of another keyring or context, or its key was given up.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+	// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/decrypt (the `DecryptData` operationId).
 	DecryptDataWithResponse(ctx context.Context, keyring KeyringName, body DecryptDataJSONRequestBody, reqEditors ...RequestEditorFn) (*DecryptDataResult, error)
 
-	// EncryptDataWithBodyWithResponse Encrypt under the current key of a keyring
+	// EncryptDataWithBodyWithResponse Encrypt with the current key of a keyring
 	//
-	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+	// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+	// is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/encrypt (the `EncryptData` operationId).
 	EncryptDataWithBodyWithResponse(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EncryptDataResult, error)
 
-	// EncryptDataWithResponse Encrypt under the current key of a keyring
+	// EncryptDataWithResponse Encrypt with the current key of a keyring
 	//
-	// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+	// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+	// is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16795,8 +16929,8 @@ type ClientWithResponsesInterface interface {
 
 	// ComputeMacWithBodyWithResponse Compute the HMAC of data
 	//
-	// For keyrings of HMAC-SHA256 (RFC 2104).
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16805,49 +16939,47 @@ type ClientWithResponsesInterface interface {
 
 	// ComputeMacWithResponse Compute the HMAC of data
 	//
-	// For keyrings of HMAC-SHA256 (RFC 2104).
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/mac (the `ComputeMac` operationId).
 	ComputeMacWithResponse(ctx context.Context, keyring KeyringName, body ComputeMacJSONRequestBody, reqEditors ...RequestEditorFn) (*ComputeMacResult, error)
 
-	// RestoreKeyringWithResponse Keep a keyring that was to be deleted
+	// RestoreKeyringWithResponse Cancel the deletion of a keyring
 	//
-	// Repeating changes nothing.
+	// Repeating the request changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/restore (the `RestoreKeyring` operationId).
 	RestoreKeyringWithResponse(ctx context.Context, keyring KeyringName, reqEditors ...RequestEditorFn) (*RestoreKeyringResult, error)
 
-	// RewrapDataWithBodyWithResponse Encrypt a ciphertext again under the current key
+	// RewrapDataWithBodyWithResponse Re-encrypt a ciphertext with the current key
 	//
-	// As decrypting and encrypting it, without the plaintext leaving the kms.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/rewrap (the `RewrapData` operationId).
 	RewrapDataWithBodyWithResponse(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RewrapDataResult, error)
 
-	// RewrapDataWithResponse Encrypt a ciphertext again under the current key
+	// RewrapDataWithResponse Re-encrypt a ciphertext with the current key
 	//
-	// As decrypting and encrypting it, without the plaintext leaving the kms.
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/rewrap (the `RewrapData` operationId).
 	RewrapDataWithResponse(ctx context.Context, keyring KeyringName, body RewrapDataJSONRequestBody, reqEditors ...RequestEditorFn) (*RewrapDataResult, error)
 
-	// RotateKeyringWithResponse Give a keyring another key
+	// RotateKeyringWithResponse Rotate the key of a keyring
 	//
-	// The new key encrypts, sums and signs from now on; the older ones still open and verify, down to `minVersion`. A keyring of AES-256-GCM rotates by itself before a key has encrypted `maxUses` times. 409 `state_conflict` while the keyring
-	// is to be deleted, 409 `limit_reached` after 10,000 keys.
+	// The new key encrypts, computes MACs and signs from now on; the older keys still decrypt and verify, down to `minVersion`. A keyring of AES-256-GCM is rotated automatically before
+	// a key has encrypted `maxUses` times. The response is 409 `state_conflict` if the keyring is scheduled for deletion, and 409 `limit_reached` after 10,000 keys.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16856,9 +16988,9 @@ type ClientWithResponsesInterface interface {
 
 	// SignDataWithBodyWithResponse Sign data
 	//
-	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+	// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16867,23 +16999,23 @@ type ClientWithResponsesInterface interface {
 
 	// SignDataWithResponse Sign data
 	//
-	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-	// Repeating is safe: it does no more than another use of the key.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+	// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+	// `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/sign (the `SignData` operationId).
 	SignDataWithResponse(ctx context.Context, keyring KeyringName, body SignDataJSONRequestBody, reqEditors ...RequestEditorFn) (*SignDataResult, error)
 
-	// UnwrapDataKeyWithBodyWithResponse Open a wrapped data key
+	// UnwrapDataKeyWithBodyWithResponse Unwrap a data key
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keyrings/{keyring}/unwrap (the `UnwrapDataKey` operationId).
 	UnwrapDataKeyWithBodyWithResponse(ctx context.Context, keyring KeyringName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UnwrapDataKeyResult, error)
 
-	// UnwrapDataKeyWithResponse Open a wrapped data key
+	// UnwrapDataKeyWithResponse Unwrap a data key
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16892,8 +17024,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifySignatureWithBodyWithResponse Verify a signature
 	//
-	// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+	// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16902,8 +17034,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifySignatureWithResponse Verify a signature
 	//
-	// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+	// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16912,8 +17044,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyMacWithBodyWithResponse Verify an HMAC
 	//
-	// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16922,8 +17054,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyMacWithResponse Verify an HMAC
 	//
-	// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-	// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+	// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+	// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16932,7 +17064,8 @@ type ClientWithResponsesInterface interface {
 
 	// ListAPIKeysWithResponse List API keys, newest first
 	//
-	// An administrator sees all, and is asked for a second factor; others see their own. With `owner=me` an administrator sees their own, without a second factor. Never the keys' texts.
+	// Administrators see all keys, and need a second factor; other users see their own. With `owner=me` administrators see their own keys, without a second factor. The texts of the
+	// keys are never returned.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -16941,10 +17074,9 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAPIKeyWithBodyWithResponse Create an API key
 	//
-	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-	// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-	// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+	// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+	// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+	// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16953,66 +17085,65 @@ type ClientWithResponsesInterface interface {
 
 	// CreateAPIKeyWithResponse Create an API key
 	//
-	// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-	// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-	// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-	// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+	// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+	// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+	// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys (the `CreateAPIKey` operationId).
 	CreateAPIKeyWithResponse(ctx context.Context, params *CreateAPIKeyParams, body CreateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateAPIKeyResult, error)
 
-	// RotateCurrentAPIKeyWithBodyWithResponse Rotate the key that the caller signed in with
+	// RotateCurrentAPIKeyWithBodyWithResponse Rotate the caller's own API key
 	//
-	// For services, long before their key expires. The old key works for the overlap.
+	// For services, well before their key expires. The old key keeps working during the overlap.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/current/rotate (the `RotateCurrentAPIKey` operationId).
 	RotateCurrentAPIKeyWithBodyWithResponse(ctx context.Context, params *RotateCurrentAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateCurrentAPIKeyResult, error)
 
-	// RotateCurrentAPIKeyWithResponse Rotate the key that the caller signed in with
+	// RotateCurrentAPIKeyWithResponse Rotate the caller's own API key
 	//
-	// For services, long before their key expires. The old key works for the overlap.
+	// For services, well before their key expires. The old key keeps working during the overlap.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/current/rotate (the `RotateCurrentAPIKey` operationId).
 	RotateCurrentAPIKeyWithResponse(ctx context.Context, params *RotateCurrentAPIKeyParams, body RotateCurrentAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateCurrentAPIKeyResult, error)
 
-	// VerifyAPIKeyWithBodyWithResponse Tell whether an API key is good
+	// VerifyAPIKeyWithBodyWithResponse Verify an API key
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+	// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+	// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 	VerifyAPIKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*VerifyAPIKeyResult, error)
 
-	// VerifyAPIKeyWithResponse Tell whether an API key is good
+	// VerifyAPIKeyWithResponse Verify an API key
 	//
-	// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-	// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+	// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+	// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/verify (the `VerifyAPIKey` operationId).
 	VerifyAPIKeyWithResponse(ctx context.Context, body VerifyAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyAPIKeyResult, error)
 
-	// WhoamiAPIKeyWithBodyWithResponse Tell the holder of an API key what it is
+	// WhoamiAPIKeyWithBodyWithResponse Get the key and owner of the API key that is sent
 	//
-	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/whoami (the `WhoamiAPIKey` operationId).
 	WhoamiAPIKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*WhoamiAPIKeyResult, error)
 
-	// WhoamiAPIKeyWithResponse Tell the holder of an API key what it is
+	// WhoamiAPIKeyWithResponse Get the key and owner of the API key that is sent
 	//
-	// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+	// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17021,207 +17152,205 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeAPIKeyWithResponse Revoke an API key and its successors
 	//
-	// The key, every key that was made from it by rotation, and every token of them stop at once and for ever; the keys that it was made
-	// from go on. Repeating is safe. Revoking an own key never asks for a second factor; somebody else's asks an administrator for one.
+	// The key, all keys that were created from it by rotation, and all their tokens are revoked immediately and permanently; the keys that it was created from keep working. The
+	// operation is idempotent. Revoking one's own key never requires a second factor; an administrator who revokes another owner's key needs one.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /keys/{keyId} (the `RevokeAPIKey` operationId).
 	RevokeAPIKeyWithResponse(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*RevokeAPIKeyResult, error)
 
-	// GetAPIKeyWithResponse Read an API key's description
+	// GetAPIKeyWithResponse Get the description of an API key
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /keys/{keyId} (the `GetAPIKey` operationId).
 	GetAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *GetAPIKeyParams, reqEditors ...RequestEditorFn) (*GetAPIKeyResult, error)
 
-	// UpdateAPIKeyWithBodyWithResponse Change an API key's name, metadata or rate limit
+	// UpdateAPIKeyWithBodyWithResponse Update an API key's name, metadata or rate limit
 	//
-	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+	// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
 	UpdateAPIKeyWithBodyWithResponse(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResult, error)
 
-	// UpdateAPIKeyWithResponse Change an API key's name, metadata or rate limit
+	// UpdateAPIKeyWithResponse Update an API key's name, metadata or rate limit
 	//
-	// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-	// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+	// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+	// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /keys/{keyId} (the `UpdateAPIKey` operationId).
 	UpdateAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *UpdateAPIKeyParams, body UpdateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateAPIKeyResult, error)
 
-	// RetireAPIKeyWithResponse End a key that was rotated
+	// RetireAPIKeyWithResponse Retire a rotated key before its overlap ends
 	//
-	// Ends this one key and its tokens before its overlap is over; its successors go on. Only a key that was rotated can be retired (409
-	// `state_conflict`). Repeating is safe. Somebody else's key asks an administrator for a second factor.
+	// Ends this key and its tokens before its overlap is over; its successors keep working. Only a key that was rotated can be retired (409 `state_conflict`). The operation is
+	// idempotent. An administrator who retires another owner's key needs a second factor.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/{keyId}/retire (the `RetireAPIKey` operationId).
 	RetireAPIKeyWithResponse(ctx context.Context, keyID KeyID, reqEditors ...RequestEditorFn) (*RetireAPIKeyResult, error)
 
-	// RotateAPIKeyWithBodyWithResponse Replace an API key, with an overlap
+	// RotateAPIKeyWithBodyWithResponse Rotate an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-	// nobody has used. The key of a service or of somebody else asks for a second factor.
+	// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+	// service or of another user requires a second factor.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/{keyId}/rotate (the `RotateAPIKey` operationId).
 	RotateAPIKeyWithBodyWithResponse(ctx context.Context, keyID KeyID, params *RotateAPIKeyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateAPIKeyResult, error)
 
-	// RotateAPIKeyWithResponse Replace an API key, with an overlap
+	// RotateAPIKeyWithResponse Rotate an API key, with an overlap
 	//
-	// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-	// nobody has used. The key of a service or of somebody else asks for a second factor.
+	// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+	// service or of another user requires a second factor.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /keys/{keyId}/rotate (the `RotateAPIKey` operationId).
 	RotateAPIKeyWithResponse(ctx context.Context, keyID KeyID, params *RotateAPIKeyParams, body RotateAPIKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateAPIKeyResult, error)
 
-	// ListMailsWithResponse List mails to people, newest first
+	// ListMailsWithResponse List mails to users, newest first
 	//
-	// What was sent or is to be sent to people about their account, with what became of it, until a week after its end. Links are not told, and addresses
-	// only so far as they can be recognised.
+	// The mails about user accounts that are queued, sent or failed, with their status. A mail is listed until one week after it expires. Links are not returned, and addresses are
+	// masked.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /mails (the `ListMails` operationId).
 	ListMailsWithResponse(ctx context.Context, params *ListMailsParams, reqEditors ...RequestEditorFn) (*ListMailsResult, error)
 
-	// ClaimMailsWithResponse Take up mails that are to be sent
+	// ClaimMailsWithResponse Claim mails for sending
 	//
-	// For the twofactor service alone, which sends them, and tells by asking that it can send mails. A mail that was taken up is that caller's for a minute; what is
-	// not reported by then (`reportMail`) is given out again. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+	// Only for the twofactor service, which sends the mails; its calls also show that mails can be sent. A claimed mail belongs to the caller for one minute. If its outcome is not
+	// reported by then (`reportMail`), it can be claimed again. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a mail if there is none.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /mails/claim (the `ClaimMails` operationId).
 	ClaimMailsWithResponse(ctx context.Context, params *ClaimMailsParams, reqEditors ...RequestEditorFn) (*ClaimMailsResult, error)
 
-	// ReportMailWithBodyWithResponse Tell what became of a mail
+	// ReportMailWithBodyWithResponse Report the outcome of a mail
 	//
-	// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-	// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+	// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+	// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /mails/{mailId}/outcome (the `ReportMail` operationId).
 	ReportMailWithBodyWithResponse(ctx context.Context, mailID string, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReportMailResult, error)
 
-	// ReportMailWithResponse Tell what became of a mail
+	// ReportMailWithResponse Report the outcome of a mail
 	//
-	// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-	// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+	// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+	// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /mails/{mailId}/outcome (the `ReportMail` operationId).
 	ReportMailWithResponse(ctx context.Context, mailID string, body ReportMailJSONRequestBody, reqEditors ...RequestEditorFn) (*ReportMailResult, error)
 
-	// GetAuthorizationPageWithResponse The page where people sign in at a web app
+	// GetAuthorizationPageWithResponse The page for signing in at a web app
 	//
-	// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2): code flow with PKCE alone. For a browser, which a web app sends here. The page asks for
-	// the sign-in, and for consent where the client is somebody else's, and then calls `authorizeClient`, which checks everything again. What is wrong with
-	// a request is told to the app where its `client_id` and `redirect_uri` are registered, and shown otherwise.
+	// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2); it supports only the authorization code flow with PKCE. A web app redirects the browser to this page. The
+	// page signs the user in, asks for consent unless the client is trusted, and calls `authorizeClient`, which validates the request again. An error in the request is reported to the
+	// app if its `client_id` and `redirect_uri` are registered; otherwise the page shows it.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /oauth2/authorize (the `GetAuthorizationPage` operationId).
 	GetAuthorizationPageWithResponse(ctx context.Context, params *GetAuthorizationPageParams, reqEditors ...RequestEditorFn) (*GetAuthorizationPageResult, error)
 
-	// AuthorizeClientWithBodyWithResponse Let a web app know who is signed in
+	// AuthorizeClientWithBodyWithResponse Authorize a web app to sign the user in
 	//
-	// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-	// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+	// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+	// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/authorize (the `AuthorizeClient` operationId).
 	AuthorizeClientWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*AuthorizeClientResult, error)
 
-	// AuthorizeClientWithResponse Let a web app know who is signed in
+	// AuthorizeClientWithResponse Authorize a web app to sign the user in
 	//
-	// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-	// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+	// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+	// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/authorize (the `AuthorizeClient` operationId).
 	AuthorizeClientWithResponse(ctx context.Context, body AuthorizeClientJSONRequestBody, reqEditors ...RequestEditorFn) (*AuthorizeClientResult, error)
 
-	// CheckAuthorizationWithBodyWithResponse Judge a web app's request before anybody signs in
+	// CheckAuthorizationWithBodyWithResponse Validate a web app's authorization request before sign-in
 	//
-	// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-	// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+	// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+	// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/authorize/check (the `CheckAuthorization` operationId).
 	CheckAuthorizationWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CheckAuthorizationResult, error)
 
-	// CheckAuthorizationWithResponse Judge a web app's request before anybody signs in
+	// CheckAuthorizationWithResponse Validate a web app's authorization request before sign-in
 	//
-	// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-	// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+	// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+	// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/authorize/check (the `CheckAuthorization` operationId).
 	CheckAuthorizationWithResponse(ctx context.Context, body CheckAuthorizationJSONRequestBody, reqEditors ...RequestEditorFn) (*CheckAuthorizationResult, error)
 
-	// IntrospectTokenWithBodyWithResponse Tell whether a token is good now
+	// IntrospectTokenWithBodyWithResponse Introspect a token
 	//
-	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-	// client about tokens that were given to it; all others are answered as not active.
-	// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+	// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/introspect (the `IntrospectToken` operationId).
 	IntrospectTokenWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*IntrospectTokenResult, error)
 
-	// IntrospectTokenWithFormdataBodyWithResponse Tell whether a token is good now
+	// IntrospectTokenWithFormdataBodyWithResponse Introspect a token
 	//
-	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-	// client about tokens that were given to it; all others are answered as not active.
-	// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+	// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+	// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/introspect (the `IntrospectToken` operationId).
 	IntrospectTokenWithFormdataBodyWithResponse(ctx context.Context, body IntrospectTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IntrospectTokenResult, error)
 
-	// GetSignOutPageWithResponse The page where a web app signs people out
+	// GetSignOutPageWithResponse The page for signing out of a web app
 	//
-	// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). For a browser, which a web app sends here. The page calls `endSession`.
+	// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). A web app redirects the browser to this page. The page calls `endSession`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /oauth2/logout (the `GetSignOutPage` operationId).
 	GetSignOutPageWithResponse(ctx context.Context, params *GetSignOutPageParams, reqEditors ...RequestEditorFn) (*GetSignOutPageResult, error)
 
-	// EndSessionWithBodyWithResponse End the session that an ID token was given in
+	// EndSessionWithBodyWithResponse End the session that an ID token was issued in
 	//
-	// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-	// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+	// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+	// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/logout (the `EndSession` operationId).
 	EndSessionWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EndSessionResult, error)
 
-	// EndSessionWithResponse End the session that an ID token was given in
+	// EndSessionWithResponse End the session that an ID token was issued in
 	//
-	// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-	// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+	// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+	// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17230,9 +17359,8 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeTokenWithBodyWithResponse Revoke a token
 	//
-	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-	// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-	// is answered with 200 too, and nothing is revoked.
+	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+	// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17241,9 +17369,8 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeTokenWithFormdataBodyWithResponse Revoke a token
 	//
-	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-	// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-	// is answered with 200 too, and nothing is revoked.
+	// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+	// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17252,17 +17379,22 @@ type ClientWithResponsesInterface interface {
 
 	// IssueTokenWithBodyWithResponse OAuth 2.0 token endpoint
 	//
-	// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-	// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
-	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-	// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-	// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-	// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+	// RFC 6749, section 3.2. There is no password grant.
+	//
+	// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+	// `fountain`, which does not authenticate.
+	//
+	// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+	// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+	// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+	//
+	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+	// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+	// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+	// issued for it are revoked.
+	//
+	// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+	// requests a token for each request.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17271,27 +17403,32 @@ type ClientWithResponsesInterface interface {
 
 	// IssueTokenWithFormdataBodyWithResponse OAuth 2.0 token endpoint
 	//
-	// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-	// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-	// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-	// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-	// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-	// refused with `invalid_target`. There is no password grant.
-	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-	// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-	// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-	// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-	// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+	// RFC 6749, section 3.2. There is no password grant.
+	//
+	// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+	// `fountain`, which does not authenticate.
+	//
+	// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+	// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+	// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+	//
+	// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+	// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+	// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+	// issued for it are revoked.
+	//
+	// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+	// requests a token for each request.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /oauth2/token (the `IssueToken` operationId).
 	IssueTokenWithFormdataBodyWithResponse(ctx context.Context, body IssueTokenFormdataRequestBody, reqEditors ...RequestEditorFn) (*IssueTokenResult, error)
 
-	// GetUserInfoWithResponse Tell a web app about the person who signed in
+	// GetUserInfoWithResponse Get the claims of the signed-in user
 	//
-	// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
-	// The answer is read from the rows that the token stands on.
+	// OpenID Connect Core 1.0, section 5.3, with the access token of an authorization code flow. Apps receive no real names and no addresses of users: `profile` gives the username. The
+	// claims are computed from the current state of the session and the user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17300,7 +17437,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutProofKeyWithBodyWithResponse Register a key that signs second-factor proofs
 	//
-	// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+	// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17309,7 +17446,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutProofKeyWithResponse Register a key that signs second-factor proofs
 	//
-	// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+	// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17323,19 +17460,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /ready (the `GetKmsReadiness` operationId).
 	GetKmsReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetKmsReadinessResult, error)
 
-	// ListRevocationsWithResponse Follow what was ended before its time
+	// ListRevocationsWithResponse List revocations
 	//
-	// The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
-	// `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
-	// nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
-	// beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
+	// The feed from which every service learns within one second which tokens to refuse. Items are in the order of revocation. Send `position` as `after` in the next request. With
+	// `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for an item if there is none.
+	//
+	// If `feed` differs from the feed that the caller sent, or `after` is beyond the end of the feed (a backup was restored), the page starts at the beginning of the feed and the
+	// caller must discard what it has stored. An item is kept until every token that it revokes has expired.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /revocations (the `ListRevocations` operationId).
 	ListRevocationsWithResponse(ctx context.Context, params *ListRevocationsParams, reqEditors ...RequestEditorFn) (*ListRevocationsResult, error)
 
-	// ListRolesWithResponse List the roles that users may have
+	// ListRolesWithResponse List roles
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17344,14 +17482,14 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteRoleWithResponse Delete a role
 	//
-	// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
+	// A role that is assigned to users or used by a secret policy cannot be deleted (409 `state_conflict`). The release's roles cannot be deleted (403).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /roles/{roleName} (the `DeleteRole` operationId).
 	DeleteRoleWithResponse(ctx context.Context, roleName RoleName, reqEditors ...RequestEditorFn) (*DeleteRoleResult, error)
 
-	// GetRoleWithResponse Read a role
+	// GetRoleWithResponse Get a role
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17360,10 +17498,11 @@ type ClientWithResponsesInterface interface {
 
 	// PutRoleWithBodyWithResponse Define a role
 	//
-	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-	// release's (403). There are at most 200 roles (409 `limit_reached`).
+	// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+	//
+	// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+	// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+	// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17372,23 +17511,26 @@ type ClientWithResponsesInterface interface {
 
 	// PutRoleWithResponse Define a role
 	//
-	// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-	// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-	// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-	// release's (403). There are at most 200 roles (409 `limit_reached`).
+	// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+	//
+	// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+	// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+	// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /roles/{roleName} (the `PutRole` operationId).
 	PutRoleWithResponse(ctx context.Context, roleName RoleName, params *PutRoleParams, body PutRoleJSONRequestBody, reqEditors ...RequestEditorFn) (*PutRoleResult, error)
 
-	// PutSecondFactorPolicyWithBodyWithResponse Say what second factor a role asks for
+	// PutSecondFactorPolicyWithBodyWithResponse Set the second-factor policy of a role
 	//
-	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+	// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+	// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+	// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+	//
+	// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+	// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+	//
 	// `If-Match` is the role's ETag.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -17396,13 +17538,15 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
 	PutSecondFactorPolicyWithBodyWithResponse(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecondFactorPolicyResult, error)
 
-	// PutSecondFactorPolicyWithResponse Say what second factor a role asks for
+	// PutSecondFactorPolicyWithResponse Set the second-factor policy of a role
 	//
-	// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-	// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-	// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-	// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-	// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+	// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+	// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+	// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+	//
+	// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+	// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+	//
 	// `If-Match` is the role's ETag.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -17410,79 +17554,84 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with PUT /roles/{roleName}/second-factor (the `PutSecondFactorPolicy` operationId).
 	PutSecondFactorPolicyWithResponse(ctx context.Context, roleName RoleName, params *PutSecondFactorPolicyParams, body PutSecondFactorPolicyJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecondFactorPolicyResult, error)
 
-	// GetRootKeyWithResponse Tell which root key seals, and how far a rotation is
+	// GetRootKeyWithResponse Get the active root key and the progress of a rotation
 	//
-	// Root keys lie in files beside the kms and are named by ids, which tell nothing of them. `replicas` are the running ones, and those that were killed within the
-	// last 30 seconds, each with the keys in its files.
+	// Root keys are stored in files beside the kms. They are identified by ids, which reveal nothing about the keys. `replicas` are the running replicas, and those that were killed
+	// within the last 30 seconds, each with the ids of the keys in its files.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /root-key (the `GetRootKey` operationId).
 	GetRootKeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetRootKeyResult, error)
 
-	// RotateRootKeyWithResponse Have the root key in the file seal from now on
+	// RotateRootKeyWithResponse Rotate to the root key in the file
 	//
-	// First the new key is put into the file of the root key, and the one that seals into that of the previous one, at every replica (`fountain keygen --replace`). This operation then has the
-	// new one seal; what the old one has sealed is opened by it and sealed again in the background, within seconds. No request fails. 409 `state_conflict` while the file holds
-	// the key that seals already, a file is refused, a rotation goes on, or a replica does not hold both keys. When `state` is `idle` again the previous key is needed for older backups only.
+	// First put the new key into the root key file, and the active key into the file of the previous key, at every replica (`fountain keygen --replace`). This operation makes the new
+	// key active; the keysets under the old key are decrypted with it and encrypted again in the background, within seconds. No request fails. The response is 409 `state_conflict` if
+	// the file has the key that is already active, a file is refused, a rotation is in progress, or a replica does not have both keys. Once `state` is `idle` again, the previous key is
+	// needed only for older backups.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /root-key/rotate (the `RotateRootKey` operationId).
 	RotateRootKeyWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*RotateRootKeyResult, error)
 
-	// ListScopesWithResponse List the scopes that there are
+	// ListScopesWithResponse List all scopes
 	//
-	// Those of the family's contracts, and those that registered services declare.
+	// The scopes of the family's contracts, and the scopes that registered services declare.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /scopes (the `ListScopes` operationId).
 	ListScopesWithResponse(ctx context.Context, params *ListScopesParams, reqEditors ...RequestEditorFn) (*ListScopesResult, error)
 
-	// ListSecretPoliciesWithResponse List the policies of secrets by name
+	// ListSecretPoliciesWithResponse List secret policies in order of name
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secret-policies (the `ListSecretPolicies` operationId).
 	ListSecretPoliciesWithResponse(ctx context.Context, params *ListSecretPoliciesParams, reqEditors ...RequestEditorFn) (*ListSecretPoliciesResult, error)
 
-	// DeleteSecretPolicyWithResponse Delete a policy of secrets
+	// DeleteSecretPolicyWithResponse Delete a secret policy
 	//
-	// What no other policy gives is not allowed from the next request on.
+	// Access that no other policy gives is denied from the next request.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /secret-policies/{policyName} (the `DeleteSecretPolicy` operationId).
 	DeleteSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, reqEditors ...RequestEditorFn) (*DeleteSecretPolicyResult, error)
 
-	// GetSecretPolicyWithResponse Read a policy of secrets
+	// GetSecretPolicyWithResponse Get a secret policy
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secret-policies/{policyName} (the `GetSecretPolicy` operationId).
 	GetSecretPolicyWithResponse(ctx context.Context, policyName SecretPolicyName, params *GetSecretPolicyParams, reqEditors ...RequestEditorFn) (*GetSecretPolicyResult, error)
 
-	// PutSecretPolicyWithBodyWithResponse Let somebody do something with the secrets of a path
+	// PutSecretPolicyWithBodyWithResponse Set a policy for the secrets of a path
 	//
-	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+	// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+	// `secrets:write`, and users need a second factor where an operation requires one.
 	//
-	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+	// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+	// the audit trail records it.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secret-policies/{policyName} (the `PutSecretPolicy` operationId).
 	PutSecretPolicyWithBodyWithResponse(ctx context.Context, policyName SecretPolicyName, params *PutSecretPolicyParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecretPolicyResult, error)
 
-	// PutSecretPolicyWithResponse Let somebody do something with the secrets of a path
+	// PutSecretPolicyWithResponse Set a policy for the secrets of a path
 	//
-	// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-	// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+	// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+	// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+	// `secrets:write`, and users need a second factor where an operation requires one.
 	//
-	// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-	// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+	// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+	// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+	// the audit trail records it.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17491,52 +17640,53 @@ type ClientWithResponsesInterface interface {
 
 	// ListSecretsWithResponse List secrets by name, without their values
 	//
-	// Those that a policy lets the caller `list`; of others nothing is told.
+	// Only secrets for which a policy gives the caller `list`. Other secrets are not revealed.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secrets (the `ListSecrets` operationId).
 	ListSecretsWithResponse(ctx context.Context, params *ListSecretsParams, reqEditors ...RequestEditorFn) (*ListSecretsResult, error)
 
-	// GetSecretWithResponse Read a secret's current version
+	// GetSecretWithResponse Get a secret's current version
 	//
-	// Absent and not allowed look the same (404).
+	// Missing and forbidden secrets are not distinguished (404).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secrets/{secretName} (the `GetSecret` operationId).
 	GetSecretWithResponse(ctx context.Context, secretName SecretName, params *GetSecretParams, reqEditors ...RequestEditorFn) (*GetSecretResult, error)
 
-	// PutSecretWithBodyWithResponse Store a secret's next version
+	// PutSecretWithBodyWithResponse Store a new version of a secret
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 	//
-	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-	// something else with it gets 403. Neither tells whether it is there.
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+	// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+	// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 	PutSecretWithBodyWithResponse(ctx context.Context, secretName SecretName, params *PutSecretParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecretResult, error)
 
-	// PutSecretWithResponse Store a secret's next version
+	// PutSecretWithResponse Store a new version of a secret
 	//
-	// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+	// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 	//
-	// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-	// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-	// something else with it gets 403. Neither tells whether it is there.
+	// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+	// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+	// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secrets/{secretName} (the `PutSecret` operationId).
 	PutSecretWithResponse(ctx context.Context, secretName SecretName, params *PutSecretParams, body PutSecretJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecretResult, error)
 
-	// ExplainSecretAccessWithResponse Tell what somebody may do with a secret, and by which policies
+	// ExplainSecretAccessWithResponse Explain a subject's capabilities for a secret, and the policies that give them
 	//
-	// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
-	// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+	// The subject is the caller or, for an administrator, the `role`, `user` or `service` in the query (more than one: 400; not found: 404). The operation does not check whether the
+	// secret exists. A role stands for a user who has only that role. `missingScopes` lists the scopes without which some of the capabilities have no effect; a subject that is not
+	// `active` has no capabilities.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17545,61 +17695,73 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSecretWithResponse Rotate a secret now
 	//
-	// Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
-	// tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-	// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
+	// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+	// target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
+	// reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /secrets/{secretName}/rotate (the `RotateSecret` operationId).
 	RotateSecretWithResponse(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*RotateSecretResult, error)
 
-	// DeleteSecretRotationWithResponse Have a secret rotated no more
+	// DeleteSecretRotationWithResponse Stop the rotation of a secret
 	//
-	// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
+	// A running rotation is aborted; its pending version does not become current, and stays readable. A value that a driver has put elsewhere and that is not current is revoked there.
+	// Repeating the request changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /secrets/{secretName}/rotation (the `DeleteSecretRotation` operationId).
 	DeleteSecretRotationWithResponse(ctx context.Context, secretName SecretName, reqEditors ...RequestEditorFn) (*DeleteSecretRotationResult, error)
 
-	// GetSecretRotationWithResponse Read how a secret is rotated, and how far it is
+	// GetSecretRotationWithResponse Get the rotation of a secret and its progress
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secrets/{secretName}/rotation (the `GetSecretRotation` operationId).
 	GetSecretRotationWithResponse(ctx context.Context, secretName SecretName, params *GetSecretRotationParams, reqEditors ...RequestEditorFn) (*GetSecretRotationResult, error)
 
-	// PutSecretRotationWithBodyWithResponse Have a secret rotated, by a schedule or on demand
+	// PutSecretRotationWithBodyWithResponse Configure the rotation of a secret
 	//
-	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+	// after one interval; otherwise only on demand. The secret must exist (404).
 	//
-	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+	// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+	// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+	//
+	// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+	// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+	// fails. The operations guide documents the request bodies.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 	PutSecretRotationWithBodyWithResponse(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSecretRotationResult, error)
 
-	// PutSecretRotationWithResponse Have a secret rotated, by a schedule or on demand
+	// PutSecretRotationWithResponse Configure the rotation of a secret
 	//
-	// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+	// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+	// after one interval; otherwise only on demand. The secret must exist (404).
 	//
-	// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-	// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-	// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+	// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+	// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+	// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+	//
+	// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+	// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+	// fails. The operations guide documents the request bodies.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /secrets/{secretName}/rotation (the `PutSecretRotation` operationId).
 	PutSecretRotationWithResponse(ctx context.Context, secretName SecretName, params *PutSecretRotationParams, body PutSecretRotationJSONRequestBody, reqEditors ...RequestEditorFn) (*PutSecretRotationResult, error)
 
-	// RollbackSecretRotationWithResponse Go back to the previous version, also where a driver has put it
+	// RollbackSecretRotationWithResponse Roll back to the previous version, also at external targets
 	//
-	// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-	// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
+	// Starts a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works at the target before it becomes current; the version that was current
+	// becomes the previous one. The response describes the job at its start. Without a previous version or a rotation the response is 404. It is 409 `state_conflict` while a rotation
+	// runs, a version is pending, or the previous version is being revoked at the target or works at another target. A deleted or destroyed version is 410.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17608,61 +17770,64 @@ type ClientWithResponsesInterface interface {
 
 	// ListSecretVersionsWithResponse List a secret's versions, newest first, without their values
 	//
-	// Of each secret the newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) are kept, and those that are current, previous or pending.
+	// The newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) versions of each secret are kept, and those that are current, previous or pending.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secrets/{secretName}/versions (the `ListSecretVersions` operationId).
 	ListSecretVersionsWithResponse(ctx context.Context, secretName SecretName, params *ListSecretVersionsParams, reqEditors ...RequestEditorFn) (*ListSecretVersionsResult, error)
 
-	// DeleteSecretVersionWithResponse Delete a version; it can be undeleted
+	// DeleteSecretVersionWithResponse Delete a secret version, with the option to undelete it
 	//
-	// It is not read any more until `undeleteSecretVersion`. The current version can't be deleted (409 `state_conflict`); a pending one waits no more. Repeating changes nothing.
+	// The version cannot be read until `undeleteSecretVersion`. The current version cannot be deleted (409 `state_conflict`); a pending one is no longer pending. Deleting it again
+	// changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /secrets/{secretName}/versions/{secretVersion} (the `DeleteSecretVersion` operationId).
 	DeleteSecretVersionWithResponse(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*DeleteSecretVersionResult, error)
 
-	// GetSecretVersionWithResponse Read one version of a secret
+	// GetSecretVersionWithResponse Get one version of a secret
 	//
-	// By its number, or the one that is `current`, `previous` or `pending`. One that is deleted or destroyed is 410. Absent and not allowed look the same (404).
+	// The version by number, or the one that is `current`, `previous` or `pending`. A version that was deleted or destroyed is 410. Missing and forbidden secrets are not distinguished
+	// (404).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /secrets/{secretName}/versions/{secretVersion} (the `GetSecretVersion` operationId).
 	GetSecretVersionWithResponse(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*GetSecretVersionResult, error)
 
-	// DestroySecretVersionWithResponse Destroy a version for ever
+	// DestroySecretVersionWithResponse Destroy a secret version permanently
 	//
-	// Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current version
-	// can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
+	// The version's data key and encrypted value are overwritten, so that it can never be decrypted again; `remains` reports where copies may exist that the kms cannot reach. The
+	// current version cannot be destroyed (409 `state_conflict`): store another one first. Destroying it again changes nothing. The operation cannot be undone.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/destroy (the `DestroySecretVersion` operationId).
 	DestroySecretVersionWithResponse(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*DestroySecretVersionResult, error)
 
-	// PromoteSecretVersionWithResponse Make a version the current one
+	// PromoteSecretVersionWithResponse Make a secret version the current one
 	//
-	// The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
+	// Promotes the pending version, after it was tested, or an earlier version, to roll back. The current version becomes the previous one. `If-Match` names the version that must be
+	// current (412). Promoting it again changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/promote (the `PromoteSecretVersion` operationId).
 	PromoteSecretVersionWithResponse(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, params *PromoteSecretVersionParams, reqEditors ...RequestEditorFn) (*PromoteSecretVersionResult, error)
 
-	// UndeleteSecretVersionWithResponse Take a deleted version into use again
+	// UndeleteSecretVersionWithResponse Undelete a secret version
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /secrets/{secretName}/versions/{secretVersion}/undelete (the `UndeleteSecretVersion` operationId).
 	UndeleteSecretVersionWithResponse(ctx context.Context, secretName SecretName, secretVersion WhichSecretVersion, reqEditors ...RequestEditorFn) (*UndeleteSecretVersionResult, error)
 
-	// WatchSecretWithResponse Wait until a secret has another current version
+	// WatchSecretWithResponse Wait for a new current version of a secret
 	//
-	// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match` the request is held for up to N seconds while that version is current; then it is 304. The answer
-	// describes the secret; `getSecret` reads its value. Absent and not allowed look the same (404).
+	// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match`, the server waits up to N seconds while that version is current; then the response is 304.
+	// The response describes the secret; `getSecret` returns its value. Missing and forbidden secrets are not distinguished (404).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17678,10 +17843,9 @@ type ClientWithResponsesInterface interface {
 
 	// RegisterServiceWithBodyWithResponse Register a service
 	//
-	// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-	// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-	// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-	// gateway serves itself, are reserved (409 `already_exists`).
+	// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+	// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+	// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17690,28 +17854,27 @@ type ClientWithResponsesInterface interface {
 
 	// RegisterServiceWithResponse Register a service
 	//
-	// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-	// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-	// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-	// gateway serves itself, are reserved (409 `already_exists`).
+	// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+	// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+	// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /services (the `RegisterService` operationId).
 	RegisterServiceWithResponse(ctx context.Context, params *RegisterServiceParams, body RegisterServiceJSONRequestBody, reqEditors ...RequestEditorFn) (*RegisterServiceResult, error)
 
-	// EnrolServiceWithBodyWithResponse Trade an enrolment token for the service's first key
+	// EnrolServiceWithBodyWithResponse Exchange an enrolment token for the service's first key
 	//
-	// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+	// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /services/enrol (the `EnrolService` operationId).
 	EnrolServiceWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*EnrolServiceResult, error)
 
-	// EnrolServiceWithResponse Trade an enrolment token for the service's first key
+	// EnrolServiceWithResponse Exchange an enrolment token for the service's first key
 	//
-	// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+	// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17720,39 +17883,41 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteServiceWithResponse Delete a service
 	//
-	// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
-	// never means another service. The family's services can't be deleted (403).
+	// Ends the service's keys and tokens permanently, withdraws its declared scopes and retires its contract. Its name stays reserved, so it can never identify another service. The
+	// family's services cannot be deleted (403).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /services/{serviceId} (the `DeleteService` operationId).
 	DeleteServiceWithResponse(ctx context.Context, serviceID ServiceID, reqEditors ...RequestEditorFn) (*DeleteServiceResult, error)
 
-	// GetServiceWithResponse Read a service
+	// GetServiceWithResponse Get a service
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /services/{serviceId} (the `GetService` operationId).
 	GetServiceWithResponse(ctx context.Context, serviceID ServiceID, params *GetServiceParams, reqEditors ...RequestEditorFn) (*GetServiceResult, error)
 
-	// UpdateServiceWithBodyWithResponse Change a service
+	// UpdateServiceWithBodyWithResponse Update a service
 	//
-	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+	// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+	// contract of a disabled service, and serve it again when the service is enabled.
+	//
+	// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+	// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /services/{serviceId} (the `UpdateService` operationId).
 	UpdateServiceWithBodyWithResponse(ctx context.Context, serviceID ServiceID, params *UpdateServiceParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateServiceResult, error)
 
-	// UpdateServiceWithResponse Change a service
+	// UpdateServiceWithResponse Update a service
 	//
-	// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-	// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-	// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-	// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+	// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+	// contract of a disabled service, and serve it again when the service is enabled.
+	//
+	// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+	// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17768,52 +17933,55 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /services/{serviceId}/enrolment-tokens (the `CreateEnrolmentToken` operationId).
 	CreateEnrolmentTokenWithResponse(ctx context.Context, serviceID ServiceID, params *CreateEnrolmentTokenParams, reqEditors ...RequestEditorFn) (*CreateEnrolmentTokenResult, error)
 
-	// ListSigningKeysWithResponse List the keys that sign tokens, newest first, without their private parts
+	// ListSigningKeysWithResponse List token-signing keys, newest first, without their private parts
 	//
-	// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
-	// Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
-	// 26 minutes afterwards. Keys that have gone are listed for 30 days.
+	// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published; tokens that it has signed are still accepted), then `gone`. The
+	// current state follows from the key's times. A key is published for at least 10 minutes before it signs, which is twice the time for which a key set may be cached, and for 26
+	// minutes afterwards. Keys that are gone are listed for 30 days.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /signing-keys (the `ListSigningKeys` operationId).
 	ListSigningKeysWithResponse(ctx context.Context, params *ListSigningKeysParams, reqEditors ...RequestEditorFn) (*ListSigningKeysResult, error)
 
-	// RotateSigningKeyWithBodyWithResponse Have the next key sign from now on
+	// RotateSigningKeyWithBodyWithResponse Rotate the token-signing key
 	//
-	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+	// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+	// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+	//
+	// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+	// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /signing-keys/rotate (the `RotateSigningKey` operationId).
 	RotateSigningKeyWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*RotateSigningKeyResult, error)
 
-	// RotateSigningKeyWithResponse Have the next key sign from now on
+	// RotateSigningKeyWithResponse Rotate the token-signing key
 	//
-	// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-	// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-	// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-	// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+	// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+	// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+	//
+	// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+	// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /signing-keys/rotate (the `RotateSigningKey` operationId).
 	RotateSigningKeyWithResponse(ctx context.Context, body RotateSigningKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateSigningKeyResult, error)
 
-	// RevokeSigningKeyWithResponse Refuse everything that a key has signed, at once
+	// RevokeSigningKeyWithResponse Revoke a token-signing key and every token that it has signed
 	//
-	// For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
-	// that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+	// For a key that may be compromised. It is removed from the key set, its private part is erased, and the revocation feed tells every service within one second to refuse its tokens,
+	// including tokens that were verified before. If it was the active key, the next one signs immediately. Users continue with their refresh token, services with their API key.
+	// Repeating the request changes nothing.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /signing-keys/{kid}/revoke (the `RevokeSigningKey` operationId).
 	RevokeSigningKeyWithResponse(ctx context.Context, kid SigningKid, reqEditors ...RequestEditorFn) (*RevokeSigningKeyResult, error)
 
-	// ListUsersWithResponse List users by username
+	// ListUsersWithResponse List users in order of username
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17836,134 +18004,137 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteUserWithResponse Delete a user
 	//
-	// Ends every session, key and token of the user for ever. The username stays taken, so that it never means somebody else. The last active
-	// administrator can't be deleted (409 `last_administrator`).
+	// Ends all sessions, keys and tokens of the user permanently. The username stays reserved, so it can never identify another user. The last active administrator cannot be deleted
+	// (409 `last_administrator`).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /users/{userId} (the `DeleteUser` operationId).
 	DeleteUserWithResponse(ctx context.Context, userID UserID, reqEditors ...RequestEditorFn) (*DeleteUserResult, error)
 
-	// GetUserWithResponse Read a user
+	// GetUserWithResponse Get a user
 	//
-	// Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
+	// Users can read themselves; an administrator with `users:read` and a second factor can read any user. For other callers another user does not exist (404).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /users/{userId} (the `GetUser` operationId).
 	GetUserWithResponse(ctx context.Context, userID UserID, params *GetUserParams, reqEditors ...RequestEditorFn) (*GetUserResult, error)
 
-	// UpdateUserWithBodyWithResponse Change a user's roles, or disable and enable them
+	// UpdateUserWithBodyWithResponse Update a user's roles or email, or disable or enable the user
 	//
-	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+	// administrator cannot be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /users/{userId} (the `UpdateUser` operationId).
 	UpdateUserWithBodyWithResponse(ctx context.Context, userID UserID, params *UpdateUserParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UpdateUserResult, error)
 
-	// UpdateUserWithResponse Change a user's roles, or disable and enable them
+	// UpdateUserWithResponse Update a user's roles or email, or disable or enable the user
 	//
-	// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+	// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+	// administrator cannot be disabled or demoted (409 `last_administrator`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /users/{userId} (the `UpdateUser` operationId).
 	UpdateUserWithResponse(ctx context.Context, userID UserID, params *UpdateUserParams, body UpdateUserJSONRequestBody, reqEditors ...RequestEditorFn) (*UpdateUserResult, error)
 
-	// ListConsentsWithResponse List the web apps that a user has allowed to sign them in
+	// ListConsentsWithResponse List the web apps that a user has consented to
 	//
-	// Everyone sees their own alone; another user's are 404. Web apps of the team (`trusted`) ask nobody, and are here only when the user agreed before they were that.
+	// Users can list only their own consents; for another user the response is 404. Trusted web apps do not ask for consent, and are listed only if the user consented before they were
+	// trusted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /users/{userId}/consents (the `ListConsents` operationId).
 	ListConsentsWithResponse(ctx context.Context, userID UserID, params *ListConsentsParams, reqEditors ...RequestEditorFn) (*ListConsentsResult, error)
 
-	// WithdrawConsentWithResponse Withdraw a consent; what the web app got for the user ends
+	// WithdrawConsentWithResponse Withdraw a consent and revoke the web app's tokens for the user
 	//
-	// Its sessions, refresh tokens, access tokens and unused codes of this user are refused at once, and the next sign-in at the app asks again.
-	// Users withdraw their own alone, with a session of their own. A consent that is not there, as one that was withdrawn before, is 404.
+	// The web app's sessions, refresh tokens, access tokens and unused codes for this user are refused immediately, and the next sign-in at the app asks for consent again. Users can
+	// withdraw only their own consents, with a session of their own. A consent that does not exist, or that was already withdrawn, is 404.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /users/{userId}/consents/{clientId} (the `WithdrawConsent` operationId).
 	WithdrawConsentWithResponse(ctx context.Context, userID UserID, clientID ClientID, reqEditors ...RequestEditorFn) (*WithdrawConsentResult, error)
 
-	// CreateInvitationWithResponse Invite an administrator to enrol their first second factor
+	// CreateInvitationWithResponse Create an invitation to enrol a first second factor
 	//
-	// A single-use token (72 hours), shown once, for a new administrator or for one who has no factor any more. Older unused
-	// invitations of the user stop working. It is handed over in person or by a safe channel; the user gives it to `enrolTotp`.
+	// For a new administrator, or for one who no longer has a factor. The token can be used once, is valid for 72 hours and is shown once. Older unused invitations of the user stop
+	// working. Give it to the user in person or over a secure channel; the user sends it to `enrolTotp`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/{userId}/invitations (the `CreateInvitation` operationId).
 	CreateInvitationWithResponse(ctx context.Context, userID UserID, params *CreateInvitationParams, reqEditors ...RequestEditorFn) (*CreateInvitationResult, error)
 
-	// MailInvitationWithBodyWithResponse Send an administrator the invitation to enrol their first second factor
+	// MailInvitationWithBodyWithResponse Send an administrator an invitation to enrol a first second factor
 	//
-	// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+	// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/{userId}/invitations/mail (the `MailInvitation` operationId).
 	MailInvitationWithBodyWithResponse(ctx context.Context, userID UserID, params *MailInvitationParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MailInvitationResult, error)
 
-	// MailInvitationWithResponse Send an administrator the invitation to enrol their first second factor
+	// MailInvitationWithResponse Send an administrator an invitation to enrol a first second factor
 	//
-	// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+	// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/{userId}/invitations/mail (the `MailInvitation` operationId).
 	MailInvitationWithResponse(ctx context.Context, userID UserID, params *MailInvitationParams, body MailInvitationJSONRequestBody, reqEditors ...RequestEditorFn) (*MailInvitationResult, error)
 
-	// ChangePasswordWithBodyWithResponse Change the own password
+	// ChangePasswordWithBodyWithResponse Change the caller's own password
 	//
-	// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-	// its refresh token. The token of an API key can't change the password.
+	// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+	// for an API key cannot change the password.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /users/{userId}/password (the `ChangePassword` operationId).
 	ChangePasswordWithBodyWithResponse(ctx context.Context, userID UserID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ChangePasswordResult, error)
 
-	// ChangePasswordWithResponse Change the own password
+	// ChangePasswordWithResponse Change the caller's own password
 	//
-	// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-	// its refresh token. The token of an API key can't change the password.
+	// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+	// for an API key cannot change the password.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /users/{userId}/password (the `ChangePassword` operationId).
 	ChangePasswordWithResponse(ctx context.Context, userID UserID, body ChangePasswordJSONRequestBody, reqEditors ...RequestEditorFn) (*ChangePasswordResult, error)
 
-	// CreatePasswordResetWithResponse Let a user choose a new password
+	// CreatePasswordResetWithResponse Create a password reset token for a user
 	//
-	// A single-use token (one hour), shown once; older unused ones stop working. It is handed over in person or by a safe channel; the user
-	// gives it to `resetPassword`. The old password works until then.
+	// The token can be used once, is valid for one hour and is shown once; older unused tokens of the user stop working. Give it to the user in person or over a secure channel; the
+	// user sends it to `resetPassword`. The old password works until then.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/{userId}/password-resets (the `CreatePasswordReset` operationId).
 	CreatePasswordResetWithResponse(ctx context.Context, userID UserID, params *CreatePasswordResetParams, reqEditors ...RequestEditorFn) (*CreatePasswordResetResult, error)
 
-	// MailPasswordResetWithBodyWithResponse Send a user a link to choose a new password
+	// MailPasswordResetWithBodyWithResponse Send a user a link for choosing a new password
 	//
-	// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+	// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /users/{userId}/password-resets/mail (the `MailPasswordReset` operationId).
 	MailPasswordResetWithBodyWithResponse(ctx context.Context, userID UserID, params *MailPasswordResetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MailPasswordResetResult, error)
 
-	// MailPasswordResetWithResponse Send a user a link to choose a new password
+	// MailPasswordResetWithResponse Send a user a link for choosing a new password
 	//
-	// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-	// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+	// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+	// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -17972,7 +18143,8 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeSessionsWithResponse End all of a user's sessions
 	//
-	// Their refresh tokens and every access token made in them are refused at once, this one too. API keys go on. Everyone ends their own; an administrator anyone's, with a second factor.
+	// All refresh tokens and access tokens of the sessions are refused immediately, including those of this session. API keys are not affected. Users can end their own sessions; an
+	// administrator with a second factor can end those of any user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17981,7 +18153,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListSessionsWithResponse List a user's sessions, newest first
 	//
-	// Everyone sees their own; an administrator anyone's, with a second factor.
+	// Users can list their own sessions; an administrator with a second factor can list those of any user.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -17990,14 +18162,14 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeSessionWithResponse End one session
 	//
-	// As `revokeSessions`, for one. Repeating is safe.
+	// Like `revokeSessions`, for one session. The operation is idempotent.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /users/{userId}/sessions/{sessionId} (the `RevokeSession` operationId).
 	RevokeSessionWithResponse(ctx context.Context, userID UserID, sessionID string, reqEditors ...RequestEditorFn) (*RevokeSessionResult, error)
 
-	// UnlockUserWithResponse Forgive a user's failed sign-ins
+	// UnlockUserWithResponse Reset a user's failed sign-ins
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -35814,7 +35986,7 @@ func (r UnlockUserResult) ContentType() string {
 	return ""
 }
 
-// GetJwksWithResponse The public keys that verify our tokens (RFC 7517)
+// GetJwksWithResponse Get the public keys that verify tokens (RFC 7517)
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35827,7 +35999,7 @@ func (c *ClientWithResponses) GetJwksWithResponse(ctx context.Context, params *G
 	return ParseGetJwksResult(rsp)
 }
 
-// GetServerMetadataWithResponse Authorization server metadata (RFC 8414)
+// GetServerMetadataWithResponse Get the authorization server metadata (RFC 8414)
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35840,9 +36012,9 @@ func (c *ClientWithResponses) GetServerMetadataWithResponse(ctx context.Context,
 	return ParseGetServerMetadataResult(rsp)
 }
 
-// GetProviderMetadataWithResponse OpenID provider metadata (OpenID Connect Discovery 1.0)
+// GetProviderMetadataWithResponse Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 //
-// The same document as `getServerMetadata`, at the place where OpenID Connect clients look for it; the gateway serves it below the issuer.
+// The same document as `getServerMetadata`, at the path that OpenID Connect clients use. The gateway serves it below the issuer.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35855,12 +36027,14 @@ func (c *ClientWithResponses) GetProviderMetadataWithResponse(ctx context.Contex
 	return ParseGetProviderMetadataResult(rsp)
 }
 
-// ArchiveAuditWithBodyWithResponse Have events removed from an audit trail that are in an archive
+// ArchiveAuditWithBodyWithResponse Remove archived events from an audit trail
 //
-// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+//
+// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35873,12 +36047,14 @@ func (c *ClientWithResponses) ArchiveAuditWithBodyWithResponse(ctx context.Conte
 	return ParseArchiveAuditResult(rsp)
 }
 
-// ArchiveAuditWithResponse Have events removed from an audit trail that are in an archive
+// ArchiveAuditWithResponse Remove archived events from an audit trail
 //
-// An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-// line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-// first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-// minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+// An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+// `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+// of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+//
+// For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+// `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35891,10 +36067,9 @@ func (c *ClientWithResponses) ArchiveAuditWithResponse(ctx context.Context, body
 	return ParseArchiveAuditResult(rsp)
 }
 
-// GetAuditCheckpointWithResponse Sign where the audit trail ends
+// GetAuditCheckpointWithResponse Get a signed checkpoint of the audit trail
 //
-// Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
-// minute in which something was recorded.
+// Store it elsewhere, and send it to `verifyAudit` later. The kms also writes checkpoints to its log, at least every 1,000 events and every minute in which an event was recorded.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35907,10 +36082,10 @@ func (c *ClientWithResponses) GetAuditCheckpointWithResponse(ctx context.Context
 	return ParseGetAuditCheckpointResult(rsp)
 }
 
-// ListAuditEventsWithResponse Read who did what, newest first
+// ListAuditEventsWithResponse List audit events, newest first
 //
-// The events of the kms's own trail. Filters select exactly what they say. A page is looked for in a bounded number of events: it may hold fewer
-// items than `limit`, or none, and still have a `nextCursor`. The other services keep trails of their own in their own databases.
+// The events of the kms's own audit trail. Filters match exactly. A page is searched in a bounded number of events: it may have fewer items than `limit`, or none, and still have a
+// `nextCursor`. The other services have audit trails of their own, in their own databases.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35923,12 +36098,11 @@ func (c *ClientWithResponses) ListAuditEventsWithResponse(ctx context.Context, p
 	return ParseListAuditEventsResult(rsp)
 }
 
-// ExportAuditWithResponse Take the audit trail out, line by line
+// ExportAuditWithResponse Export the audit trail as NDJSON
 //
-// NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
-// that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-// are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
-// `gone` for one that would begin before.
+// NDJSON. The first line is `begin`, with the hash that the first event follows. Then there is a line `event` for each event, oldest first. The last line is `checkpoint`, which
+// signs the last event. An export without that line is incomplete: the trail was invalid, or the connection was lost. Store the bytes unchanged: `fountain audit verify --file`
+// verifies them with only the public key. If events were archived, an export with `after` 0 starts after them; an export that would start earlier is 410 `gone`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35941,9 +36115,9 @@ func (c *ClientWithResponses) ExportAuditWithResponse(ctx context.Context, param
 	return ParseExportAuditResult(rsp)
 }
 
-// GetAuditOrderWithResponse Read which events of a service's own audit trail are to be removed
+// GetAuditOrderWithResponse Get the order to remove archived events of the caller's audit trail
 //
-// For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+// For the services of the family: the last order by an administrator (`archiveAudit`) for the trail of the calling service. The service verifies the order with its own key.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -35956,12 +36130,12 @@ func (c *ClientWithResponses) GetAuditOrderWithResponse(ctx context.Context, req
 	return ParseGetAuditOrderResult(rsp)
 }
 
-// VerifyAuditWithBodyWithResponse Verify the audit trail with its key
+// VerifyAuditWithBodyWithResponse Verify the audit trail
 //
-// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+// `fountain audit verify --archives` verifies those.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35974,12 +36148,12 @@ func (c *ClientWithResponses) VerifyAuditWithBodyWithResponse(ctx context.Contex
 	return ParseVerifyAuditResult(rsp)
 }
 
-// VerifyAuditWithResponse Verify the audit trail with its key
+// VerifyAuditWithResponse Verify the audit trail
 //
-// Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-// whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-// error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-// for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+// Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+// state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+// has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+// `fountain audit verify --archives` verifies those.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -35992,10 +36166,10 @@ func (c *ClientWithResponses) VerifyAuditWithResponse(ctx context.Context, body 
 	return ParseVerifyAuditResult(rsp)
 }
 
-// WitnessAuditWithBodyWithResponse Record where a service's own audit trail ends
+// WitnessAuditWithBodyWithResponse Record the checkpoint of a service's own audit trail
 //
-// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+// by the other.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36008,10 +36182,10 @@ func (c *ClientWithResponses) WitnessAuditWithBodyWithResponse(ctx context.Conte
 	return ParseWitnessAuditResult(rsp)
 }
 
-// WitnessAuditWithResponse Record where a service's own audit trail ends
+// WitnessAuditWithResponse Record the checkpoint of a service's own audit trail
 //
-// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+// by the other.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36024,14 +36198,14 @@ func (c *ClientWithResponses) WitnessAuditWithResponse(ctx context.Context, body
 	return ParseWitnessAuditResult(rsp)
 }
 
-// RefreshBrowserSessionWithBodyWithResponse Go on with the session of this browser
+// RefreshBrowserSessionWithBodyWithResponse Continue the session of this browser
 //
-// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-// none (any more), and takes a cookie of none away.
+// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+// session; it also deletes the cookie of a session that has ended.
 //
-// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-// `Sec-Fetch-Site`, it must be `same-origin`.
+// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36044,14 +36218,14 @@ func (c *ClientWithResponses) RefreshBrowserSessionWithBodyWithResponse(ctx cont
 	return ParseRefreshBrowserSessionResult(rsp)
 }
 
-// RefreshBrowserSessionWithResponse Go on with the session of this browser
+// RefreshBrowserSessionWithResponse Continue the session of this browser
 //
-// As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-// cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-// none (any more), and takes a cookie of none away.
+// Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+// next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+// session; it also deletes the cookie of a session that has ended.
 //
-// It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-// `Sec-Fetch-Site`, it must be `same-origin`.
+// Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+// browser sends `Sec-Fetch-Site`, it must be `same-origin`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36066,9 +36240,10 @@ func (c *ClientWithResponses) RefreshBrowserSessionWithResponse(ctx context.Cont
 
 // LoginUserWithBodyWithResponse Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+//
+// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36083,9 +36258,10 @@ func (c *ClientWithResponses) LoginUserWithBodyWithResponse(ctx context.Context,
 
 // LoginUserWithResponse Sign in with a password
 //
-// Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-// user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-// get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+// Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+//
+// If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+// twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36098,12 +36274,14 @@ func (c *ClientWithResponses) LoginUserWithResponse(ctx context.Context, params 
 	return ParseLoginUserResult(rsp)
 }
 
-// CompleteSignInWithBodyWithResponse End a sign-in with a second-factor proof
+// CompleteSignInWithBodyWithResponse Complete a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+//
+// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+// long as the roles allow.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36116,12 +36294,14 @@ func (c *ClientWithResponses) CompleteSignInWithBodyWithResponse(ctx context.Con
 	return ParseCompleteSignInResult(rsp)
 }
 
-// CompleteSignInWithResponse End a sign-in with a second-factor proof
+// CompleteSignInWithResponse Complete a sign-in with a second-factor proof
 //
-// Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-// `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-// user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-// operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+// The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+// `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+// not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+//
+// The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+// long as the roles allow.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36134,10 +36314,10 @@ func (c *ClientWithResponses) CompleteSignInWithResponse(ctx context.Context, pa
 	return ParseCompleteSignInResult(rsp)
 }
 
-// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey alone
+// SignInWithPasskeyWithBodyWithResponse Sign in with a passkey only
 //
-// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-// session is of the level `phr`.
+// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+// authentication level `phr`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36150,10 +36330,10 @@ func (c *ClientWithResponses) SignInWithPasskeyWithBodyWithResponse(ctx context.
 	return ParseSignInWithPasskeyResult(rsp)
 }
 
-// SignInWithPasskeyWithResponse Sign in with a passkey alone
+// SignInWithPasskeyWithResponse Sign in with a passkey only
 //
-// Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-// session is of the level `phr`.
+// Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+// authentication level `phr`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36168,7 +36348,8 @@ func (c *ClientWithResponses) SignInWithPasskeyWithResponse(ctx context.Context,
 
 // LogoutUserWithResponse Sign out
 //
-// Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
+// Ends the session of the token, also if its second factor is pending. This service refuses its refresh token and all its access tokens immediately; other services refuse them
+// within one second. If a browser cookie belongs to the session, it is deleted.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36181,10 +36362,10 @@ func (c *ClientWithResponses) LogoutUserWithResponse(ctx context.Context, params
 	return ParseLogoutUserResult(rsp)
 }
 
-// GetPasswordResetPageWithResponse The page where people choose a new password with a reset token
+// GetPasswordResetPageWithResponse The page for choosing a new password with a reset token
 //
-// For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
-// address, and gives it to `resetPassword`. Without a token it asks for one.
+// A link to this page has the token behind `#`; browsers do not send that part, so it appears in no log. The page removes the token from its address and sends it to
+// `resetPassword`. Without a token the page asks for one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36199,7 +36380,7 @@ func (c *ClientWithResponses) GetPasswordResetPageWithResponse(ctx context.Conte
 
 // ResetPasswordWithBodyWithResponse Choose a new password with a reset token
 //
-// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36214,7 +36395,7 @@ func (c *ClientWithResponses) ResetPasswordWithBodyWithResponse(ctx context.Cont
 
 // ResetPasswordWithResponse Choose a new password with a reset token
 //
-// Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+// A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36227,11 +36408,12 @@ func (c *ClientWithResponses) ResetPasswordWithResponse(ctx context.Context, bod
 	return ParseResetPasswordResult(rsp)
 }
 
-// RequestPasswordResetWithBodyWithResponse Ask for a link to choose a new password
+// RequestPasswordResetWithBodyWithResponse Request a link for choosing a new password
 //
-// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+// everyone.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36244,11 +36426,12 @@ func (c *ClientWithResponses) RequestPasswordResetWithBodyWithResponse(ctx conte
 	return ParseRequestPasswordResetResult(rsp)
 }
 
-// RequestPasswordResetWithResponse Ask for a link to choose a new password
+// RequestPasswordResetWithResponse Request a link for choosing a new password
 //
-// For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-// address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-// working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+// For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+// address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+// tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+// everyone.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36261,11 +36444,13 @@ func (c *ClientWithResponses) RequestPasswordResetWithResponse(ctx context.Conte
 	return ParseRequestPasswordResetResult(rsp)
 }
 
-// RefreshTokenWithBodyWithResponse Trade a refresh token for new tokens
+// RefreshTokenWithBodyWithResponse Exchange a refresh token for new tokens
 //
-// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+// reuse is treated as theft, and the whole token family is revoked.
+//
+// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+// sign-in, the session ends when the level expires.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36278,11 +36463,13 @@ func (c *ClientWithResponses) RefreshTokenWithBodyWithResponse(ctx context.Conte
 	return ParseRefreshTokenResult(rsp)
 }
 
-// RefreshTokenWithResponse Trade a refresh token for new tokens
+// RefreshTokenWithResponse Exchange a refresh token for new tokens
 //
-// A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-// asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-// long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+// A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+// reuse is treated as theft, and the whole token family is revoked.
+//
+// The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+// sign-in, the session ends when the level expires.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36295,10 +36482,10 @@ func (c *ClientWithResponses) RefreshTokenWithResponse(ctx context.Context, body
 	return ParseRefreshTokenResult(rsp)
 }
 
-// CompleteStepUpWithBodyWithResponse Trade a second-factor proof for a raised access token
+// CompleteStepUpWithBodyWithResponse Exchange a second-factor proof for an access token of a higher level
 //
-// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36311,10 +36498,10 @@ func (c *ClientWithResponses) CompleteStepUpWithBodyWithResponse(ctx context.Con
 	return ParseCompleteStepUpResult(rsp)
 }
 
-// CompleteStepUpWithResponse Trade a second-factor proof for a raised access token
+// CompleteStepUpWithResponse Exchange a second-factor proof for an access token of a higher level
 //
-// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-// factor that a role of the user does not accept is 403 `factor_not_accepted`.
+// The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+// factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36327,11 +36514,11 @@ func (c *ClientWithResponses) CompleteStepUpWithResponse(ctx context.Context, bo
 	return ParseCompleteStepUpResult(rsp)
 }
 
-// ListBackupsWithResponse List the backups that were made beside the kms, newest first
+// ListBackupsWithResponse List the backups of this kms, newest first
 //
-// What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
-// the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-// (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
+// The newest 100 backups that `fountain backup` has recorded in the data directory of the kms that responds. An archive that was made on another machine, or with another data
+// directory of the kms, is not listed. The operation does not check whether the archive file still exists. `check` is the last check that the archive has passed beside this kms
+// (`fountain backup verify` and `fountain backup drill` with `--data`). A damaged record is listed with its `fault`. Each call is recorded in the audit trail.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36346,7 +36533,7 @@ func (c *ClientWithResponses) ListBackupsWithResponse(ctx context.Context, param
 
 // BootstrapAdminWithBodyWithResponse Create the first administrator
 //
-// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36361,7 +36548,7 @@ func (c *ClientWithResponses) BootstrapAdminWithBodyWithResponse(ctx context.Con
 
 // BootstrapAdminWithResponse Create the first administrator
 //
-// Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+// Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36387,11 +36574,11 @@ func (c *ClientWithResponses) ListClientsWithResponse(ctx context.Context, param
 	return ParseListClientsResult(rsp)
 }
 
-// RegisterClientWithBodyWithResponse Register a web app where people sign in
+// RegisterClientWithBodyWithResponse Register a web app
 //
-// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36404,11 +36591,11 @@ func (c *ClientWithResponses) RegisterClientWithBodyWithResponse(ctx context.Con
 	return ParseRegisterClientResult(rsp)
 }
 
-// RegisterClientWithResponse Register a web app where people sign in
+// RegisterClientWithResponse Register a web app
 //
-// A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-// it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-// of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+// A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+// https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+// (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36423,7 +36610,7 @@ func (c *ClientWithResponses) RegisterClientWithResponse(ctx context.Context, pa
 
 // DeleteClientWithResponse Delete a web app's registration
 //
-// Its codes, and what it got for people, end; their own sessions go on.
+// Its codes and the tokens that were issued to it for users are revoked; the users' own sessions continue.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36436,7 +36623,7 @@ func (c *ClientWithResponses) DeleteClientWithResponse(ctx context.Context, clie
 	return ParseDeleteClientResult(rsp)
 }
 
-// GetClientWithResponse Read a web app's registration
+// GetClientWithResponse Get a web app's registration
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36449,9 +36636,10 @@ func (c *ClientWithResponses) GetClientWithResponse(ctx context.Context, clientI
 	return ParseGetClientResult(rsp)
 }
 
-// UpdateClientWithBodyWithResponse Change a web app's registration
+// UpdateClientWithBodyWithResponse Update a web app's registration
 //
-// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+// invalidates the codes for it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36464,9 +36652,10 @@ func (c *ClientWithResponses) UpdateClientWithBodyWithResponse(ctx context.Conte
 	return ParseUpdateClientResult(rsp)
 }
 
-// UpdateClientWithResponse Change a web app's registration
+// UpdateClientWithResponse Update a web app's registration
 //
-// What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+// Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+// invalidates the codes for it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36479,9 +36668,9 @@ func (c *ClientWithResponses) UpdateClientWithResponse(ctx context.Context, clie
 	return ParseUpdateClientResult(rsp)
 }
 
-// RotateClientSecretWithResponse Give a confidential client a new secret
+// RotateClientSecretWithResponse Replace a confidential client's secret
 //
-// The old one stops working at once. A public client has none (409 `state_conflict`).
+// The old secret stops working immediately. A public client has no secret (409 `state_conflict`).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36494,9 +36683,9 @@ func (c *ClientWithResponses) RotateClientSecretWithResponse(ctx context.Context
 	return ParseRotateClientSecretResult(rsp)
 }
 
-// ListContractsWithResponse List the contracts of adopted services by name
+// ListContractsWithResponse List contracts of adopted services in order of name
 //
-// Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+// The documents and warnings are not included. For administrators, and for the gateway, which loads the contracts that it does not have.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36511,7 +36700,7 @@ func (c *ClientWithResponses) ListContractsWithResponse(ctx context.Context, par
 
 // RetireContractWithResponse End the adoption of a service
 //
-// The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+// The gateways stop serving it within one second. The service, its keys, its scopes and its audience are kept.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36524,7 +36713,7 @@ func (c *ClientWithResponses) RetireContractWithResponse(ctx context.Context, co
 	return ParseRetireContractResult(rsp)
 }
 
-// GetServiceContractWithResponse Read the contract of an adopted service, with its documents
+// GetServiceContractWithResponse Get the contract of an adopted service, with its documents
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36539,18 +36728,16 @@ func (c *ClientWithResponses) GetServiceContractWithResponse(ctx context.Context
 
 // PutContractWithBodyWithResponse Adopt a service by its OpenAPI document, or replace the document
 //
-// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-// within a second.
+// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 //
-// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-// the document itself has wrong, and is adopted around, is told in `warnings`.
+// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 //
-// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+// `limit_reached`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36565,18 +36752,16 @@ func (c *ClientWithResponses) PutContractWithBodyWithResponse(ctx context.Contex
 
 // PutContractWithResponse Adopt a service by its OpenAPI document, or replace the document
 //
-// `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-// service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-// within a second.
+// `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+// and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
 //
-// A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-// scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-// a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-// the document itself has wrong, and is adopted around, is told in `warnings`.
+// A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+// declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+// lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
 //
-// With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-// only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-// are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+// With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+// refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+// `limit_reached`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36589,10 +36774,10 @@ func (c *ClientWithResponses) PutContractWithResponse(ctx context.Context, contr
 	return ParsePutContractResult(rsp)
 }
 
-// GetDiagnosisWithResponse Tell what the doctor found last
+// GetDiagnosisWithResponse Get the last report of the doctor
 //
-// What `fountain doctor --keep` has written into the data directory of the kms that answers. It is as old as `at` says: the kms looks at nothing itself. The reading is recorded. 404 `not_found` when no report
-// is kept.
+// The report that `fountain doctor --keep` has written to the data directory of the kms that responds. `at` is when it was made; the kms itself checks nothing. Each call is
+// recorded in the audit trail. The response is 404 `not_found` if there is no report.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36618,9 +36803,9 @@ func (c *ClientWithResponses) GetKmsHealthWithResponse(ctx context.Context, reqE
 	return ParseGetKmsHealthResult(rsp)
 }
 
-// CheckInvitationWithBodyWithResponse Tell whether an invitation is good
+// CheckInvitationWithBodyWithResponse Check an invitation
 //
-// For the twofactor service alone. The invitation is not used up.
+// Only for the twofactor service. The invitation is not consumed.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36633,9 +36818,9 @@ func (c *ClientWithResponses) CheckInvitationWithBodyWithResponse(ctx context.Co
 	return ParseCheckInvitationResult(rsp)
 }
 
-// CheckInvitationWithResponse Tell whether an invitation is good
+// CheckInvitationWithResponse Check an invitation
 //
-// For the twofactor service alone. The invitation is not used up.
+// Only for the twofactor service. The invitation is not consumed.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36648,9 +36833,9 @@ func (c *ClientWithResponses) CheckInvitationWithResponse(ctx context.Context, b
 	return ParseCheckInvitationResult(rsp)
 }
 
-// UseInvitationWithBodyWithResponse Use an invitation up for one factor
+// UseInvitationWithBodyWithResponse Consume an invitation for one factor
 //
-// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36663,9 +36848,9 @@ func (c *ClientWithResponses) UseInvitationWithBodyWithResponse(ctx context.Cont
 	return ParseUseInvitationResult(rsp)
 }
 
-// UseInvitationWithResponse Use an invitation up for one factor
+// UseInvitationWithResponse Consume an invitation for one factor
 //
-// For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+// Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36680,7 +36865,7 @@ func (c *ClientWithResponses) UseInvitationWithResponse(ctx context.Context, inv
 
 // ListKeyringsWithResponse List keyrings by name
 //
-// Those that administrators have created, without their keys. What services of the family seal with are keyrings of their own, which are not listed.
+// The keyrings that administrators have created, without their keys. The services of the family have keyrings of their own, which are not listed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36695,8 +36880,8 @@ func (c *ClientWithResponses) ListKeyringsWithResponse(ctx context.Context, para
 
 // CreateKeyringWithBodyWithResponse Create a keyring
 //
-// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-// most 200 keyrings (409 `limit_reached`).
+// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36711,8 +36896,8 @@ func (c *ClientWithResponses) CreateKeyringWithBodyWithResponse(ctx context.Cont
 
 // CreateKeyringWithResponse Create a keyring
 //
-// The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-// most 200 keyrings (409 `limit_reached`).
+// The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+// keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36725,10 +36910,10 @@ func (c *ClientWithResponses) CreateKeyringWithResponse(ctx context.Context, bod
 	return ParseCreateKeyringResult(rsp)
 }
 
-// DeleteKeyringWithResponse Delete a keyring in seven days
+// DeleteKeyringWithResponse Schedule a keyring for deletion in seven days
 //
-// From now on it does nothing (409 `state_conflict`), and `restoreKeyring` has it back until `deleteAt`. Then its keys are gone, and what they have encrypted opens nowhere; backups from before keep them until they expire.
-// Repeating changes nothing.
+// The keyring stops working immediately (409 `state_conflict`), and `restoreKeyring` restores it until `deleteAt`. Then its keys are deleted, and ciphertexts under them can no
+// longer be decrypted; older backups contain the keys until they expire. Repeating the request changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36741,9 +36926,10 @@ func (c *ClientWithResponses) DeleteKeyringWithResponse(ctx context.Context, key
 	return ParseDeleteKeyringResult(rsp)
 }
 
-// GetKeyringWithResponse Read a keyring and its newest 100 keys
+// GetKeyringWithResponse Get a keyring and its newest 100 keys
 //
-// Public keys are told, so that others can verify by themselves; secret and private ones never. Absent and not allowed look the same (404).
+// Public keys are returned, so that other parties can verify signatures themselves; secret and private keys are never returned. Missing and forbidden keyrings are not distinguished
+// (404).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36756,9 +36942,10 @@ func (c *ClientWithResponses) GetKeyringWithResponse(ctx context.Context, keyrin
 	return ParseGetKeyringResult(rsp)
 }
 
-// UpdateKeyringWithBodyWithResponse Change who may use a keyring, and which keys it has given up
+// UpdateKeyringWithBodyWithResponse Update who can use a keyring, and its oldest usable key
 //
-// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36771,9 +36958,10 @@ func (c *ClientWithResponses) UpdateKeyringWithBodyWithResponse(ctx context.Cont
 	return ParseUpdateKeyringResult(rsp)
 }
 
-// UpdateKeyringWithResponse Change who may use a keyring, and which keys it has given up
+// UpdateKeyringWithResponse Update who can use a keyring, and its oldest usable key
 //
-// What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+// Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+// Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36788,9 +36976,9 @@ func (c *ClientWithResponses) UpdateKeyringWithResponse(ctx context.Context, key
 
 // CreateDataKeyWithResponse Create a data key
 //
-// The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
-// A service uses the keyring that has its name, which need not be created, and keyrings of AES-256-GCM that name it (others: 404, or 409 `state_conflict`);
-// an administrator uses those that were created.
+// The response has the key twice: in plaintext, to encrypt with and then discard, and wrapped by the keyring, to store. The kms stores neither. A service can use the keyring of its
+// own name, which does not have to be created, and keyrings of AES-256-GCM that list it (others: 404, or 409 `state_conflict`). An administrator can use the keyrings that were
+// created.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36803,10 +36991,10 @@ func (c *ClientWithResponses) CreateDataKeyWithResponse(ctx context.Context, key
 	return ParseCreateDataKeyResult(rsp)
 }
 
-// DecryptDataWithBodyWithResponse Decrypt what a keyring has encrypted
+// DecryptDataWithBodyWithResponse Decrypt a ciphertext of a keyring
 //
-// 422 when it was altered, is of another keyring or context, or its key was given up.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36819,10 +37007,10 @@ func (c *ClientWithResponses) DecryptDataWithBodyWithResponse(ctx context.Contex
 	return ParseDecryptDataResult(rsp)
 }
 
-// DecryptDataWithResponse Decrypt what a keyring has encrypted
+// DecryptDataWithResponse Decrypt a ciphertext of a keyring
 //
-// 422 when it was altered, is of another keyring or context, or its key was given up.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+// not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36835,11 +37023,11 @@ func (c *ClientWithResponses) DecryptDataWithResponse(ctx context.Context, keyri
 	return ParseDecryptDataResult(rsp)
 }
 
-// EncryptDataWithBodyWithResponse Encrypt under the current key of a keyring
+// EncryptDataWithBodyWithResponse Encrypt with the current key of a keyring
 //
-// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+// is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36852,11 +37040,11 @@ func (c *ClientWithResponses) EncryptDataWithBodyWithResponse(ctx context.Contex
 	return ParseEncryptDataResult(rsp)
 }
 
-// EncryptDataWithResponse Encrypt under the current key of a keyring
+// EncryptDataWithResponse Encrypt with the current key of a keyring
 //
-// For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+// safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+// is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36871,8 +37059,8 @@ func (c *ClientWithResponses) EncryptDataWithResponse(ctx context.Context, keyri
 
 // ComputeMacWithBodyWithResponse Compute the HMAC of data
 //
-// For keyrings of HMAC-SHA256 (RFC 2104).
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36887,8 +37075,8 @@ func (c *ClientWithResponses) ComputeMacWithBodyWithResponse(ctx context.Context
 
 // ComputeMacWithResponse Compute the HMAC of data
 //
-// For keyrings of HMAC-SHA256 (RFC 2104).
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36901,9 +37089,9 @@ func (c *ClientWithResponses) ComputeMacWithResponse(ctx context.Context, keyrin
 	return ParseComputeMacResult(rsp)
 }
 
-// RestoreKeyringWithResponse Keep a keyring that was to be deleted
+// RestoreKeyringWithResponse Cancel the deletion of a keyring
 //
-// Repeating changes nothing.
+// Repeating the request changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36916,11 +37104,10 @@ func (c *ClientWithResponses) RestoreKeyringWithResponse(ctx context.Context, ke
 	return ParseRestoreKeyringResult(rsp)
 }
 
-// RewrapDataWithBodyWithResponse Encrypt a ciphertext again under the current key
+// RewrapDataWithBodyWithResponse Re-encrypt a ciphertext with the current key
 //
-// As decrypting and encrypting it, without the plaintext leaving the kms.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36933,11 +37120,10 @@ func (c *ClientWithResponses) RewrapDataWithBodyWithResponse(ctx context.Context
 	return ParseRewrapDataResult(rsp)
 }
 
-// RewrapDataWithResponse Encrypt a ciphertext again under the current key
+// RewrapDataWithResponse Re-encrypt a ciphertext with the current key
 //
-// As decrypting and encrypting it, without the plaintext leaving the kms.
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36950,10 +37136,10 @@ func (c *ClientWithResponses) RewrapDataWithResponse(ctx context.Context, keyrin
 	return ParseRewrapDataResult(rsp)
 }
 
-// RotateKeyringWithResponse Give a keyring another key
+// RotateKeyringWithResponse Rotate the key of a keyring
 //
-// The new key encrypts, sums and signs from now on; the older ones still open and verify, down to `minVersion`. A keyring of AES-256-GCM rotates by itself before a key has encrypted `maxUses` times. 409 `state_conflict` while the keyring
-// is to be deleted, 409 `limit_reached` after 10,000 keys.
+// The new key encrypts, computes MACs and signs from now on; the older keys still decrypt and verify, down to `minVersion`. A keyring of AES-256-GCM is rotated automatically before
+// a key has encrypted `maxUses` times. The response is 409 `state_conflict` if the keyring is scheduled for deletion, and 409 `limit_reached` after 10,000 keys.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -36968,9 +37154,9 @@ func (c *ClientWithResponses) RotateKeyringWithResponse(ctx context.Context, key
 
 // SignDataWithBodyWithResponse Sign data
 //
-// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36985,9 +37171,9 @@ func (c *ClientWithResponses) SignDataWithBodyWithResponse(ctx context.Context, 
 
 // SignDataWithResponse Sign data
 //
-// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-// Repeating is safe: it does no more than another use of the key.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+// another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+// `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37000,7 +37186,7 @@ func (c *ClientWithResponses) SignDataWithResponse(ctx context.Context, keyring 
 	return ParseSignDataResult(rsp)
 }
 
-// UnwrapDataKeyWithBodyWithResponse Open a wrapped data key
+// UnwrapDataKeyWithBodyWithResponse Unwrap a data key
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37013,7 +37199,7 @@ func (c *ClientWithResponses) UnwrapDataKeyWithBodyWithResponse(ctx context.Cont
 	return ParseUnwrapDataKeyResult(rsp)
 }
 
-// UnwrapDataKeyWithResponse Open a wrapped data key
+// UnwrapDataKeyWithResponse Unwrap a data key
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37028,8 +37214,8 @@ func (c *ClientWithResponses) UnwrapDataKeyWithResponse(ctx context.Context, key
 
 // VerifySignatureWithBodyWithResponse Verify a signature
 //
-// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37044,8 +37230,8 @@ func (c *ClientWithResponses) VerifySignatureWithBodyWithResponse(ctx context.Co
 
 // VerifySignatureWithResponse Verify a signature
 //
-// By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+// keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37060,8 +37246,8 @@ func (c *ClientWithResponses) VerifySignatureWithResponse(ctx context.Context, k
 
 // VerifyMacWithBodyWithResponse Verify an HMAC
 //
-// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37076,8 +37262,8 @@ func (c *ClientWithResponses) VerifyMacWithBodyWithResponse(ctx context.Context,
 
 // VerifyMacWithResponse Verify an HMAC
 //
-// By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-// Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+// Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+// distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37092,7 +37278,8 @@ func (c *ClientWithResponses) VerifyMacWithResponse(ctx context.Context, keyring
 
 // ListAPIKeysWithResponse List API keys, newest first
 //
-// An administrator sees all, and is asked for a second factor; others see their own. With `owner=me` an administrator sees their own, without a second factor. Never the keys' texts.
+// Administrators see all keys, and need a second factor; other users see their own. With `owner=me` administrators see their own keys, without a second factor. The texts of the
+// keys are never returned.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37107,10 +37294,9 @@ func (c *ClientWithResponses) ListAPIKeysWithResponse(ctx context.Context, param
 
 // CreateAPIKeyWithBodyWithResponse Create an API key
 //
-// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37125,10 +37311,9 @@ func (c *ClientWithResponses) CreateAPIKeyWithBodyWithResponse(ctx context.Conte
 
 // CreateAPIKeyWithResponse Create an API key
 //
-// A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-// for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-// keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-// caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+// A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+// of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+// requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37141,9 +37326,9 @@ func (c *ClientWithResponses) CreateAPIKeyWithResponse(ctx context.Context, para
 	return ParseCreateAPIKeyResult(rsp)
 }
 
-// RotateCurrentAPIKeyWithBodyWithResponse Rotate the key that the caller signed in with
+// RotateCurrentAPIKeyWithBodyWithResponse Rotate the caller's own API key
 //
-// For services, long before their key expires. The old key works for the overlap.
+// For services, well before their key expires. The old key keeps working during the overlap.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37156,9 +37341,9 @@ func (c *ClientWithResponses) RotateCurrentAPIKeyWithBodyWithResponse(ctx contex
 	return ParseRotateCurrentAPIKeyResult(rsp)
 }
 
-// RotateCurrentAPIKeyWithResponse Rotate the key that the caller signed in with
+// RotateCurrentAPIKeyWithResponse Rotate the caller's own API key
 //
-// For services, long before their key expires. The old key works for the overlap.
+// For services, well before their key expires. The old key keeps working during the overlap.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37171,10 +37356,10 @@ func (c *ClientWithResponses) RotateCurrentAPIKeyWithResponse(ctx context.Contex
 	return ParseRotateCurrentAPIKeyResult(rsp)
 }
 
-// VerifyAPIKeyWithBodyWithResponse Tell whether an API key is good
+// VerifyAPIKeyWithBodyWithResponse Verify an API key
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37187,10 +37372,10 @@ func (c *ClientWithResponses) VerifyAPIKeyWithBodyWithResponse(ctx context.Conte
 	return ParseVerifyAPIKeyResult(rsp)
 }
 
-// VerifyAPIKeyWithResponse Tell whether an API key is good
+// VerifyAPIKeyWithResponse Verify an API key
 //
-// A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-// with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+// An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+// the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37203,9 +37388,9 @@ func (c *ClientWithResponses) VerifyAPIKeyWithResponse(ctx context.Context, body
 	return ParseVerifyAPIKeyResult(rsp)
 }
 
-// WhoamiAPIKeyWithBodyWithResponse Tell the holder of an API key what it is
+// WhoamiAPIKeyWithBodyWithResponse Get the key and owner of the API key that is sent
 //
-// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37218,9 +37403,9 @@ func (c *ClientWithResponses) WhoamiAPIKeyWithBodyWithResponse(ctx context.Conte
 	return ParseWhoamiAPIKeyResult(rsp)
 }
 
-// WhoamiAPIKeyWithResponse Tell the holder of an API key what it is
+// WhoamiAPIKeyWithResponse Get the key and owner of the API key that is sent
 //
-// The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+// The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37235,8 +37420,8 @@ func (c *ClientWithResponses) WhoamiAPIKeyWithResponse(ctx context.Context, body
 
 // RevokeAPIKeyWithResponse Revoke an API key and its successors
 //
-// The key, every key that was made from it by rotation, and every token of them stop at once and for ever; the keys that it was made
-// from go on. Repeating is safe. Revoking an own key never asks for a second factor; somebody else's asks an administrator for one.
+// The key, all keys that were created from it by rotation, and all their tokens are revoked immediately and permanently; the keys that it was created from keep working. The
+// operation is idempotent. Revoking one's own key never requires a second factor; an administrator who revokes another owner's key needs one.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37249,7 +37434,7 @@ func (c *ClientWithResponses) RevokeAPIKeyWithResponse(ctx context.Context, keyI
 	return ParseRevokeAPIKeyResult(rsp)
 }
 
-// GetAPIKeyWithResponse Read an API key's description
+// GetAPIKeyWithResponse Get the description of an API key
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37262,10 +37447,10 @@ func (c *ClientWithResponses) GetAPIKeyWithResponse(ctx context.Context, keyID K
 	return ParseGetAPIKeyResult(rsp)
 }
 
-// UpdateAPIKeyWithBodyWithResponse Change an API key's name, metadata or rate limit
+// UpdateAPIKeyWithBodyWithResponse Update an API key's name, metadata or rate limit
 //
-// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37278,10 +37463,10 @@ func (c *ClientWithResponses) UpdateAPIKeyWithBodyWithResponse(ctx context.Conte
 	return ParseUpdateAPIKeyResult(rsp)
 }
 
-// UpdateAPIKeyWithResponse Change an API key's name, metadata or rate limit
+// UpdateAPIKeyWithResponse Update an API key's name, metadata or rate limit
 //
-// What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-// signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+// Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+// with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37294,10 +37479,10 @@ func (c *ClientWithResponses) UpdateAPIKeyWithResponse(ctx context.Context, keyI
 	return ParseUpdateAPIKeyResult(rsp)
 }
 
-// RetireAPIKeyWithResponse End a key that was rotated
+// RetireAPIKeyWithResponse Retire a rotated key before its overlap ends
 //
-// Ends this one key and its tokens before its overlap is over; its successors go on. Only a key that was rotated can be retired (409
-// `state_conflict`). Repeating is safe. Somebody else's key asks an administrator for a second factor.
+// Ends this key and its tokens before its overlap is over; its successors keep working. Only a key that was rotated can be retired (409 `state_conflict`). The operation is
+// idempotent. An administrator who retires another owner's key needs a second factor.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37310,10 +37495,10 @@ func (c *ClientWithResponses) RetireAPIKeyWithResponse(ctx context.Context, keyI
 	return ParseRetireAPIKeyResult(rsp)
 }
 
-// RotateAPIKeyWithBodyWithResponse Replace an API key, with an overlap
+// RotateAPIKeyWithBodyWithResponse Rotate an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-// nobody has used. The key of a service or of somebody else asks for a second factor.
+// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+// service or of another user requires a second factor.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37326,10 +37511,10 @@ func (c *ClientWithResponses) RotateAPIKeyWithBodyWithResponse(ctx context.Conte
 	return ParseRotateAPIKeyResult(rsp)
 }
 
-// RotateAPIKeyWithResponse Replace an API key, with an overlap
+// RotateAPIKeyWithResponse Rotate an API key, with an overlap
 //
-// Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-// nobody has used. The key of a service or of somebody else asks for a second factor.
+// Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+// service or of another user requires a second factor.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37342,10 +37527,10 @@ func (c *ClientWithResponses) RotateAPIKeyWithResponse(ctx context.Context, keyI
 	return ParseRotateAPIKeyResult(rsp)
 }
 
-// ListMailsWithResponse List mails to people, newest first
+// ListMailsWithResponse List mails to users, newest first
 //
-// What was sent or is to be sent to people about their account, with what became of it, until a week after its end. Links are not told, and addresses
-// only so far as they can be recognised.
+// The mails about user accounts that are queued, sent or failed, with their status. A mail is listed until one week after it expires. Links are not returned, and addresses are
+// masked.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37358,10 +37543,10 @@ func (c *ClientWithResponses) ListMailsWithResponse(ctx context.Context, params 
 	return ParseListMailsResult(rsp)
 }
 
-// ClaimMailsWithResponse Take up mails that are to be sent
+// ClaimMailsWithResponse Claim mails for sending
 //
-// For the twofactor service alone, which sends them, and tells by asking that it can send mails. A mail that was taken up is that caller's for a minute; what is
-// not reported by then (`reportMail`) is given out again. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+// Only for the twofactor service, which sends the mails; its calls also show that mails can be sent. A claimed mail belongs to the caller for one minute. If its outcome is not
+// reported by then (`reportMail`), it can be claimed again. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a mail if there is none.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37374,10 +37559,10 @@ func (c *ClientWithResponses) ClaimMailsWithResponse(ctx context.Context, params
 	return ParseClaimMailsResult(rsp)
 }
 
-// ReportMailWithBodyWithResponse Tell what became of a mail
+// ReportMailWithBodyWithResponse Report the outcome of a mail
 //
-// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37390,10 +37575,10 @@ func (c *ClientWithResponses) ReportMailWithBodyWithResponse(ctx context.Context
 	return ParseReportMailResult(rsp)
 }
 
-// ReportMailWithResponse Tell what became of a mail
+// ReportMailWithResponse Report the outcome of a mail
 //
-// For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-// `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+// Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+// claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37406,11 +37591,11 @@ func (c *ClientWithResponses) ReportMailWithResponse(ctx context.Context, mailID
 	return ParseReportMailResult(rsp)
 }
 
-// GetAuthorizationPageWithResponse The page where people sign in at a web app
+// GetAuthorizationPageWithResponse The page for signing in at a web app
 //
-// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2): code flow with PKCE alone. For a browser, which a web app sends here. The page asks for
-// the sign-in, and for consent where the client is somebody else's, and then calls `authorizeClient`, which checks everything again. What is wrong with
-// a request is told to the app where its `client_id` and `redirect_uri` are registered, and shown otherwise.
+// The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2); it supports only the authorization code flow with PKCE. A web app redirects the browser to this page. The
+// page signs the user in, asks for consent unless the client is trusted, and calls `authorizeClient`, which validates the request again. An error in the request is reported to the
+// app if its `client_id` and `redirect_uri` are registered; otherwise the page shows it.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37423,10 +37608,10 @@ func (c *ClientWithResponses) GetAuthorizationPageWithResponse(ctx context.Conte
 	return ParseGetAuthorizationPageResult(rsp)
 }
 
-// AuthorizeClientWithBodyWithResponse Let a web app know who is signed in
+// AuthorizeClientWithBodyWithResponse Authorize a web app to sign the user in
 //
-// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37439,10 +37624,10 @@ func (c *ClientWithResponses) AuthorizeClientWithBodyWithResponse(ctx context.Co
 	return ParseAuthorizeClientResult(rsp)
 }
 
-// AuthorizeClientWithResponse Let a web app know who is signed in
+// AuthorizeClientWithResponse Authorize a web app to sign the user in
 //
-// For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-// Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+// For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+// `status` reports what is missing. A user's consent is stored for the client and the scopes.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37455,10 +37640,10 @@ func (c *ClientWithResponses) AuthorizeClientWithResponse(ctx context.Context, b
 	return ParseAuthorizeClientResult(rsp)
 }
 
-// CheckAuthorizationWithBodyWithResponse Judge a web app's request before anybody signs in
+// CheckAuthorizationWithBodyWithResponse Validate a web app's authorization request before sign-in
 //
-// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37471,10 +37656,10 @@ func (c *ClientWithResponses) CheckAuthorizationWithBodyWithResponse(ctx context
 	return ParseCheckAuthorizationResult(rsp)
 }
 
-// CheckAuthorizationWithResponse Judge a web app's request before anybody signs in
+// CheckAuthorizationWithResponse Validate a web app's authorization request before sign-in
 //
-// For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-// `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+// For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+// `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37487,11 +37672,10 @@ func (c *ClientWithResponses) CheckAuthorizationWithResponse(ctx context.Context
 	return ParseCheckAuthorizationResult(rsp)
 }
 
-// IntrospectTokenWithBodyWithResponse Tell whether a token is good now
+// IntrospectTokenWithBodyWithResponse Introspect a token
 //
-// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-// client about tokens that were given to it; all others are answered as not active.
-// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37504,11 +37688,10 @@ func (c *ClientWithResponses) IntrospectTokenWithBodyWithResponse(ctx context.Co
 	return ParseIntrospectTokenResult(rsp)
 }
 
-// IntrospectTokenWithFormdataBodyWithResponse Tell whether a token is good now
+// IntrospectTokenWithFormdataBodyWithResponse Introspect a token
 //
-// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-// client about tokens that were given to it; all others are answered as not active.
-// The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+// RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+// issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37521,9 +37704,9 @@ func (c *ClientWithResponses) IntrospectTokenWithFormdataBodyWithResponse(ctx co
 	return ParseIntrospectTokenResult(rsp)
 }
 
-// GetSignOutPageWithResponse The page where a web app signs people out
+// GetSignOutPageWithResponse The page for signing out of a web app
 //
-// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). For a browser, which a web app sends here. The page calls `endSession`.
+// The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). A web app redirects the browser to this page. The page calls `endSession`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37536,10 +37719,10 @@ func (c *ClientWithResponses) GetSignOutPageWithResponse(ctx context.Context, pa
 	return ParseGetSignOutPageResult(rsp)
 }
 
-// EndSessionWithBodyWithResponse End the session that an ID token was given in
+// EndSessionWithBodyWithResponse End the session that an ID token was issued in
 //
-// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37552,10 +37735,10 @@ func (c *ClientWithResponses) EndSessionWithBodyWithResponse(ctx context.Context
 	return ParseEndSessionResult(rsp)
 }
 
-// EndSessionWithResponse End the session that an ID token was given in
+// EndSessionWithResponse End the session that an ID token was issued in
 //
-// For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-// 422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+// For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+// `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37570,9 +37753,8 @@ func (c *ClientWithResponses) EndSessionWithResponse(ctx context.Context, body E
 
 // RevokeTokenWithBodyWithResponse Revoke a token
 //
-// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-// is answered with 200 too, and nothing is revoked.
+// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37587,9 +37769,8 @@ func (c *ClientWithResponses) RevokeTokenWithBodyWithResponse(ctx context.Contex
 
 // RevokeTokenWithFormdataBodyWithResponse Revoke a token
 //
-// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-// holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-// is answered with 200 too, and nothing is revoked.
+// RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+// session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37604,17 +37785,22 @@ func (c *ClientWithResponses) RevokeTokenWithFormdataBodyWithResponse(ctx contex
 
 // IssueTokenWithBodyWithResponse OAuth 2.0 token endpoint
 //
-// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
-// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+// RFC 6749, section 3.2. There is no password grant.
+//
+// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+// `fountain`, which does not authenticate.
+//
+// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+//
+// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+// issued for it are revoked.
+//
+// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+// requests a token for each request.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37629,17 +37815,22 @@ func (c *ClientWithResponses) IssueTokenWithBodyWithResponse(ctx context.Context
 
 // IssueTokenWithFormdataBodyWithResponse OAuth 2.0 token endpoint
 //
-// RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-// the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-// names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-// for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-// name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-// refused with `invalid_target`. There is no password grant.
-// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-// secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-// the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-// again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-// the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+// RFC 6749, section 3.2. There is no password grant.
+//
+// `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+// `fountain`, which does not authenticate.
+//
+// `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+// token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+// `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+//
+// `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+// an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+// cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+// issued for it are revoked.
+//
+// `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+// requests a token for each request.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37652,10 +37843,10 @@ func (c *ClientWithResponses) IssueTokenWithFormdataBodyWithResponse(ctx context
 	return ParseIssueTokenResult(rsp)
 }
 
-// GetUserInfoWithResponse Tell a web app about the person who signed in
+// GetUserInfoWithResponse Get the claims of the signed-in user
 //
-// OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
-// The answer is read from the rows that the token stands on.
+// OpenID Connect Core 1.0, section 5.3, with the access token of an authorization code flow. Apps receive no real names and no addresses of users: `profile` gives the username. The
+// claims are computed from the current state of the session and the user.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37670,7 +37861,7 @@ func (c *ClientWithResponses) GetUserInfoWithResponse(ctx context.Context, reqEd
 
 // PutProofKeyWithBodyWithResponse Register a key that signs second-factor proofs
 //
-// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37685,7 +37876,7 @@ func (c *ClientWithResponses) PutProofKeyWithBodyWithResponse(ctx context.Contex
 
 // PutProofKeyWithResponse Register a key that signs second-factor proofs
 //
-// For the twofactor service alone. Repeating is safe; a kid never changes its key.
+// Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37711,12 +37902,13 @@ func (c *ClientWithResponses) GetKmsReadinessWithResponse(ctx context.Context, r
 	return ParseGetKmsReadinessResult(rsp)
 }
 
-// ListRevocationsWithResponse Follow what was ended before its time
+// ListRevocationsWithResponse List revocations
 //
-// The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
-// `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
-// nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
-// beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
+// The feed from which every service learns within one second which tokens to refuse. Items are in the order of revocation. Send `position` as `after` in the next request. With
+// `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for an item if there is none.
+//
+// If `feed` differs from the feed that the caller sent, or `after` is beyond the end of the feed (a backup was restored), the page starts at the beginning of the feed and the
+// caller must discard what it has stored. An item is kept until every token that it revokes has expired.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37729,7 +37921,7 @@ func (c *ClientWithResponses) ListRevocationsWithResponse(ctx context.Context, p
 	return ParseListRevocationsResult(rsp)
 }
 
-// ListRolesWithResponse List the roles that users may have
+// ListRolesWithResponse List roles
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37744,7 +37936,7 @@ func (c *ClientWithResponses) ListRolesWithResponse(ctx context.Context, params 
 
 // DeleteRoleWithResponse Delete a role
 //
-// A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
+// A role that is assigned to users or used by a secret policy cannot be deleted (409 `state_conflict`). The release's roles cannot be deleted (403).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37757,7 +37949,7 @@ func (c *ClientWithResponses) DeleteRoleWithResponse(ctx context.Context, roleNa
 	return ParseDeleteRoleResult(rsp)
 }
 
-// GetRoleWithResponse Read a role
+// GetRoleWithResponse Get a role
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37772,10 +37964,11 @@ func (c *ClientWithResponses) GetRoleWithResponse(ctx context.Context, roleName 
 
 // PutRoleWithBodyWithResponse Define a role
 //
-// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-// release's (403). There are at most 200 roles (409 `limit_reached`).
+// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+//
+// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37790,10 +37983,11 @@ func (c *ClientWithResponses) PutRoleWithBodyWithResponse(ctx context.Context, r
 
 // PutRoleWithResponse Define a role
 //
-// `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-// registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-// (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-// release's (403). There are at most 200 roles (409 `limit_reached`).
+// `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+//
+// A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+// which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+// of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37806,13 +38000,15 @@ func (c *ClientWithResponses) PutRoleWithResponse(ctx context.Context, roleName 
 	return ParsePutRoleResult(rsp)
 }
 
-// PutSecondFactorPolicyWithBodyWithResponse Say what second factor a role asks for
+// PutSecondFactorPolicyWithBodyWithResponse Set the second-factor policy of a role
 //
-// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+//
+// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+//
 // `If-Match` is the role's ETag.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -37826,13 +38022,15 @@ func (c *ClientWithResponses) PutSecondFactorPolicyWithBodyWithResponse(ctx cont
 	return ParsePutSecondFactorPolicyResult(rsp)
 }
 
-// PutSecondFactorPolicyWithResponse Say what second factor a role asks for
+// PutSecondFactorPolicyWithResponse Set the second-factor policy of a role
 //
-// For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-// counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-// for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-// Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-// codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+// For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+// from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+// that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+//
+// Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+// channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+//
 // `If-Match` is the role's ETag.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
@@ -37846,10 +38044,10 @@ func (c *ClientWithResponses) PutSecondFactorPolicyWithResponse(ctx context.Cont
 	return ParsePutSecondFactorPolicyResult(rsp)
 }
 
-// GetRootKeyWithResponse Tell which root key seals, and how far a rotation is
+// GetRootKeyWithResponse Get the active root key and the progress of a rotation
 //
-// Root keys lie in files beside the kms and are named by ids, which tell nothing of them. `replicas` are the running ones, and those that were killed within the
-// last 30 seconds, each with the keys in its files.
+// Root keys are stored in files beside the kms. They are identified by ids, which reveal nothing about the keys. `replicas` are the running replicas, and those that were killed
+// within the last 30 seconds, each with the ids of the keys in its files.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37862,11 +38060,12 @@ func (c *ClientWithResponses) GetRootKeyWithResponse(ctx context.Context, reqEdi
 	return ParseGetRootKeyResult(rsp)
 }
 
-// RotateRootKeyWithResponse Have the root key in the file seal from now on
+// RotateRootKeyWithResponse Rotate to the root key in the file
 //
-// First the new key is put into the file of the root key, and the one that seals into that of the previous one, at every replica (`fountain keygen --replace`). This operation then has the
-// new one seal; what the old one has sealed is opened by it and sealed again in the background, within seconds. No request fails. 409 `state_conflict` while the file holds
-// the key that seals already, a file is refused, a rotation goes on, or a replica does not hold both keys. When `state` is `idle` again the previous key is needed for older backups only.
+// First put the new key into the root key file, and the active key into the file of the previous key, at every replica (`fountain keygen --replace`). This operation makes the new
+// key active; the keysets under the old key are decrypted with it and encrypted again in the background, within seconds. No request fails. The response is 409 `state_conflict` if
+// the file has the key that is already active, a file is refused, a rotation is in progress, or a replica does not have both keys. Once `state` is `idle` again, the previous key is
+// needed only for older backups.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37879,9 +38078,9 @@ func (c *ClientWithResponses) RotateRootKeyWithResponse(ctx context.Context, req
 	return ParseRotateRootKeyResult(rsp)
 }
 
-// ListScopesWithResponse List the scopes that there are
+// ListScopesWithResponse List all scopes
 //
-// Those of the family's contracts, and those that registered services declare.
+// The scopes of the family's contracts, and the scopes that registered services declare.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37894,7 +38093,7 @@ func (c *ClientWithResponses) ListScopesWithResponse(ctx context.Context, params
 	return ParseListScopesResult(rsp)
 }
 
-// ListSecretPoliciesWithResponse List the policies of secrets by name
+// ListSecretPoliciesWithResponse List secret policies in order of name
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37907,9 +38106,9 @@ func (c *ClientWithResponses) ListSecretPoliciesWithResponse(ctx context.Context
 	return ParseListSecretPoliciesResult(rsp)
 }
 
-// DeleteSecretPolicyWithResponse Delete a policy of secrets
+// DeleteSecretPolicyWithResponse Delete a secret policy
 //
-// What no other policy gives is not allowed from the next request on.
+// Access that no other policy gives is denied from the next request.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37922,7 +38121,7 @@ func (c *ClientWithResponses) DeleteSecretPolicyWithResponse(ctx context.Context
 	return ParseDeleteSecretPolicyResult(rsp)
 }
 
-// GetSecretPolicyWithResponse Read a policy of secrets
+// GetSecretPolicyWithResponse Get a secret policy
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37935,13 +38134,15 @@ func (c *ClientWithResponses) GetSecretPolicyWithResponse(ctx context.Context, p
 	return ParseGetSecretPolicyResult(rsp)
 }
 
-// PutSecretPolicyWithBodyWithResponse Let somebody do something with the secrets of a path
+// PutSecretPolicyWithBodyWithResponse Set a policy for the secrets of a path
 //
-// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+// `secrets:write`, and users need a second factor where an operation requires one.
 //
-// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+// the audit trail records it.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37954,13 +38155,15 @@ func (c *ClientWithResponses) PutSecretPolicyWithBodyWithResponse(ctx context.Co
 	return ParsePutSecretPolicyResult(rsp)
 }
 
-// PutSecretPolicyWithResponse Let somebody do something with the secrets of a path
+// PutSecretPolicyWithResponse Set a policy for the secrets of a path
 //
-// Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-// the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+// Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+// policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+// `secrets:write`, and users need a second factor where an operation requires one.
 //
-// `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-// Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+// `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+// 422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+// the audit trail records it.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -37975,7 +38178,7 @@ func (c *ClientWithResponses) PutSecretPolicyWithResponse(ctx context.Context, p
 
 // ListSecretsWithResponse List secrets by name, without their values
 //
-// Those that a policy lets the caller `list`; of others nothing is told.
+// Only secrets for which a policy gives the caller `list`. Other secrets are not revealed.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -37988,9 +38191,9 @@ func (c *ClientWithResponses) ListSecretsWithResponse(ctx context.Context, param
 	return ParseListSecretsResult(rsp)
 }
 
-// GetSecretWithResponse Read a secret's current version
+// GetSecretWithResponse Get a secret's current version
 //
-// Absent and not allowed look the same (404).
+// Missing and forbidden secrets are not distinguished (404).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38003,13 +38206,13 @@ func (c *ClientWithResponses) GetSecretWithResponse(ctx context.Context, secretN
 	return ParseGetSecretResult(rsp)
 }
 
-// PutSecretWithBodyWithResponse Store a secret's next version
+// PutSecretWithBodyWithResponse Store a new version of a secret
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 //
-// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-// something else with it gets 403. Neither tells whether it is there.
+// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38022,13 +38225,13 @@ func (c *ClientWithResponses) PutSecretWithBodyWithResponse(ctx context.Context,
 	return ParsePutSecretResult(rsp)
 }
 
-// PutSecretWithResponse Store a secret's next version
+// PutSecretWithResponse Store a new version of a secret
 //
-// `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+// `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
 //
-// As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-// reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-// something else with it gets 403. Neither tells whether it is there.
+// As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+// policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+// if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38041,10 +38244,11 @@ func (c *ClientWithResponses) PutSecretWithResponse(ctx context.Context, secretN
 	return ParsePutSecretResult(rsp)
 }
 
-// ExplainSecretAccessWithResponse Tell what somebody may do with a secret, and by which policies
+// ExplainSecretAccessWithResponse Explain a subject's capabilities for a secret, and the policies that give them
 //
-// The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
-// else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+// The subject is the caller or, for an administrator, the `role`, `user` or `service` in the query (more than one: 400; not found: 404). The operation does not check whether the
+// secret exists. A role stands for a user who has only that role. `missingScopes` lists the scopes without which some of the capabilities have no effect; a subject that is not
+// `active` has no capabilities.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38059,9 +38263,9 @@ func (c *ClientWithResponses) ExplainSecretAccessWithResponse(ctx context.Contex
 
 // RotateSecretWithResponse Rotate a secret now
 //
-// Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
-// tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-// (409 `state_conflict`). To go back: `rollbackSecretRotation`.
+// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+// target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
+// reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38074,9 +38278,10 @@ func (c *ClientWithResponses) RotateSecretWithResponse(ctx context.Context, secr
 	return ParseRotateSecretResult(rsp)
 }
 
-// DeleteSecretRotationWithResponse Have a secret rotated no more
+// DeleteSecretRotationWithResponse Stop the rotation of a secret
 //
-// A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
+// A running rotation is aborted; its pending version does not become current, and stays readable. A value that a driver has put elsewhere and that is not current is revoked there.
+// Repeating the request changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38089,7 +38294,7 @@ func (c *ClientWithResponses) DeleteSecretRotationWithResponse(ctx context.Conte
 	return ParseDeleteSecretRotationResult(rsp)
 }
 
-// GetSecretRotationWithResponse Read how a secret is rotated, and how far it is
+// GetSecretRotationWithResponse Get the rotation of a secret and its progress
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38102,13 +38307,18 @@ func (c *ClientWithResponses) GetSecretRotationWithResponse(ctx context.Context,
 	return ParseGetSecretRotationResult(rsp)
 }
 
-// PutSecretRotationWithBodyWithResponse Have a secret rotated, by a schedule or on demand
+// PutSecretRotationWithBodyWithResponse Configure the rotation of a secret
 //
-// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+// after one interval; otherwise only on demand. The secret must exist (404).
 //
-// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+//
+// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+// fails. The operations guide documents the request bodies.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38121,13 +38331,18 @@ func (c *ClientWithResponses) PutSecretRotationWithBodyWithResponse(ctx context.
 	return ParsePutSecretRotationResult(rsp)
 }
 
-// PutSecretRotationWithResponse Have a secret rotated, by a schedule or on demand
+// PutSecretRotationWithResponse Configure the rotation of a secret
 //
-// The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+// The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+// after one interval; otherwise only on demand. The secret must exist (404).
 //
-// The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-// key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-// caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+// The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+// `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+// collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+//
+// `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+// where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+// fails. The operations guide documents the request bodies.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38140,10 +38355,11 @@ func (c *ClientWithResponses) PutSecretRotationWithResponse(ctx context.Context,
 	return ParsePutSecretRotationResult(rsp)
 }
 
-// RollbackSecretRotationWithResponse Go back to the previous version, also where a driver has put it
+// RollbackSecretRotationWithResponse Roll back to the previous version, also at external targets
 //
-// Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-// beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
+// Starts a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works at the target before it becomes current; the version that was current
+// becomes the previous one. The response describes the job at its start. Without a previous version or a rotation the response is 404. It is 409 `state_conflict` while a rotation
+// runs, a version is pending, or the previous version is being revoked at the target or works at another target. A deleted or destroyed version is 410.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38158,7 +38374,7 @@ func (c *ClientWithResponses) RollbackSecretRotationWithResponse(ctx context.Con
 
 // ListSecretVersionsWithResponse List a secret's versions, newest first, without their values
 //
-// Of each secret the newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) are kept, and those that are current, previous or pending.
+// The newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) versions of each secret are kept, and those that are current, previous or pending.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38171,9 +38387,10 @@ func (c *ClientWithResponses) ListSecretVersionsWithResponse(ctx context.Context
 	return ParseListSecretVersionsResult(rsp)
 }
 
-// DeleteSecretVersionWithResponse Delete a version; it can be undeleted
+// DeleteSecretVersionWithResponse Delete a secret version, with the option to undelete it
 //
-// It is not read any more until `undeleteSecretVersion`. The current version can't be deleted (409 `state_conflict`); a pending one waits no more. Repeating changes nothing.
+// The version cannot be read until `undeleteSecretVersion`. The current version cannot be deleted (409 `state_conflict`); a pending one is no longer pending. Deleting it again
+// changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38186,9 +38403,10 @@ func (c *ClientWithResponses) DeleteSecretVersionWithResponse(ctx context.Contex
 	return ParseDeleteSecretVersionResult(rsp)
 }
 
-// GetSecretVersionWithResponse Read one version of a secret
+// GetSecretVersionWithResponse Get one version of a secret
 //
-// By its number, or the one that is `current`, `previous` or `pending`. One that is deleted or destroyed is 410. Absent and not allowed look the same (404).
+// The version by number, or the one that is `current`, `previous` or `pending`. A version that was deleted or destroyed is 410. Missing and forbidden secrets are not distinguished
+// (404).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38201,10 +38419,10 @@ func (c *ClientWithResponses) GetSecretVersionWithResponse(ctx context.Context, 
 	return ParseGetSecretVersionResult(rsp)
 }
 
-// DestroySecretVersionWithResponse Destroy a version for ever
+// DestroySecretVersionWithResponse Destroy a secret version permanently
 //
-// Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current version
-// can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
+// The version's data key and encrypted value are overwritten, so that it can never be decrypted again; `remains` reports where copies may exist that the kms cannot reach. The
+// current version cannot be destroyed (409 `state_conflict`): store another one first. Destroying it again changes nothing. The operation cannot be undone.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38217,9 +38435,10 @@ func (c *ClientWithResponses) DestroySecretVersionWithResponse(ctx context.Conte
 	return ParseDestroySecretVersionResult(rsp)
 }
 
-// PromoteSecretVersionWithResponse Make a version the current one
+// PromoteSecretVersionWithResponse Make a secret version the current one
 //
-// The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
+// Promotes the pending version, after it was tested, or an earlier version, to roll back. The current version becomes the previous one. `If-Match` names the version that must be
+// current (412). Promoting it again changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38232,7 +38451,7 @@ func (c *ClientWithResponses) PromoteSecretVersionWithResponse(ctx context.Conte
 	return ParsePromoteSecretVersionResult(rsp)
 }
 
-// UndeleteSecretVersionWithResponse Take a deleted version into use again
+// UndeleteSecretVersionWithResponse Undelete a secret version
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38245,10 +38464,10 @@ func (c *ClientWithResponses) UndeleteSecretVersionWithResponse(ctx context.Cont
 	return ParseUndeleteSecretVersionResult(rsp)
 }
 
-// WatchSecretWithResponse Wait until a secret has another current version
+// WatchSecretWithResponse Wait for a new current version of a secret
 //
-// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match` the request is held for up to N seconds while that version is current; then it is 304. The answer
-// describes the secret; `getSecret` reads its value. Absent and not allowed look the same (404).
+// With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match`, the server waits up to N seconds while that version is current; then the response is 304.
+// The response describes the secret; `getSecret` returns its value. Missing and forbidden secrets are not distinguished (404).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38276,10 +38495,9 @@ func (c *ClientWithResponses) ListServicesWithResponse(ctx context.Context, para
 
 // RegisterServiceWithBodyWithResponse Register a service
 //
-// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-// gateway serves itself, are reserved (409 `already_exists`).
+// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38294,10 +38512,9 @@ func (c *ClientWithResponses) RegisterServiceWithBodyWithResponse(ctx context.Co
 
 // RegisterServiceWithResponse Register a service
 //
-// The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-// `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-// has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-// gateway serves itself, are reserved (409 `already_exists`).
+// The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+// resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+// scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38310,9 +38527,9 @@ func (c *ClientWithResponses) RegisterServiceWithResponse(ctx context.Context, p
 	return ParseRegisterServiceResult(rsp)
 }
 
-// EnrolServiceWithBodyWithResponse Trade an enrolment token for the service's first key
+// EnrolServiceWithBodyWithResponse Exchange an enrolment token for the service's first key
 //
-// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38325,9 +38542,9 @@ func (c *ClientWithResponses) EnrolServiceWithBodyWithResponse(ctx context.Conte
 	return ParseEnrolServiceResult(rsp)
 }
 
-// EnrolServiceWithResponse Trade an enrolment token for the service's first key
+// EnrolServiceWithResponse Exchange an enrolment token for the service's first key
 //
-// The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+// The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38342,8 +38559,8 @@ func (c *ClientWithResponses) EnrolServiceWithResponse(ctx context.Context, body
 
 // DeleteServiceWithResponse Delete a service
 //
-// Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
-// never means another service. The family's services can't be deleted (403).
+// Ends the service's keys and tokens permanently, withdraws its declared scopes and retires its contract. Its name stays reserved, so it can never identify another service. The
+// family's services cannot be deleted (403).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38356,7 +38573,7 @@ func (c *ClientWithResponses) DeleteServiceWithResponse(ctx context.Context, ser
 	return ParseDeleteServiceResult(rsp)
 }
 
-// GetServiceWithResponse Read a service
+// GetServiceWithResponse Get a service
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38369,12 +38586,13 @@ func (c *ClientWithResponses) GetServiceWithResponse(ctx context.Context, servic
 	return ParseGetServiceResult(rsp)
 }
 
-// UpdateServiceWithBodyWithResponse Change a service
+// UpdateServiceWithBodyWithResponse Update a service
 //
-// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+// contract of a disabled service, and serve it again when the service is enabled.
+//
+// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38387,12 +38605,13 @@ func (c *ClientWithResponses) UpdateServiceWithBodyWithResponse(ctx context.Cont
 	return ParseUpdateServiceResult(rsp)
 }
 
-// UpdateServiceWithResponse Change a service
+// UpdateServiceWithResponse Update a service
 //
-// What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-// `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-// service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-// of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+// Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+// contract of a disabled service, and serve it again when the service is enabled.
+//
+// The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+// Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38420,11 +38639,11 @@ func (c *ClientWithResponses) CreateEnrolmentTokenWithResponse(ctx context.Conte
 	return ParseCreateEnrolmentTokenResult(rsp)
 }
 
-// ListSigningKeysWithResponse List the keys that sign tokens, newest first, without their private parts
+// ListSigningKeysWithResponse List token-signing keys, newest first, without their private parts
 //
-// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
-// Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
-// 26 minutes afterwards. Keys that have gone are listed for 30 days.
+// A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published; tokens that it has signed are still accepted), then `gone`. The
+// current state follows from the key's times. A key is published for at least 10 minutes before it signs, which is twice the time for which a key set may be cached, and for 26
+// minutes afterwards. Keys that are gone are listed for 30 days.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38437,12 +38656,13 @@ func (c *ClientWithResponses) ListSigningKeysWithResponse(ctx context.Context, p
 	return ParseListSigningKeysResult(rsp)
 }
 
-// RotateSigningKeyWithBodyWithResponse Have the next key sign from now on
+// RotateSigningKeyWithBodyWithResponse Rotate the token-signing key
 //
-// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+//
+// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38455,12 +38675,13 @@ func (c *ClientWithResponses) RotateSigningKeyWithBodyWithResponse(ctx context.C
 	return ParseRotateSigningKeyResult(rsp)
 }
 
-// RotateSigningKeyWithResponse Have the next key sign from now on
+// RotateSigningKeyWithResponse Rotate the token-signing key
 //
-// The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-// for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-// are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-// `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+// Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+// for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+//
+// If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+// (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38473,10 +38694,11 @@ func (c *ClientWithResponses) RotateSigningKeyWithResponse(ctx context.Context, 
 	return ParseRotateSigningKeyResult(rsp)
 }
 
-// RevokeSigningKeyWithResponse Refuse everything that a key has signed, at once
+// RevokeSigningKeyWithResponse Revoke a token-signing key and every token that it has signed
 //
-// For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
-// that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+// For a key that may be compromised. It is removed from the key set, its private part is erased, and the revocation feed tells every service within one second to refuse its tokens,
+// including tokens that were verified before. If it was the active key, the next one signs immediately. Users continue with their refresh token, services with their API key.
+// Repeating the request changes nothing.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38489,7 +38711,7 @@ func (c *ClientWithResponses) RevokeSigningKeyWithResponse(ctx context.Context, 
 	return ParseRevokeSigningKeyResult(rsp)
 }
 
-// ListUsersWithResponse List users by username
+// ListUsersWithResponse List users in order of username
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38530,8 +38752,8 @@ func (c *ClientWithResponses) CreateUserWithResponse(ctx context.Context, params
 
 // DeleteUserWithResponse Delete a user
 //
-// Ends every session, key and token of the user for ever. The username stays taken, so that it never means somebody else. The last active
-// administrator can't be deleted (409 `last_administrator`).
+// Ends all sessions, keys and tokens of the user permanently. The username stays reserved, so it can never identify another user. The last active administrator cannot be deleted
+// (409 `last_administrator`).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38544,9 +38766,9 @@ func (c *ClientWithResponses) DeleteUserWithResponse(ctx context.Context, userID
 	return ParseDeleteUserResult(rsp)
 }
 
-// GetUserWithResponse Read a user
+// GetUserWithResponse Get a user
 //
-// Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
+// Users can read themselves; an administrator with `users:read` and a second factor can read any user. For other callers another user does not exist (404).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38559,9 +38781,10 @@ func (c *ClientWithResponses) GetUserWithResponse(ctx context.Context, userID Us
 	return ParseGetUserResult(rsp)
 }
 
-// UpdateUserWithBodyWithResponse Change a user's roles, or disable and enable them
+// UpdateUserWithBodyWithResponse Update a user's roles or email, or disable or enable the user
 //
-// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+// administrator cannot be disabled or demoted (409 `last_administrator`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38574,9 +38797,10 @@ func (c *ClientWithResponses) UpdateUserWithBodyWithResponse(ctx context.Context
 	return ParseUpdateUserResult(rsp)
 }
 
-// UpdateUserWithResponse Change a user's roles, or disable and enable them
+// UpdateUserWithResponse Update a user's roles or email, or disable or enable the user
 //
-// Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+// Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+// administrator cannot be disabled or demoted (409 `last_administrator`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38589,9 +38813,10 @@ func (c *ClientWithResponses) UpdateUserWithResponse(ctx context.Context, userID
 	return ParseUpdateUserResult(rsp)
 }
 
-// ListConsentsWithResponse List the web apps that a user has allowed to sign them in
+// ListConsentsWithResponse List the web apps that a user has consented to
 //
-// Everyone sees their own alone; another user's are 404. Web apps of the team (`trusted`) ask nobody, and are here only when the user agreed before they were that.
+// Users can list only their own consents; for another user the response is 404. Trusted web apps do not ask for consent, and are listed only if the user consented before they were
+// trusted.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38604,10 +38829,10 @@ func (c *ClientWithResponses) ListConsentsWithResponse(ctx context.Context, user
 	return ParseListConsentsResult(rsp)
 }
 
-// WithdrawConsentWithResponse Withdraw a consent; what the web app got for the user ends
+// WithdrawConsentWithResponse Withdraw a consent and revoke the web app's tokens for the user
 //
-// Its sessions, refresh tokens, access tokens and unused codes of this user are refused at once, and the next sign-in at the app asks again.
-// Users withdraw their own alone, with a session of their own. A consent that is not there, as one that was withdrawn before, is 404.
+// The web app's sessions, refresh tokens, access tokens and unused codes for this user are refused immediately, and the next sign-in at the app asks for consent again. Users can
+// withdraw only their own consents, with a session of their own. A consent that does not exist, or that was already withdrawn, is 404.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38620,10 +38845,10 @@ func (c *ClientWithResponses) WithdrawConsentWithResponse(ctx context.Context, u
 	return ParseWithdrawConsentResult(rsp)
 }
 
-// CreateInvitationWithResponse Invite an administrator to enrol their first second factor
+// CreateInvitationWithResponse Create an invitation to enrol a first second factor
 //
-// A single-use token (72 hours), shown once, for a new administrator or for one who has no factor any more. Older unused
-// invitations of the user stop working. It is handed over in person or by a safe channel; the user gives it to `enrolTotp`.
+// For a new administrator, or for one who no longer has a factor. The token can be used once, is valid for 72 hours and is shown once. Older unused invitations of the user stop
+// working. Give it to the user in person or over a secure channel; the user sends it to `enrolTotp`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38636,10 +38861,10 @@ func (c *ClientWithResponses) CreateInvitationWithResponse(ctx context.Context, 
 	return ParseCreateInvitationResult(rsp)
 }
 
-// MailInvitationWithBodyWithResponse Send an administrator the invitation to enrol their first second factor
+// MailInvitationWithBodyWithResponse Send an administrator an invitation to enrol a first second factor
 //
-// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38652,10 +38877,10 @@ func (c *ClientWithResponses) MailInvitationWithBodyWithResponse(ctx context.Con
 	return ParseMailInvitationResult(rsp)
 }
 
-// MailInvitationWithResponse Send an administrator the invitation to enrol their first second factor
+// MailInvitationWithResponse Send an administrator an invitation to enrol a first second factor
 //
-// As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+// own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38668,10 +38893,10 @@ func (c *ClientWithResponses) MailInvitationWithResponse(ctx context.Context, us
 	return ParseMailInvitationResult(rsp)
 }
 
-// ChangePasswordWithBodyWithResponse Change the own password
+// ChangePasswordWithBodyWithResponse Change the caller's own password
 //
-// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-// its refresh token. The token of an API key can't change the password.
+// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+// for an API key cannot change the password.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38684,10 +38909,10 @@ func (c *ClientWithResponses) ChangePasswordWithBodyWithResponse(ctx context.Con
 	return ParseChangePasswordResult(rsp)
 }
 
-// ChangePasswordWithResponse Change the own password
+// ChangePasswordWithResponse Change the caller's own password
 //
-// Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-// its refresh token. The token of an API key can't change the password.
+// Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+// for an API key cannot change the password.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38700,10 +38925,10 @@ func (c *ClientWithResponses) ChangePasswordWithResponse(ctx context.Context, us
 	return ParseChangePasswordResult(rsp)
 }
 
-// CreatePasswordResetWithResponse Let a user choose a new password
+// CreatePasswordResetWithResponse Create a password reset token for a user
 //
-// A single-use token (one hour), shown once; older unused ones stop working. It is handed over in person or by a safe channel; the user
-// gives it to `resetPassword`. The old password works until then.
+// The token can be used once, is valid for one hour and is shown once; older unused tokens of the user stop working. Give it to the user in person or over a secure channel; the
+// user sends it to `resetPassword`. The old password works until then.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38716,10 +38941,10 @@ func (c *ClientWithResponses) CreatePasswordResetWithResponse(ctx context.Contex
 	return ParseCreatePasswordResetResult(rsp)
 }
 
-// MailPasswordResetWithBodyWithResponse Send a user a link to choose a new password
+// MailPasswordResetWithBodyWithResponse Send a user a link for choosing a new password
 //
-// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38732,10 +38957,10 @@ func (c *ClientWithResponses) MailPasswordResetWithBodyWithResponse(ctx context.
 	return ParseMailPasswordResetResult(rsp)
 }
 
-// MailPasswordResetWithResponse Send a user a link to choose a new password
+// MailPasswordResetWithResponse Send a user a link for choosing a new password
 //
-// As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-// request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+// Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+// address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -38750,7 +38975,8 @@ func (c *ClientWithResponses) MailPasswordResetWithResponse(ctx context.Context,
 
 // RevokeSessionsWithResponse End all of a user's sessions
 //
-// Their refresh tokens and every access token made in them are refused at once, this one too. API keys go on. Everyone ends their own; an administrator anyone's, with a second factor.
+// All refresh tokens and access tokens of the sessions are refused immediately, including those of this session. API keys are not affected. Users can end their own sessions; an
+// administrator with a second factor can end those of any user.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38765,7 +38991,7 @@ func (c *ClientWithResponses) RevokeSessionsWithResponse(ctx context.Context, us
 
 // ListSessionsWithResponse List a user's sessions, newest first
 //
-// Everyone sees their own; an administrator anyone's, with a second factor.
+// Users can list their own sessions; an administrator with a second factor can list those of any user.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38780,7 +39006,7 @@ func (c *ClientWithResponses) ListSessionsWithResponse(ctx context.Context, user
 
 // RevokeSessionWithResponse End one session
 //
-// As `revokeSessions`, for one. Repeating is safe.
+// Like `revokeSessions`, for one session. The operation is idempotent.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -38793,7 +39019,7 @@ func (c *ClientWithResponses) RevokeSessionWithResponse(ctx context.Context, use
 	return ParseRevokeSessionResult(rsp)
 }
 
-// UnlockUserWithResponse Forgive a user's failed sign-ins
+// UnlockUserWithResponse Reset a user's failed sign-ins
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -545,27 +545,27 @@ func (e SetKind) Valid() bool {
 
 // Collection defines model for Collection.
 type Collection struct {
-	// Access What the caller may do with it.
+	// Access The caller's access to the collection.
 	Access              CollectionAccess `json:"access"`
 	CreatedAt           time.Time        `json:"createdAt"`
 	DefaultSortingField *string          `json:"defaultSortingField,omitempty"`
 
-	// Documents How many documents the caller reaches.
+	// Documents Number of documents that the caller can read.
 	Documents int64   `json:"documents"`
 	Fields    []Field `json:"fields"`
 	Name      string  `json:"name"`
 
-	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
+	// Owner The owner: `service:<id>`, `tenant:<name>` or `administrators`.
 	Owner string `json:"owner"`
 
-	// TenantScoped The caller reaches the documents of their own tenant, unless they are the owning service or an administrator.
+	// TenantScoped Whether every document belongs to a tenant. Callers other than the owning service and administrators then have access only to documents of their own tenant.
 	TenantScoped bool `json:"tenantScoped"`
 
-	// Versioned A version is kept of each document. Absent is not.
+	// Versioned Whether a version is kept of each document. Absent means false.
 	Versioned *bool `json:"versioned,omitempty"`
 }
 
-// CollectionAccess What the caller may do with it.
+// CollectionAccess The caller's access to the collection.
 type CollectionAccess string
 
 // CollectionCreate defines model for CollectionCreate.
@@ -573,15 +573,15 @@ type CollectionCreate struct {
 	DefaultSortingField *string `json:"defaultSortingField,omitempty"`
 	Fields              []Field `json:"fields"`
 
-	// Name Administrators may write `<tenant>.<name>`: the collection is that tenant's.
+	// Name The collection's name. Administrators may use `<tenant>.<name>`; the collection then belongs to that tenant.
 	Name string `json:"name"`
 
-	// TenantScoped Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
-	// Fields must be named and typed: no patterns and no `auto`.
+	// TenantScoped Whether every document belongs to a tenant. Callers other than the owning service and administrators then have access only to documents of their own tenant. Fields must have
+	// names and types: no patterns and no `auto`.
 	TenantScoped *bool `json:"tenantScoped,omitempty"`
 
-	// Versioned A version is kept of each document, for changes that ask for one (`ifVersion` of `syncDocuments`, `If-Match`). It can't be changed later. A write costs two short transactions of the service's database more, and writes
-	// of the same documents wait for each other.
+	// Versioned Whether a version is kept of each document, for conditional changes (`ifVersion` of `syncDocuments`, `If-Match`). It cannot be changed later. A write then costs two additional
+	// short transactions in the service's database, and writes of the same documents wait for each other.
 	Versioned *bool `json:"versioned,omitempty"`
 }
 
@@ -593,25 +593,25 @@ type CollectionList struct {
 
 // CollectionSchema defines model for CollectionSchema.
 type CollectionSchema struct {
-	// Changes What of the engine's schema is to be changed; empty when it is as it should be.
+	// Changes The differences of the engine's schema from the intended one; empty if there are none.
 	Changes             []SchemaChange `json:"changes"`
 	Collection          string         `json:"collection"`
 	DefaultSortingField *string        `json:"defaultSortingField,omitempty"`
 
-	// Fields The fields that the collection should have.
+	// Fields The fields of the intended schema.
 	Fields []Field `json:"fields"`
 
-	// ReindexID The reindex that is under way, or keeps the collection before.
+	// ReindexID The reindex that is in progress, or that keeps the old collection.
 	ReindexID *string `json:"reindexId,omitempty"`
 
-	// Remedy What brings the collection there: nothing, a change as it is, or a reindex.
+	// Remedy How the intended schema can be applied: nothing to do, alter in place, or reindex.
 	Remedy CollectionSchemaRemedy `json:"remedy"`
 
-	// Version Of the schema that the collection should have; its `ETag` begins with it.
+	// Version The version of the intended schema; the `ETag` begins with it.
 	Version int64 `json:"version"`
 }
 
-// CollectionSchemaRemedy What brings the collection there: nothing, a change as it is, or a reindex.
+// CollectionSchemaRemedy How the intended schema can be applied: nothing to do, alter in place, or reindex.
 type CollectionSchemaRemedy string
 
 // CollectionSchemaOutcome defines model for CollectionSchemaOutcome.
@@ -628,18 +628,18 @@ type CollectionSchemaOutcomeOutcome string
 type CollectionSchemaPut struct {
 	DefaultSortingField *string `json:"defaultSortingField,omitempty"`
 
-	// DryRun Only tell what would be done.
+	// DryRun Only report what would be done.
 	DryRun *bool   `json:"dryRun,omitempty"`
 	Fields []Field `json:"fields"`
 
-	// KeepOldSeconds For how long the collection before is kept, and kept up to date, after a reindex.
+	// KeepOldSeconds Seconds for which the old collection is kept, and kept up to date, after a reindex.
 	KeepOldSeconds *KeepOldSeconds `json:"keepOldSeconds,omitempty"`
 
-	// Mode `alter` is refused (422) where only a reindex brings the collection there.
+	// Mode `alter` is refused (422) if the schema can be applied only by a reindex.
 	Mode *CollectionSchemaPutMode `json:"mode,omitempty"`
 }
 
-// CollectionSchemaPutMode `alter` is refused (422) where only a reindex brings the collection there.
+// CollectionSchemaPutMode `alter` is refused (422) if the schema can be applied only by a reindex.
 type CollectionSchemaPutMode string
 
 // CollectionSearch defines model for CollectionSearch.
@@ -661,35 +661,35 @@ type CollectionSetsPut struct {
 	SynonymSets  []SetName `json:"synonymSets"`
 }
 
-// Curation What is done with a search whose words are `query`, or contain it.
+// Curation A rule for searches whose words equal or contain `query`.
 type Curation struct {
 	// Hidden Ids of documents that are not shown.
 	Hidden *[]DocumentID `json:"hidden,omitempty"`
 	Match  CurationMatch `json:"match"`
 
-	// Pinned Shown at these places where the filter of the search lets them through.
+	// Pinned Documents that are shown at fixed positions if they match the filter of the search.
 	Pinned *[]PinnedDocument `json:"pinned,omitempty"`
 	Query  string            `json:"query"`
 
-	// ReplaceQuery What is searched instead.
+	// ReplaceQuery The query that is used instead.
 	ReplaceQuery *string `json:"replaceQuery,omitempty"`
 }
 
 // CurationMatch defines model for Curation.Match.
 type CurationMatch string
 
-// Document A JSON object that fits the collection's fields.
+// Document A JSON object that conforms to the collection's fields.
 type Document = json.RawMessage
 
 // DocumentDeletion defines model for DocumentDeletion.
 type DocumentDeletion struct {
-	// DryRun Only count.
+	// DryRun Only count the documents.
 	DryRun *bool `json:"dryRun,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter Filter `json:"filter"`
 }
 
@@ -701,60 +701,60 @@ type DocumentDeletionResult struct {
 
 // DocumentExport defines model for DocumentExport.
 type DocumentExport struct {
-	// Fields The fields of the documents, with the id always; without it all.
+	// Fields The fields to export, in addition to the id. Without it all fields are exported.
 	Fields *[]FieldName `json:"fields,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 	Tenant *Tenant `json:"tenant,omitempty"`
 }
 
 // DocumentHit defines model for DocumentHit.
 type DocumentHit struct {
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document   Document     `json:"document"`
 	Highlights *[]Highlight `json:"highlights,omitempty"`
 
-	// Tenant Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone.
+	// Tenant The tenant of the document in a tenant-scoped collection. Absent for the default tenant, and for callers with access to only one tenant.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// TextMatch The engine's score, a decimal integer; larger is better.
+	// TextMatch The text match score of the engine, a decimal integer; higher is better.
 	TextMatch *string `json:"textMatch,omitempty"`
 }
 
-// DocumentID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+// DocumentID The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`.
 type DocumentID = string
 
 // DocumentSearch defines model for DocumentSearch.
 type DocumentSearch struct {
 	FacetBy *[]FieldName `json:"facetBy,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// FilterBy In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents.
+	// FilterBy A filter in the engine's language, instead of `filter`. For the owner of the collection, if all of its documents are accessible to the caller.
 	FilterBy       *string `json:"filterBy,omitempty"`
 	MaxFacetValues *int32  `json:"maxFacetValues,omitempty"`
 	Page           *int32  `json:"page,omitempty"`
 	PerPage        *int32  `json:"perPage,omitempty"`
 
-	// Preset A preset that the caller may read. What the search says itself goes before it, but both filters hold.
+	// Preset A preset that the caller can read. Parameters of the search take precedence over it, except that both filters apply.
 	Preset *string `json:"preset,omitempty"`
 
-	// Q Words; `*` finds everything.
+	// Q The words to search for; `*` matches all documents.
 	Q string `json:"q"`
 
-	// QueryBy Required (422 `validation_failed`) but with a preset that has it.
+	// QueryBy The fields to search. Required (422 `validation_failed`), unless the preset sets it.
 	QueryBy []FieldName `json:"queryBy,omitempty"`
 	SortBy  *[]SortKey  `json:"sortBy,omitempty"`
 
-	// Stopwords A set of stopwords that the caller may read: these words of `q` are not searched for.
+	// Stopwords A stopword set that the caller can read. Its words are removed from `q`.
 	Stopwords *string `json:"stopwords,omitempty"`
 }
 
@@ -786,44 +786,44 @@ type DocumentSyncResult struct {
 
 // Engine defines model for Engine.
 type Engine struct {
-	// KeyVersion The version of the secret `search.typesense` that this instance uses; absent where the key is in a file.
+	// KeyVersion The version of the secret `search.typesense` that this instance uses; absent if the key is in a file.
 	KeyVersion *int64 `json:"keyVersion,omitempty"`
 
-	// Limits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+	// Limits Limits of this service and of the embedded engine. `documents` and the properties after it are set only for the embedded engine.
 	Limits EngineLimits `json:"limits"`
 	Mode   EngineMode   `json:"mode"`
 
-	// Nodes The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy.
+	// Nodes The nodes of Typesense, as seen by this instance. Requests are distributed over the healthy ones in turn.
 	Nodes *[]EngineNode `json:"nodes,omitempty"`
 
-	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
+	// Unsupported Typesense features that the embedded engine refuses by name: operations and field flags.
 	Unsupported []string `json:"unsupported"`
 
-	// Version Of Typesense; of the embedded engine the version that it follows.
+	// Version The version of Typesense. For the embedded engine it is the version of Typesense that it implements.
 	Version string `json:"version"`
 }
 
 // EngineMode defines model for Engine.Mode.
 type EngineMode string
 
-// EngineLimits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+// EngineLimits Limits of this service and of the embedded engine. `documents` and the properties after it are set only for the embedded engine.
 type EngineLimits struct {
 	Collections *int64 `json:"collections,omitempty"`
 
-	// DocumentBytes Of one document.
+	// DocumentBytes Maximum size of one document in bytes.
 	DocumentBytes *int64 `json:"documentBytes,omitempty"`
 
-	// Documents In all collections.
+	// Documents Maximum number of documents in all collections.
 	Documents              *int64 `json:"documents,omitempty"`
 	DocumentsPerCollection *int64 `json:"documentsPerCollection,omitempty"`
 
-	// MemoryBytes Of the indexes, by estimate.
+	// MemoryBytes Maximum estimated memory of the indexes in bytes.
 	MemoryBytes *int64 `json:"memoryBytes,omitempty"`
 
-	// Searches Searches of one `multiSearch`.
+	// Searches Maximum number of searches in one `multiSearch` request.
 	Searches int32 `json:"searches"`
 
-	// SyncItems Items of one `syncDocuments`.
+	// SyncItems Maximum number of items in one `syncDocuments` request.
 	SyncItems int32 `json:"syncItems"`
 }
 
@@ -831,22 +831,22 @@ type EngineLimits struct {
 type EngineNode struct {
 	Address string `json:"address"`
 
-	// Healthy It answers, and its health says that it can work.
+	// Healthy True if the node responds and its health check succeeds.
 	Healthy bool `json:"healthy"`
 
-	// Since Of `healthy`: since when it is so for this instance.
+	// Since The time since which `healthy` has had its value for this instance.
 	Since time.Time `json:"since"`
 }
 
 // ExportLine defines model for ExportLine.
 type ExportLine struct {
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document *Document `json:"document,omitempty"`
 
-	// Documents How many documents there were. Of the last line alone.
+	// Documents Number of documents in the export. Only in the last line.
 	Documents *int64 `json:"documents,omitempty"`
 
-	// Tenant Whose document it is, as in DocumentHit.
+	// Tenant The tenant of the document, as in DocumentHit.
 	Tenant *string `json:"tenant,omitempty"`
 }
 
@@ -855,11 +855,11 @@ type Field struct {
 	Facet *bool `json:"facet,omitempty"`
 	Index *bool `json:"index,omitempty"`
 
-	// Name A name, or a pattern as `attr_.*`.
+	// Name A name, or a pattern such as `attr_.*`.
 	Name     string `json:"name"`
 	Optional *bool  `json:"optional,omitempty"`
 
-	// Sort By default numbers and bools can be sorted by, strings not.
+	// Sort Whether results can be sorted by the field. The default is true for numbers and booleans, false for strings.
 	Sort *bool     `json:"sort,omitempty"`
 	Type FieldType `json:"type"`
 }
@@ -882,20 +882,20 @@ type FieldFacetCount struct {
 // FieldName defines model for FieldName.
 type FieldName = string
 
-// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 type Filter struct {
 	And      *[]Filter  `json:"and,omitempty"`
 	Booleans *[]bool    `json:"booleans,omitempty"`
 	Field    *FieldName `json:"field,omitempty"`
 	Integers *[]int64   `json:"integers,omitempty"`
 
-	// Not One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Not Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Not     *Filter    `json:"not,omitempty"`
 	Numbers *[]float64 `json:"numbers,omitempty"`
 
@@ -926,11 +926,11 @@ type GrantList struct {
 
 // GrantPut defines model for GrantPut.
 type GrantPut struct {
-	// Access Who may write may read.
+	// Access The access that is granted. `write` includes `read`.
 	Access GrantPutAccess `json:"access"`
 }
 
-// GrantPutAccess Who may write may read.
+// GrantPutAccess The access that is granted. `write` includes `read`.
 type GrantPutAccess string
 
 // Grantee defines model for Grantee.
@@ -940,13 +940,13 @@ type Grantee = string
 type Highlight struct {
 	Field string `json:"field"`
 
-	// Snippet The matches stand in `<mark>`; escape it before showing it as HTML.
+	// Snippet The text around the matches, which are marked with `<mark>`. Escape it before showing it as HTML.
 	Snippet string `json:"snippet"`
 }
 
 // Job defines model for Job.
 type Job struct {
-	// ChangedAt When it last went on, or ended.
+	// ChangedAt When the job last made progress, or ended.
 	ChangedAt  time.Time   `json:"changedAt"`
 	Collection string      `json:"collection"`
 	CreatedAt  time.Time   `json:"createdAt"`
@@ -956,14 +956,16 @@ type Job struct {
 	ID         string      `json:"id"`
 	Items      int64       `json:"items"`
 
-	// State The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-	// `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
+	// State The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the
+	// job was given up, and `failure` contains the reason: the collection was deleted, the sender can no longer write the collection, the engine was unavailable for an hour, or
+	// 10,000 items failed.
 	State     JobState `json:"state"`
 	Succeeded int64    `json:"succeeded"`
 }
 
-// JobState The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-// `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
+// JobState The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the
+// job was given up, and `failure` contains the reason: the collection was deleted, the sender can no longer write the collection, the engine was unavailable for an hour, or
+// 10,000 items failed.
 type JobState string
 
 // JobFailure defines model for JobFailure.
@@ -976,17 +978,17 @@ type JobFailure struct {
 type JobFailureLine struct {
 	Code *string `json:"code,omitempty"`
 
-	// Failures How many lines there were. Of the last line alone.
+	// Failures Number of failures. Only in the last line.
 	Failures *int64 `json:"failures,omitempty"`
 
 	// ID The document's id.
 	ID *string `json:"id,omitempty"`
 
-	// Item The place of the item in what was sent, from 1.
+	// Item The position of the item in the request, from 1.
 	Item    *int64  `json:"item,omitempty"`
 	Message *string `json:"message,omitempty"`
 
-	// Tenant Whose document it is, as the item said it.
+	// Tenant The tenant of the document, as given in the item.
 	Tenant *string `json:"tenant,omitempty"`
 }
 
@@ -996,7 +998,7 @@ type JobList struct {
 	NextCursor *string `json:"nextCursor,omitempty"`
 }
 
-// KeepOldSeconds For how long the collection before is kept, and kept up to date, after a reindex.
+// KeepOldSeconds Seconds for which the old collection is kept, and kept up to date, after a reindex.
 type KeepOldSeconds = int64
 
 // MultiSearch defines model for MultiSearch.
@@ -1006,41 +1008,41 @@ type MultiSearch struct {
 
 // PinnedDocument defines model for PinnedDocument.
 type PinnedDocument struct {
-	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+	// ID The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`.
 	ID       DocumentID `json:"id"`
 	Position int32      `json:"position"`
 }
 
 // Reindex defines model for Reindex.
 type Reindex struct {
-	// CaughtUp How many documents were brought up to date that were written meanwhile.
+	// CaughtUp Number of documents that were written during the reindex and then updated in the new collection.
 	CaughtUp int64 `json:"caughtUp"`
 
-	// ChangedAt When it came into its state.
+	// ChangedAt When the reindex entered its current state.
 	ChangedAt  time.Time `json:"changedAt"`
 	Collection string    `json:"collection"`
 	Copied     int64     `json:"copied"`
 
-	// Documents How many there were when copying began.
+	// Documents Number of documents when copying began.
 	Documents int64           `json:"documents"`
 	Failure   *ReindexFailure `json:"failure,omitempty"`
 	ID        string          `json:"id"`
 
-	// OldKeptUntil Until when it can be rolled back.
+	// OldKeptUntil When the reindex can no longer be rolled back.
 	OldKeptUntil *time.Time `json:"oldKeptUntil,omitempty"`
 
-	// Refused Documents written after the swap that the old schema refuses: with any, there is no way back.
+	// Refused Number of documents written after the swap that the old schema refuses. If there are any, a rollback is not possible.
 	Refused       int64     `json:"refused"`
 	SchemaVersion int64     `json:"schemaVersion"`
 	StartedAt     time.Time `json:"startedAt"`
 
-	// State `created`: the new collection is made. `copying`: the documents are copied. `verifying`: what was written meanwhile is caught up, and copies are compared. `swapping`: the new
-	// collection takes the place of the old. The others are its ends, but for `rollingBack`.
+	// State `created`: the new collection is being created. `copying`: the documents are copied. `verifying`: writes since the start are applied, and copies are compared. `swapping`: the
+	// new collection replaces the old one. `rollingBack`: the old collection replaces the new one. The other states are final, but a reindex that is `done` can be rolled back.
 	State ReindexState `json:"state"`
 }
 
-// ReindexState `created`: the new collection is made. `copying`: the documents are copied. `verifying`: what was written meanwhile is caught up, and copies are compared. `swapping`: the new
-// collection takes the place of the old. The others are its ends, but for `rollingBack`.
+// ReindexState `created`: the new collection is being created. `copying`: the documents are copied. `verifying`: writes since the start are applied, and copies are compared. `swapping`: the
+// new collection replaces the old one. `rollingBack`: the old collection replaces the new one. The other states are final, but a reindex that is `done` can be rolled back.
 type ReindexState string
 
 // ReindexFailure defines model for ReindexFailure.
@@ -1057,7 +1059,7 @@ type ReindexList struct {
 
 // ReindexStart defines model for ReindexStart.
 type ReindexStart struct {
-	// KeepOldSeconds For how long the collection before is kept, and kept up to date, after a reindex.
+	// KeepOldSeconds Seconds for which the old collection is kept, and kept up to date, after a reindex.
 	KeepOldSeconds *KeepOldSeconds `json:"keepOldSeconds,omitempty"`
 }
 
@@ -1065,47 +1067,47 @@ type ReindexStart struct {
 type SchemaChange struct {
 	Actual *Field `json:"actual,omitempty"`
 
-	// Change The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
+	// Change `missing`: the engine's schema lacks the field. `unexpected`: it has a field that is not intended. `different`: it defines the field differently. `defaultSortingField`: it has another default sorting field.
 	Change SchemaChangeChange `json:"change"`
 	Field  string             `json:"field"`
 	Wanted *Field             `json:"wanted,omitempty"`
 }
 
-// SchemaChangeChange The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
+// SchemaChangeChange `missing`: the engine's schema lacks the field. `unexpected`: it has a field that is not intended. `different`: it defines the field differently. `defaultSortingField`: it has another default sorting field.
 type SchemaChangeChange string
 
 // SearchKey defines model for SearchKey.
 type SearchKey struct {
-	// Collection The name of the collection at the engine, for this key.
+	// Collection The name under which the key reaches the collection at the engine.
 	Collection string `json:"collection"`
 
-	// EngineURL Where the engine is for browsers, when the service was told.
+	// EngineURL The URL of the engine for browsers, if the service is configured with one.
 	EngineURL *string   `json:"engineUrl,omitempty"`
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// Key For the header `X-Typesense-Api-Key`.
+	// Key The key, for the header `X-Typesense-Api-Key`.
 	Key string `json:"key"`
 }
 
 // SearchKeyCreate defines model for SearchKeyCreate.
 type SearchKeyCreate struct {
-	// ExcludeFields Fields of documents that are not shown.
+	// ExcludeFields Fields that are not returned with documents.
 	ExcludeFields    *[]FieldName `json:"excludeFields,omitempty"`
 	ExpiresInSeconds *int64       `json:"expiresInSeconds,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// PerPage How many hits are on each page, whatever is asked for.
+	// PerPage Number of hits on each page, regardless of what the request asks for.
 	PerPage *int32 `json:"perPage,omitempty"`
 }
 
 // SearchOutcome defines model for SearchOutcome.
 type SearchOutcome struct {
-	// Code Why it failed.
+	// Code The problem code of the failure.
 	Code    *string               `json:"code,omitempty"`
 	Message *string               `json:"message,omitempty"`
 	Result  *DocumentSearchResult `json:"result,omitempty"`
@@ -1122,14 +1124,14 @@ type SearchOutcomes struct {
 	Succeeded int64           `json:"succeeded"`
 }
 
-// SearchPreset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+// SearchPreset Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply.
 type SearchPreset struct {
 	FacetBy *[]FieldName `json:"facetBy,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter         *Filter      `json:"filter,omitempty"`
 	MaxFacetValues *int32       `json:"maxFacetValues,omitempty"`
 	PerPage        *int32       `json:"perPage,omitempty"`
@@ -1139,30 +1141,30 @@ type SearchPreset struct {
 
 // SearchSet defines model for SearchSet.
 type SearchSet struct {
-	// Access What the caller may do with it.
+	// Access The caller's access to the set.
 	Access    SearchSetAccess `json:"access"`
 	ChangedAt time.Time       `json:"changedAt"`
 	Curations *[]Curation     `json:"curations,omitempty"`
 
-	// Engine What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+	// Engine Status of the set at the search engine, as seen by this instance. Absent for a preset, which is not sent to the engine.
 	Engine *SearchSetStatus `json:"engine,omitempty"`
 	Kind   SearchSetKind    `json:"kind"`
 	Name   string           `json:"name"`
 
-	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
+	// Owner The owner: `service:<id>`, `tenant:<name>` or `administrators`.
 	Owner string `json:"owner"`
 
-	// Preset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+	// Preset Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply.
 	Preset *SearchPreset `json:"preset,omitempty"`
 
-	// Readers Told to the owner alone.
+	// Readers The readers of the set. Returned only to the owner.
 	Readers   *[]string  `json:"readers,omitempty"`
 	Stopwords *[]string  `json:"stopwords,omitempty"`
 	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
 	Version   int64      `json:"version"`
 }
 
-// SearchSetAccess What the caller may do with it.
+// SearchSetAccess The caller's access to the set.
 type SearchSetAccess string
 
 // SearchSetKind defines model for SearchSet.Kind.
@@ -1178,37 +1180,37 @@ type SearchSetList struct {
 type SearchSetPut struct {
 	Curations *[]Curation `json:"curations,omitempty"`
 
-	// Preset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+	// Preset Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply.
 	Preset *SearchPreset `json:"preset,omitempty"`
 
-	// Readers Who may read and use it beside its owner.
+	// Readers Callers other than the owner that can read and use the set.
 	Readers   *[]Grantee `json:"readers,omitempty"`
 	Stopwords *[]string  `json:"stopwords,omitempty"`
 	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
 }
 
-// SearchSetStatus What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+// SearchSetStatus Status of the set at the search engine, as seen by this instance. Absent for a preset, which is not sent to the engine.
 type SearchSetStatus struct {
-	// Code Why it failed.
+	// Code The problem code of the failure.
 	Code    *string `json:"code,omitempty"`
 	Message *string `json:"message,omitempty"`
 
-	// State `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+	// State `applied`: the engine has this version wherever a collection or a search uses it. `pending`: not yet; the version is sent within half a minute of the engine being available. `failed`: the engine refused it, and the service retries.
 	State SearchSetStatusState `json:"state"`
 }
 
-// SearchSetStatusState `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+// SearchSetStatusState `applied`: the engine has this version wherever a collection or a search uses it. `pending`: not yet; the version is sent within half a minute of the engine being available. `failed`: the engine refused it, and the service retries.
 type SearchSetStatusState string
 
 // SearchUnion defines model for SearchUnion.
 type SearchUnion struct {
 	Engine SearchUnionEngine `json:"engine"`
 
-	// Found The sum of what the searches found.
+	// Found Sum of the hits of all searches.
 	Found int64      `json:"found"`
 	Hits  []UnionHit `json:"hits"`
 
-	// OutOf How many documents the caller reaches in the collections, each counted once.
+	// OutOf Number of documents that the caller can read in the collections, each counted once.
 	OutOf  int64 `json:"outOf"`
 	Page   int32 `json:"page"`
 	TookMs int64 `json:"tookMs"`
@@ -1231,17 +1233,17 @@ type SortKeyOrder string
 
 // SyncItem defines model for SyncItem.
 type SyncItem struct {
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document *Document `json:"document,omitempty"`
 
-	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+	// ID The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`.
 	ID DocumentID `json:"id"`
 
-	// IfVersion The version that the document must have; 0: it must not be there. Only in a collection that is `versioned`.
+	// IfVersion The version that the document must have; 0 means that it must not exist. Only in a `versioned` collection.
 	IfVersion *int64     `json:"ifVersion,omitempty"`
 	Op        SyncItemOp `json:"op"`
 
-	// Tenant Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant.
+	// Tenant The tenant of the document in a tenant-scoped collection. For the owning service and administrators; for other callers it is always their own tenant.
 	Tenant *string `json:"tenant,omitempty"`
 }
 
@@ -1250,21 +1252,21 @@ type SyncItemOp string
 
 // SyncOutcome defines model for SyncOutcome.
 type SyncOutcome struct {
-	// Code Why it failed.
+	// Code The problem code of the failure.
 	Code      *string           `json:"code,omitempty"`
 	ID        string            `json:"id"`
 	Message   *string           `json:"message,omitempty"`
 	Retryable *bool             `json:"retryable,omitempty"`
 	Status    SyncOutcomeStatus `json:"status"`
 
-	// Version Of a collection that is `versioned`: the version that the document has now. After a `version_conflict` 0 says that it is not there.
+	// Version The current version of the document, in a `versioned` collection. After a `version_conflict`, 0 means that the document does not exist.
 	Version *int64 `json:"version,omitempty"`
 }
 
 // SyncOutcomeStatus defines model for SyncOutcome.Status.
 type SyncOutcomeStatus string
 
-// Synonym Words or phrases of which each stands for every other; with `root` each of them is found by the root, and not the other way.
+// Synonym Words or phrases that are equivalent. With `root` a search for the root finds each of them, but not the reverse.
 type Synonym struct {
 	Root  *string  `json:"root,omitempty"`
 	Words []string `json:"words"`
@@ -1275,20 +1277,20 @@ type Tenant = string
 
 // UnionHit defines model for UnionHit.
 type UnionHit struct {
-	// Collection As the search names it.
+	// Collection The collection, as named in the search.
 	Collection string `json:"collection"`
 
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document   Document     `json:"document"`
 	Highlights *[]Highlight `json:"highlights,omitempty"`
 
-	// Search The place of the search that found it, from 0.
+	// Search The index of the search that found the document, from 0.
 	Search int32 `json:"search"`
 
-	// Tenant As in DocumentHit.
+	// Tenant The tenant of the document, as in DocumentHit.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// TextMatch The engine's score, a decimal integer; larger is better.
+	// TextMatch The text match score of the engine, a decimal integer; higher is better.
 	TextMatch *string `json:"textMatch,omitempty"`
 }
 
@@ -1297,7 +1299,7 @@ type UnionSearch struct {
 	Page    *int32 `json:"page,omitempty"`
 	PerPage *int32 `json:"perPage,omitempty"`
 
-	// Searches Without `page`, `perPage` and facets of their own.
+	// Searches The searches. They must not set `page`, `perPage` or facets of their own.
 	Searches []CollectionSearch `json:"searches"`
 }
 
@@ -1336,40 +1338,40 @@ type CreateCollectionParams struct {
 
 // SyncDocumentsParams defines parameters for SyncDocuments.
 type SyncDocumentsParams struct {
-	// Prefer `respond-async`: carry the items out by a job.
+	// Prefer `respond-async`: carry out the items in a job.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
 // DeleteDocumentParams defines parameters for DeleteDocument.
 type DeleteDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 
-	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	// IfMatch In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412.
 	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 }
 
 // PatchDocumentParams defines parameters for PatchDocument.
 type PatchDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 
-	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	// IfMatch In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412.
 	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // PutDocumentParams defines parameters for PutDocument.
 type PutDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 
-	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	// IfMatch In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412.
 	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
@@ -1425,10 +1427,10 @@ type ListSearchSetsParams struct {
 
 // PutSearchSetParams defines parameters for PutSearchSet.
 type PutSearchSetParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The version to replace, as an ETag; a list of which one must be current; or `*` for any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to make a set that is not there yet.
+	// IfNoneMatch Only `*`, to create a set that does not exist yet.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -1558,8 +1560,8 @@ type ClientInterface interface {
 
 	// CreateCollectionWithBody Create a collection
 	//
-	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+	// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+	// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1568,8 +1570,8 @@ type ClientInterface interface {
 
 	// CreateCollection Create a collection
 	//
-	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+	// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+	// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1581,83 +1583,85 @@ type ClientInterface interface {
 	// Corresponds with DELETE /collections/{collection} (the `DeleteCollection` operationId).
 	DeleteCollection(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetCollection Read a collection's schema
+	// GetCollection Get a collection
 	//
 	// Corresponds with GET /collections/{collection} (the `GetCollection` operationId).
 	GetCollection(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteDocumentsByQueryWithBody Delete the documents that fit a filter
+	// DeleteDocumentsByQueryWithBody Delete the documents that match a filter
 	//
-	// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-	// everything is deleting the collection.
+	// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+	// to delete all documents, delete the collection.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /collections/{collection}/documents/delete-by-query (the `DeleteDocumentsByQuery` operationId).
 	DeleteDocumentsByQueryWithBody(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteDocumentsByQuery Delete the documents that fit a filter
+	// DeleteDocumentsByQuery Delete the documents that match a filter
 	//
-	// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-	// everything is deleting the collection.
+	// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+	// to delete all documents, delete the collection.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /collections/{collection}/documents/delete-by-query (the `DeleteDocumentsByQuery` operationId).
 	DeleteDocumentsByQuery(ctx context.Context, collection CollectionName, body DeleteDocumentsByQueryJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExportDocumentsWithBody Take the documents out, line by line
+	// ExportDocumentsWithBody Export documents as NDJSON
 	//
-	// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-	// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+	// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+	// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /collections/{collection}/documents/export (the `ExportDocuments` operationId).
 	ExportDocumentsWithBody(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ExportDocuments Take the documents out, line by line
+	// ExportDocuments Export documents as NDJSON
 	//
-	// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-	// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+	// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+	// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /collections/{collection}/documents/export (the `ExportDocuments` operationId).
 	ExportDocuments(ctx context.Context, collection CollectionName, body ExportDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SyncDocumentsWithBody Bring documents up to date
+	// SyncDocumentsWithBody Upsert and delete documents in bulk
 	//
-	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+	// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+	// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+	// out.
 	//
-	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-	// can't be used for the others, these have an outcome that is `retryable`.
+	// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+	// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+	// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 	//
-	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-	// refused as a whole.
+	// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+	// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+	// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /collections/{collection}/documents/sync (the `SyncDocuments` operationId).
 	SyncDocumentsWithBody(ctx context.Context, collection CollectionName, params *SyncDocumentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// SyncDocuments Bring documents up to date
+	// SyncDocuments Upsert and delete documents in bulk
 	//
-	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+	// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+	// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+	// out.
 	//
-	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-	// can't be used for the others, these have an outcome that is `retryable`.
+	// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+	// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+	// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 	//
-	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-	// refused as a whole.
+	// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+	// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+	// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1669,25 +1673,25 @@ type ClientInterface interface {
 	// Corresponds with DELETE /collections/{collection}/documents/{documentId} (the `DeleteDocument` operationId).
 	DeleteDocument(ctx context.Context, collection CollectionName, documentID DocumentID, params *DeleteDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetDocument Read a document
+	// GetDocument Get a document
 	//
-	// Of a collection that is `versioned` the `ETag` is the document's version.
+	// In a `versioned` collection the `ETag` is the document's version.
 	//
 	// Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
 	GetDocument(ctx context.Context, collection CollectionName, documentID DocumentID, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PatchDocumentWithBody Change fields of a document
+	// PatchDocumentWithBody Update fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PATCH /collections/{collection}/documents/{documentId} (the `PatchDocument` operationId).
 	PatchDocumentWithBody(ctx context.Context, collection CollectionName, documentID DocumentID, params *PatchDocumentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PatchDocument Change fields of a document
+	// PatchDocument Update fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1696,7 +1700,7 @@ type ClientInterface interface {
 
 	// PutDocumentWithBody Create or replace a document
 	//
-	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1705,138 +1709,140 @@ type ClientInterface interface {
 
 	// PutDocument Create or replace a document
 	//
-	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /collections/{collection}/documents/{documentId} (the `PutDocument` operationId).
 	PutDocument(ctx context.Context, collection CollectionName, documentID DocumentID, params *PutDocumentParams, body PutDocumentJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListCollectionGrants List who may use a collection beside its owner
+	// ListCollectionGrants List the grants of a collection
 	//
 	// Corresponds with GET /collections/{collection}/grants (the `ListCollectionGrants` operationId).
 	ListCollectionGrants(ctx context.Context, collection CollectionName, params *ListCollectionGrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// DeleteCollectionGrant Take a grant back
+	// DeleteCollectionGrant Revoke a grant
 	//
 	// Corresponds with DELETE /collections/{collection}/grants/{grantee} (the `DeleteCollectionGrant` operationId).
 	DeleteCollectionGrant(ctx context.Context, collection CollectionName, grantee Grantee, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutCollectionGrantWithBody Let somebody use a collection
+	// PutCollectionGrantWithBody Grant access to a collection
 	//
-	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-	// collection those of every tenant. A collection has at most 100 grants.
+	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /collections/{collection}/grants/{grantee} (the `PutCollectionGrant` operationId).
 	PutCollectionGrantWithBody(ctx context.Context, collection CollectionName, grantee Grantee, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutCollectionGrant Let somebody use a collection
+	// PutCollectionGrant Grant access to a collection
 	//
-	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-	// collection those of every tenant. A collection has at most 100 grants.
+	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /collections/{collection}/grants/{grantee} (the `PutCollectionGrant` operationId).
 	PutCollectionGrant(ctx context.Context, collection CollectionName, grantee Grantee, body PutCollectionGrantJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListJobs List the jobs of a collection, the newest first
+	// ListJobs List the jobs of a collection, newest first
 	//
-	// For whoever may write it; of a tenant-scoped collection those of the caller's tenant. A job is kept for 3 days after its end, and of those of a collection that have ended the last 100.
+	// For callers that can write the collection; in a tenant-scoped collection the jobs of the caller's tenant. A job is kept for 3 days after its end, and at most the last 100 ended
+	// jobs of a collection are kept.
 	//
 	// Corresponds with GET /collections/{collection}/jobs (the `ListJobs` operationId).
 	ListJobs(ctx context.Context, collection CollectionName, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetJob Read how far a job is
+	// GetJob Get the state of a job
 	//
 	// Corresponds with GET /collections/{collection}/jobs/{jobId} (the `GetJob` operationId).
 	GetJob(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CancelJob Cancel a job
 	//
-	// What was done stays done; items that are being written at the moment may be written. When it has ended, 409 `state_conflict`.
+	// Changes that were made are kept, and items that are being written at this moment may still be written. If the job has ended, the response is 409 `state_conflict`.
 	//
 	// Corresponds with POST /collections/{collection}/jobs/{jobId}/cancel (the `CancelJob` operationId).
 	CancelJob(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetJobFailures Read which items of a job failed, line by line
+	// GetJobFailures Get the failed items of a job as NDJSON
 	//
-	// NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
+	// NDJSON: a line for each item that failed, in order, and a last line `failures` with their number. A response without that line is incomplete. While the job runs, the response shows
+	// the failures so far.
 	//
 	// Corresponds with GET /collections/{collection}/jobs/{jobId}/failures (the `GetJobFailures` operationId).
 	GetJobFailures(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListReindexes List the reindexes of a collection, the newest first
+	// ListReindexes List the reindexes of a collection, newest first
 	//
-	// For its owner. The last 100 are kept.
+	// For the owner of the collection. The last 100 are kept.
 	//
 	// Corresponds with GET /collections/{collection}/reindexes (the `ListReindexes` operationId).
 	ListReindexes(ctx context.Context, collection CollectionName, params *ListReindexesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StartReindexWithBody Copy a collection into a new one that takes its place
+	// StartReindexWithBody Copy a collection into a new one that replaces it
 	//
-	// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-	// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-	// `state_conflict`); the copy that an earlier one keeps is given up.
+	// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+	// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+	// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /collections/{collection}/reindexes (the `StartReindex` operationId).
 	StartReindexWithBody(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// StartReindex Copy a collection into a new one that takes its place
+	// StartReindex Copy a collection into a new one that replaces it
 	//
-	// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-	// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-	// `state_conflict`); the copy that an earlier one keeps is given up.
+	// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+	// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+	// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /collections/{collection}/reindexes (the `StartReindex` operationId).
 	StartReindex(ctx context.Context, collection CollectionName, body StartReindexJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetReindex Read how far a reindex is
+	// GetReindex Get the state of a reindex
 	//
 	// Corresponds with GET /collections/{collection}/reindexes/{reindexId} (the `GetReindex` operationId).
 	GetReindex(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// AbortReindex Give a reindex up
+	// AbortReindex Abort a reindex
 	//
-	// Before the new collection has taken the place of the old; afterwards, and when it has ended, 409 `state_conflict`. The new collection is deleted.
+	// Possible before the new collection has replaced the old one. After that, or when the reindex has ended, the response is 409 `state_conflict`. The new collection is deleted.
 	//
 	// Corresponds with POST /collections/{collection}/reindexes/{reindexId}/abort (the `AbortReindex` operationId).
 	AbortReindex(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// RollbackReindex Go back to the collection before a reindex
+	// RollbackReindex Roll back a reindex to the old collection
 	//
-	// As long as the old one is kept, otherwise 409 `state_conflict`. What was written since is in it. When it holds documents that the old schema refuses, the rollback ends, the reindex is `done` as before, and `failure` tells why.
+	// Possible while the old collection is kept; otherwise the response is 409 `state_conflict`. The old collection contains the writes since the swap. If documents were written that the old schema refuses, the rollback ends, the reindex is `done` again, and `failure` contains the reason.
 	//
 	// Corresponds with POST /collections/{collection}/reindexes/{reindexId}/rollback (the `RollbackReindex` operationId).
 	RollbackReindex(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetCollectionSchema Compare the schema that a collection should have with the one that it has
+	// GetCollectionSchema Compare a collection's intended schema with its current one
 	//
 	// Corresponds with GET /collections/{collection}/schema (the `GetCollectionSchema` operationId).
 	GetCollectionSchema(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutCollectionSchemaWithBody Say which schema a collection should have, and bring it there
+	// PutCollectionSchemaWithBody Set a collection's intended schema and apply it
 	//
-	// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-	// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-	// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+	// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+	// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+	// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /collections/{collection}/schema (the `PutCollectionSchema` operationId).
 	PutCollectionSchemaWithBody(ctx context.Context, collection CollectionName, params *PutCollectionSchemaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutCollectionSchema Say which schema a collection should have, and bring it there
+	// PutCollectionSchema Set a collection's intended schema and apply it
 	//
-	// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-	// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-	// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+	// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+	// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+	// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1857,64 +1863,68 @@ type ClientInterface interface {
 	// Corresponds with POST /collections/{collection}/search (the `SearchDocuments` operationId).
 	SearchDocuments(ctx context.Context, collection CollectionName, body SearchDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateSearchKeyWithBody Make a key by which a browser searches the engine itself
+	// CreateSearchKeyWithBody Create a key for direct searches of the engine by a browser
 	//
-	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-	// back: a grant that ends, ends no key.
+	// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+	// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+	// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+	// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 	//
-	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+	// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+	// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /collections/{collection}/search-keys (the `CreateSearchKey` operationId).
 	CreateSearchKeyWithBody(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreateSearchKey Make a key by which a browser searches the engine itself
+	// CreateSearchKey Create a key for direct searches of the engine by a browser
 	//
-	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-	// back: a grant that ends, ends no key.
+	// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+	// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+	// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+	// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 	//
-	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+	// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+	// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /collections/{collection}/search-keys (the `CreateSearchKey` operationId).
 	CreateSearchKey(ctx context.Context, collection CollectionName, body CreateSearchKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetCollectionSets Tell which synonyms and curations hold for a collection
+	// GetCollectionSets Get the synonym and curation sets of a collection
 	//
-	// For its owner.
+	// For the owner of the collection.
 	//
 	// Corresponds with GET /collections/{collection}/sets (the `GetCollectionSets` operationId).
 	GetCollectionSets(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutCollectionSetsWithBody Say which synonyms and curations hold for a collection
+	// PutCollectionSetsWithBody Set the synonym and curation sets of a collection
 	//
-	// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-	// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+	// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+	// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /collections/{collection}/sets (the `PutCollectionSets` operationId).
 	PutCollectionSetsWithBody(ctx context.Context, collection CollectionName, params *PutCollectionSetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutCollectionSets Say which synonyms and curations hold for a collection
+	// PutCollectionSets Set the synonym and curation sets of a collection
 	//
-	// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-	// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+	// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+	// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with PUT /collections/{collection}/sets (the `PutCollectionSets` operationId).
 	PutCollectionSets(ctx context.Context, collection CollectionName, params *PutCollectionSetsParams, body PutCollectionSetsJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetEngine Tell which search engine is in use and what it takes
+	// GetEngine Get the search engine in use and its limits
 	//
-	// For administrators and services. It tells nothing of collections.
+	// For administrators and services. The response contains nothing about collections.
 	//
 	// Corresponds with GET /engine (the `GetEngine` operationId).
 	GetEngine(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1929,44 +1939,44 @@ type ClientInterface interface {
 	// Corresponds with GET /ready (the `GetSearchReadiness` operationId).
 	GetSearchReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MultiSearchWithBody Carry out several searches at once
+	// MultiSearchWithBody Run several searches in one request
 	//
-	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+	// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+	// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 	//
-	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+	// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /search (the `MultiSearch` operationId).
 	MultiSearchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// MultiSearch Carry out several searches at once
+	// MultiSearch Run several searches in one request
 	//
-	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+	// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+	// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 	//
-	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+	// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /search (the `MultiSearch` operationId).
 	MultiSearch(ctx context.Context, body MultiSearchJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UnionSearchWithBody Search several collections for one list
+	// UnionSearchWithBody Search several collections and merge the hits into one list
 	//
-	// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-	// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+	// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+	// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /search/union (the `UnionSearch` operationId).
 	UnionSearchWithBody(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// UnionSearch Search several collections for one list
+	// UnionSearch Search several collections and merge the hits into one list
 	//
-	// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-	// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+	// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+	// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1975,41 +1985,45 @@ type ClientInterface interface {
 
 	// ListSearchSets List the sets of a kind by name
 	//
-	// Those that the caller may read, without what is in them.
+	// Sets that the caller can read, without their content.
 	//
 	// Corresponds with GET /sets/{kind} (the `ListSearchSets` operationId).
 	ListSearchSets(ctx context.Context, kind SetKind, params *ListSearchSetsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// DeleteSearchSet Delete a set
 	//
-	// It holds for no collection any more.
+	// The set no longer applies to any collection.
 	//
 	// Corresponds with DELETE /sets/{kind}/{set} (the `DeleteSearchSet` operationId).
 	DeleteSearchSet(ctx context.Context, kind SetKind, set SetName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetSearchSet Read a set
+	// GetSearchSet Get a set
 	//
 	// Corresponds with GET /sets/{kind}/{set} (the `GetSearchSet` operationId).
 	GetSearchSet(ctx context.Context, kind SetKind, set SetName, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSearchSetWithBody Create or replace a set of synonyms, curations or stopwords, or a preset
+	// PutSearchSetWithBody Create or replace a set
 	//
-	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+	// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+	// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+	// most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+	// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+	// data; `engine` reports the status.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with PUT /sets/{kind}/{set} (the `PutSearchSet` operationId).
 	PutSearchSetWithBody(ctx context.Context, kind SetKind, set SetName, params *PutSearchSetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+	// PutSearchSet Create or replace a set
 	//
-	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+	// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+	// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+	// most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+	// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+	// data; `engine` reports the status.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2034,8 +2048,8 @@ func (c *Client) ListCollections(ctx context.Context, params *ListCollectionsPar
 
 // CreateCollectionWithBody Create a collection
 //
-// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2054,8 +2068,8 @@ func (c *Client) CreateCollectionWithBody(ctx context.Context, params *CreateCol
 
 // CreateCollection Create a collection
 //
-// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2087,7 +2101,7 @@ func (c *Client) DeleteCollection(ctx context.Context, collection CollectionName
 	return c.Client.Do(req)
 }
 
-// GetCollection Read a collection's schema
+// GetCollection Get a collection
 //
 // Corresponds with GET /collections/{collection} (the `GetCollection` operationId).
 func (c *Client) GetCollection(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2102,10 +2116,10 @@ func (c *Client) GetCollection(ctx context.Context, collection CollectionName, r
 	return c.Client.Do(req)
 }
 
-// DeleteDocumentsByQueryWithBody Delete the documents that fit a filter
+// DeleteDocumentsByQueryWithBody Delete the documents that match a filter
 //
-// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-// everything is deleting the collection.
+// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+// to delete all documents, delete the collection.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2122,10 +2136,10 @@ func (c *Client) DeleteDocumentsByQueryWithBody(ctx context.Context, collection 
 	return c.Client.Do(req)
 }
 
-// DeleteDocumentsByQuery Delete the documents that fit a filter
+// DeleteDocumentsByQuery Delete the documents that match a filter
 //
-// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-// everything is deleting the collection.
+// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+// to delete all documents, delete the collection.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2142,10 +2156,10 @@ func (c *Client) DeleteDocumentsByQuery(ctx context.Context, collection Collecti
 	return c.Client.Do(req)
 }
 
-// ExportDocumentsWithBody Take the documents out, line by line
+// ExportDocumentsWithBody Export documents as NDJSON
 //
-// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2162,10 +2176,10 @@ func (c *Client) ExportDocumentsWithBody(ctx context.Context, collection Collect
 	return c.Client.Do(req)
 }
 
-// ExportDocuments Take the documents out, line by line
+// ExportDocuments Export documents as NDJSON
 //
-// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2182,19 +2196,20 @@ func (c *Client) ExportDocuments(ctx context.Context, collection CollectionName,
 	return c.Client.Do(req)
 }
 
-// SyncDocumentsWithBody Bring documents up to date
+// SyncDocumentsWithBody Upsert and delete documents in bulk
 //
-// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+// out.
 //
-// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-// can't be used for the others, these have an outcome that is `retryable`.
+// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 //
-// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-// refused as a whole.
+// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2211,19 +2226,20 @@ func (c *Client) SyncDocumentsWithBody(ctx context.Context, collection Collectio
 	return c.Client.Do(req)
 }
 
-// SyncDocuments Bring documents up to date
+// SyncDocuments Upsert and delete documents in bulk
 //
-// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+// out.
 //
-// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-// can't be used for the others, these have an outcome that is `retryable`.
+// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 //
-// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-// refused as a whole.
+// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2255,9 +2271,9 @@ func (c *Client) DeleteDocument(ctx context.Context, collection CollectionName, 
 	return c.Client.Do(req)
 }
 
-// GetDocument Read a document
+// GetDocument Get a document
 //
-// Of a collection that is `versioned` the `ETag` is the document's version.
+// In a `versioned` collection the `ETag` is the document's version.
 //
 // Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
 func (c *Client) GetDocument(ctx context.Context, collection CollectionName, documentID DocumentID, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2272,9 +2288,9 @@ func (c *Client) GetDocument(ctx context.Context, collection CollectionName, doc
 	return c.Client.Do(req)
 }
 
-// PatchDocumentWithBody Change fields of a document
+// PatchDocumentWithBody Update fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2291,9 +2307,9 @@ func (c *Client) PatchDocumentWithBody(ctx context.Context, collection Collectio
 	return c.Client.Do(req)
 }
 
-// PatchDocument Change fields of a document
+// PatchDocument Update fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2312,7 +2328,7 @@ func (c *Client) PatchDocument(ctx context.Context, collection CollectionName, d
 
 // PutDocumentWithBody Create or replace a document
 //
-// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2331,7 +2347,7 @@ func (c *Client) PutDocumentWithBody(ctx context.Context, collection CollectionN
 
 // PutDocument Create or replace a document
 //
-// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2348,7 +2364,7 @@ func (c *Client) PutDocument(ctx context.Context, collection CollectionName, doc
 	return c.Client.Do(req)
 }
 
-// ListCollectionGrants List who may use a collection beside its owner
+// ListCollectionGrants List the grants of a collection
 //
 // Corresponds with GET /collections/{collection}/grants (the `ListCollectionGrants` operationId).
 func (c *Client) ListCollectionGrants(ctx context.Context, collection CollectionName, params *ListCollectionGrantsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2363,7 +2379,7 @@ func (c *Client) ListCollectionGrants(ctx context.Context, collection Collection
 	return c.Client.Do(req)
 }
 
-// DeleteCollectionGrant Take a grant back
+// DeleteCollectionGrant Revoke a grant
 //
 // Corresponds with DELETE /collections/{collection}/grants/{grantee} (the `DeleteCollectionGrant` operationId).
 func (c *Client) DeleteCollectionGrant(ctx context.Context, collection CollectionName, grantee Grantee, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2378,10 +2394,10 @@ func (c *Client) DeleteCollectionGrant(ctx context.Context, collection Collectio
 	return c.Client.Do(req)
 }
 
-// PutCollectionGrantWithBody Let somebody use a collection
+// PutCollectionGrantWithBody Grant access to a collection
 //
-// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-// collection those of every tenant. A collection has at most 100 grants.
+// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2398,10 +2414,10 @@ func (c *Client) PutCollectionGrantWithBody(ctx context.Context, collection Coll
 	return c.Client.Do(req)
 }
 
-// PutCollectionGrant Let somebody use a collection
+// PutCollectionGrant Grant access to a collection
 //
-// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-// collection those of every tenant. A collection has at most 100 grants.
+// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2418,9 +2434,10 @@ func (c *Client) PutCollectionGrant(ctx context.Context, collection CollectionNa
 	return c.Client.Do(req)
 }
 
-// ListJobs List the jobs of a collection, the newest first
+// ListJobs List the jobs of a collection, newest first
 //
-// For whoever may write it; of a tenant-scoped collection those of the caller's tenant. A job is kept for 3 days after its end, and of those of a collection that have ended the last 100.
+// For callers that can write the collection; in a tenant-scoped collection the jobs of the caller's tenant. A job is kept for 3 days after its end, and at most the last 100 ended
+// jobs of a collection are kept.
 //
 // Corresponds with GET /collections/{collection}/jobs (the `ListJobs` operationId).
 func (c *Client) ListJobs(ctx context.Context, collection CollectionName, params *ListJobsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2435,7 +2452,7 @@ func (c *Client) ListJobs(ctx context.Context, collection CollectionName, params
 	return c.Client.Do(req)
 }
 
-// GetJob Read how far a job is
+// GetJob Get the state of a job
 //
 // Corresponds with GET /collections/{collection}/jobs/{jobId} (the `GetJob` operationId).
 func (c *Client) GetJob(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2452,7 +2469,7 @@ func (c *Client) GetJob(ctx context.Context, collection CollectionName, jobID Jo
 
 // CancelJob Cancel a job
 //
-// What was done stays done; items that are being written at the moment may be written. When it has ended, 409 `state_conflict`.
+// Changes that were made are kept, and items that are being written at this moment may still be written. If the job has ended, the response is 409 `state_conflict`.
 //
 // Corresponds with POST /collections/{collection}/jobs/{jobId}/cancel (the `CancelJob` operationId).
 func (c *Client) CancelJob(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2467,9 +2484,10 @@ func (c *Client) CancelJob(ctx context.Context, collection CollectionName, jobID
 	return c.Client.Do(req)
 }
 
-// GetJobFailures Read which items of a job failed, line by line
+// GetJobFailures Get the failed items of a job as NDJSON
 //
-// NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
+// NDJSON: a line for each item that failed, in order, and a last line `failures` with their number. A response without that line is incomplete. While the job runs, the response shows
+// the failures so far.
 //
 // Corresponds with GET /collections/{collection}/jobs/{jobId}/failures (the `GetJobFailures` operationId).
 func (c *Client) GetJobFailures(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2484,9 +2502,9 @@ func (c *Client) GetJobFailures(ctx context.Context, collection CollectionName, 
 	return c.Client.Do(req)
 }
 
-// ListReindexes List the reindexes of a collection, the newest first
+// ListReindexes List the reindexes of a collection, newest first
 //
-// For its owner. The last 100 are kept.
+// For the owner of the collection. The last 100 are kept.
 //
 // Corresponds with GET /collections/{collection}/reindexes (the `ListReindexes` operationId).
 func (c *Client) ListReindexes(ctx context.Context, collection CollectionName, params *ListReindexesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2501,11 +2519,11 @@ func (c *Client) ListReindexes(ctx context.Context, collection CollectionName, p
 	return c.Client.Do(req)
 }
 
-// StartReindexWithBody Copy a collection into a new one that takes its place
+// StartReindexWithBody Copy a collection into a new one that replaces it
 //
-// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-// `state_conflict`); the copy that an earlier one keeps is given up.
+// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2522,11 +2540,11 @@ func (c *Client) StartReindexWithBody(ctx context.Context, collection Collection
 	return c.Client.Do(req)
 }
 
-// StartReindex Copy a collection into a new one that takes its place
+// StartReindex Copy a collection into a new one that replaces it
 //
-// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-// `state_conflict`); the copy that an earlier one keeps is given up.
+// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2543,7 +2561,7 @@ func (c *Client) StartReindex(ctx context.Context, collection CollectionName, bo
 	return c.Client.Do(req)
 }
 
-// GetReindex Read how far a reindex is
+// GetReindex Get the state of a reindex
 //
 // Corresponds with GET /collections/{collection}/reindexes/{reindexId} (the `GetReindex` operationId).
 func (c *Client) GetReindex(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2558,9 +2576,9 @@ func (c *Client) GetReindex(ctx context.Context, collection CollectionName, rein
 	return c.Client.Do(req)
 }
 
-// AbortReindex Give a reindex up
+// AbortReindex Abort a reindex
 //
-// Before the new collection has taken the place of the old; afterwards, and when it has ended, 409 `state_conflict`. The new collection is deleted.
+// Possible before the new collection has replaced the old one. After that, or when the reindex has ended, the response is 409 `state_conflict`. The new collection is deleted.
 //
 // Corresponds with POST /collections/{collection}/reindexes/{reindexId}/abort (the `AbortReindex` operationId).
 func (c *Client) AbortReindex(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2575,9 +2593,9 @@ func (c *Client) AbortReindex(ctx context.Context, collection CollectionName, re
 	return c.Client.Do(req)
 }
 
-// RollbackReindex Go back to the collection before a reindex
+// RollbackReindex Roll back a reindex to the old collection
 //
-// As long as the old one is kept, otherwise 409 `state_conflict`. What was written since is in it. When it holds documents that the old schema refuses, the rollback ends, the reindex is `done` as before, and `failure` tells why.
+// Possible while the old collection is kept; otherwise the response is 409 `state_conflict`. The old collection contains the writes since the swap. If documents were written that the old schema refuses, the rollback ends, the reindex is `done` again, and `failure` contains the reason.
 //
 // Corresponds with POST /collections/{collection}/reindexes/{reindexId}/rollback (the `RollbackReindex` operationId).
 func (c *Client) RollbackReindex(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2592,7 +2610,7 @@ func (c *Client) RollbackReindex(ctx context.Context, collection CollectionName,
 	return c.Client.Do(req)
 }
 
-// GetCollectionSchema Compare the schema that a collection should have with the one that it has
+// GetCollectionSchema Compare a collection's intended schema with its current one
 //
 // Corresponds with GET /collections/{collection}/schema (the `GetCollectionSchema` operationId).
 func (c *Client) GetCollectionSchema(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2607,11 +2625,11 @@ func (c *Client) GetCollectionSchema(ctx context.Context, collection CollectionN
 	return c.Client.Do(req)
 }
 
-// PutCollectionSchemaWithBody Say which schema a collection should have, and bring it there
+// PutCollectionSchemaWithBody Set a collection's intended schema and apply it
 //
-// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2628,11 +2646,11 @@ func (c *Client) PutCollectionSchemaWithBody(ctx context.Context, collection Col
 	return c.Client.Do(req)
 }
 
-// PutCollectionSchema Say which schema a collection should have, and bring it there
+// PutCollectionSchema Set a collection's intended schema and apply it
 //
-// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2683,14 +2701,16 @@ func (c *Client) SearchDocuments(ctx context.Context, collection CollectionName,
 	return c.Client.Do(req)
 }
 
-// CreateSearchKeyWithBody Make a key by which a browser searches the engine itself
+// CreateSearchKeyWithBody Create a key for direct searches of the engine by a browser
 //
-// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-// back: a grant that ends, ends no key.
+// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 //
-// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2707,14 +2727,16 @@ func (c *Client) CreateSearchKeyWithBody(ctx context.Context, collection Collect
 	return c.Client.Do(req)
 }
 
-// CreateSearchKey Make a key by which a browser searches the engine itself
+// CreateSearchKey Create a key for direct searches of the engine by a browser
 //
-// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-// back: a grant that ends, ends no key.
+// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 //
-// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2731,9 +2753,9 @@ func (c *Client) CreateSearchKey(ctx context.Context, collection CollectionName,
 	return c.Client.Do(req)
 }
 
-// GetCollectionSets Tell which synonyms and curations hold for a collection
+// GetCollectionSets Get the synonym and curation sets of a collection
 //
-// For its owner.
+// For the owner of the collection.
 //
 // Corresponds with GET /collections/{collection}/sets (the `GetCollectionSets` operationId).
 func (c *Client) GetCollectionSets(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2748,10 +2770,10 @@ func (c *Client) GetCollectionSets(ctx context.Context, collection CollectionNam
 	return c.Client.Do(req)
 }
 
-// PutCollectionSetsWithBody Say which synonyms and curations hold for a collection
+// PutCollectionSetsWithBody Set the synonym and curation sets of a collection
 //
-// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2768,10 +2790,10 @@ func (c *Client) PutCollectionSetsWithBody(ctx context.Context, collection Colle
 	return c.Client.Do(req)
 }
 
-// PutCollectionSets Say which synonyms and curations hold for a collection
+// PutCollectionSets Set the synonym and curation sets of a collection
 //
-// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2788,9 +2810,9 @@ func (c *Client) PutCollectionSets(ctx context.Context, collection CollectionNam
 	return c.Client.Do(req)
 }
 
-// GetEngine Tell which search engine is in use and what it takes
+// GetEngine Get the search engine in use and its limits
 //
-// For administrators and services. It tells nothing of collections.
+// For administrators and services. The response contains nothing about collections.
 //
 // Corresponds with GET /engine (the `GetEngine` operationId).
 func (c *Client) GetEngine(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2835,12 +2857,12 @@ func (c *Client) GetSearchReadiness(ctx context.Context, reqEditors ...RequestEd
 	return c.Client.Do(req)
 }
 
-// MultiSearchWithBody Carry out several searches at once
+// MultiSearchWithBody Run several searches in one request
 //
-// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 //
-// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2857,12 +2879,12 @@ func (c *Client) MultiSearchWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
-// MultiSearch Carry out several searches at once
+// MultiSearch Run several searches in one request
 //
-// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 //
-// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2879,10 +2901,10 @@ func (c *Client) MultiSearch(ctx context.Context, body MultiSearchJSONRequestBod
 	return c.Client.Do(req)
 }
 
-// UnionSearchWithBody Search several collections for one list
+// UnionSearchWithBody Search several collections and merge the hits into one list
 //
-// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2899,10 +2921,10 @@ func (c *Client) UnionSearchWithBody(ctx context.Context, contentType string, bo
 	return c.Client.Do(req)
 }
 
-// UnionSearch Search several collections for one list
+// UnionSearch Search several collections and merge the hits into one list
 //
-// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2921,7 +2943,7 @@ func (c *Client) UnionSearch(ctx context.Context, body UnionSearchJSONRequestBod
 
 // ListSearchSets List the sets of a kind by name
 //
-// Those that the caller may read, without what is in them.
+// Sets that the caller can read, without their content.
 //
 // Corresponds with GET /sets/{kind} (the `ListSearchSets` operationId).
 func (c *Client) ListSearchSets(ctx context.Context, kind SetKind, params *ListSearchSetsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2938,7 +2960,7 @@ func (c *Client) ListSearchSets(ctx context.Context, kind SetKind, params *ListS
 
 // DeleteSearchSet Delete a set
 //
-// It holds for no collection any more.
+// The set no longer applies to any collection.
 //
 // Corresponds with DELETE /sets/{kind}/{set} (the `DeleteSearchSet` operationId).
 func (c *Client) DeleteSearchSet(ctx context.Context, kind SetKind, set SetName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2953,7 +2975,7 @@ func (c *Client) DeleteSearchSet(ctx context.Context, kind SetKind, set SetName,
 	return c.Client.Do(req)
 }
 
-// GetSearchSet Read a set
+// GetSearchSet Get a set
 //
 // Corresponds with GET /sets/{kind}/{set} (the `GetSearchSet` operationId).
 func (c *Client) GetSearchSet(ctx context.Context, kind SetKind, set SetName, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2968,12 +2990,14 @@ func (c *Client) GetSearchSet(ctx context.Context, kind SetKind, set SetName, re
 	return c.Client.Do(req)
 }
 
-// PutSearchSetWithBody Create or replace a set of synonyms, curations or stopwords, or a preset
+// PutSearchSetWithBody Create or replace a set
 //
-// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+// most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+// data; `engine` reports the status.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2990,12 +3014,14 @@ func (c *Client) PutSearchSetWithBody(ctx context.Context, kind SetKind, set Set
 	return c.Client.Do(req)
 }
 
-// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+// PutSearchSet Create or replace a set
 //
-// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+// most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+// data; `engine` reports the status.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5038,8 +5064,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateCollectionWithBodyWithResponse Create a collection
 	//
-	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+	// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+	// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5048,8 +5074,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateCollectionWithResponse Create a collection
 	//
-	// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-	// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+	// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+	// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5063,85 +5089,87 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /collections/{collection} (the `DeleteCollection` operationId).
 	DeleteCollectionWithResponse(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*DeleteCollectionResult, error)
 
-	// GetCollectionWithResponse Read a collection's schema
+	// GetCollectionWithResponse Get a collection
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection} (the `GetCollection` operationId).
 	GetCollectionWithResponse(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*GetCollectionResult, error)
 
-	// DeleteDocumentsByQueryWithBodyWithResponse Delete the documents that fit a filter
+	// DeleteDocumentsByQueryWithBodyWithResponse Delete the documents that match a filter
 	//
-	// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-	// everything is deleting the collection.
+	// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+	// to delete all documents, delete the collection.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/documents/delete-by-query (the `DeleteDocumentsByQuery` operationId).
 	DeleteDocumentsByQueryWithBodyWithResponse(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*DeleteDocumentsByQueryResult, error)
 
-	// DeleteDocumentsByQueryWithResponse Delete the documents that fit a filter
+	// DeleteDocumentsByQueryWithResponse Delete the documents that match a filter
 	//
-	// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-	// everything is deleting the collection.
+	// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+	// to delete all documents, delete the collection.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/documents/delete-by-query (the `DeleteDocumentsByQuery` operationId).
 	DeleteDocumentsByQueryWithResponse(ctx context.Context, collection CollectionName, body DeleteDocumentsByQueryJSONRequestBody, reqEditors ...RequestEditorFn) (*DeleteDocumentsByQueryResult, error)
 
-	// ExportDocumentsWithBodyWithResponse Take the documents out, line by line
+	// ExportDocumentsWithBodyWithResponse Export documents as NDJSON
 	//
-	// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-	// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+	// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+	// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/documents/export (the `ExportDocuments` operationId).
 	ExportDocumentsWithBodyWithResponse(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ExportDocumentsResult, error)
 
-	// ExportDocumentsWithResponse Take the documents out, line by line
+	// ExportDocumentsWithResponse Export documents as NDJSON
 	//
-	// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-	// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+	// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+	// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/documents/export (the `ExportDocuments` operationId).
 	ExportDocumentsWithResponse(ctx context.Context, collection CollectionName, body ExportDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*ExportDocumentsResult, error)
 
-	// SyncDocumentsWithBodyWithResponse Bring documents up to date
+	// SyncDocumentsWithBodyWithResponse Upsert and delete documents in bulk
 	//
-	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+	// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+	// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+	// out.
 	//
-	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-	// can't be used for the others, these have an outcome that is `retryable`.
+	// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+	// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+	// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 	//
-	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-	// refused as a whole.
+	// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+	// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+	// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/documents/sync (the `SyncDocuments` operationId).
 	SyncDocumentsWithBodyWithResponse(ctx context.Context, collection CollectionName, params *SyncDocumentsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*SyncDocumentsResult, error)
 
-	// SyncDocumentsWithResponse Bring documents up to date
+	// SyncDocumentsWithResponse Upsert and delete documents in bulk
 	//
-	// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-	// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-	// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+	// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+	// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+	// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+	// out.
 	//
-	// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-	// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-	// can't be used for the others, these have an outcome that is `retryable`.
+	// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+	// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+	// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 	//
-	// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-	// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-	// refused as a whole.
+	// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+	// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+	// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5155,27 +5183,27 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /collections/{collection}/documents/{documentId} (the `DeleteDocument` operationId).
 	DeleteDocumentWithResponse(ctx context.Context, collection CollectionName, documentID DocumentID, params *DeleteDocumentParams, reqEditors ...RequestEditorFn) (*DeleteDocumentResult, error)
 
-	// GetDocumentWithResponse Read a document
+	// GetDocumentWithResponse Get a document
 	//
-	// Of a collection that is `versioned` the `ETag` is the document's version.
+	// In a `versioned` collection the `ETag` is the document's version.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/documents/{documentId} (the `GetDocument` operationId).
 	GetDocumentWithResponse(ctx context.Context, collection CollectionName, documentID DocumentID, params *GetDocumentParams, reqEditors ...RequestEditorFn) (*GetDocumentResult, error)
 
-	// PatchDocumentWithBodyWithResponse Change fields of a document
+	// PatchDocumentWithBodyWithResponse Update fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PATCH /collections/{collection}/documents/{documentId} (the `PatchDocument` operationId).
 	PatchDocumentWithBodyWithResponse(ctx context.Context, collection CollectionName, documentID DocumentID, params *PatchDocumentParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PatchDocumentResult, error)
 
-	// PatchDocumentWithResponse Change fields of a document
+	// PatchDocumentWithResponse Update fields of a document
 	//
-	// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5184,7 +5212,7 @@ type ClientWithResponsesInterface interface {
 
 	// PutDocumentWithBodyWithResponse Create or replace a document
 	//
-	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5193,57 +5221,58 @@ type ClientWithResponsesInterface interface {
 
 	// PutDocumentWithResponse Create or replace a document
 	//
-	// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+	// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /collections/{collection}/documents/{documentId} (the `PutDocument` operationId).
 	PutDocumentWithResponse(ctx context.Context, collection CollectionName, documentID DocumentID, params *PutDocumentParams, body PutDocumentJSONRequestBody, reqEditors ...RequestEditorFn) (*PutDocumentResult, error)
 
-	// ListCollectionGrantsWithResponse List who may use a collection beside its owner
+	// ListCollectionGrantsWithResponse List the grants of a collection
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/grants (the `ListCollectionGrants` operationId).
 	ListCollectionGrantsWithResponse(ctx context.Context, collection CollectionName, params *ListCollectionGrantsParams, reqEditors ...RequestEditorFn) (*ListCollectionGrantsResult, error)
 
-	// DeleteCollectionGrantWithResponse Take a grant back
+	// DeleteCollectionGrantWithResponse Revoke a grant
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /collections/{collection}/grants/{grantee} (the `DeleteCollectionGrant` operationId).
 	DeleteCollectionGrantWithResponse(ctx context.Context, collection CollectionName, grantee Grantee, reqEditors ...RequestEditorFn) (*DeleteCollectionGrantResult, error)
 
-	// PutCollectionGrantWithBodyWithResponse Let somebody use a collection
+	// PutCollectionGrantWithBodyWithResponse Grant access to a collection
 	//
-	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-	// collection those of every tenant. A collection has at most 100 grants.
+	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /collections/{collection}/grants/{grantee} (the `PutCollectionGrant` operationId).
 	PutCollectionGrantWithBodyWithResponse(ctx context.Context, collection CollectionName, grantee Grantee, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCollectionGrantResult, error)
 
-	// PutCollectionGrantWithResponse Let somebody use a collection
+	// PutCollectionGrantWithResponse Grant access to a collection
 	//
-	// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-	// collection those of every tenant. A collection has at most 100 grants.
+	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /collections/{collection}/grants/{grantee} (the `PutCollectionGrant` operationId).
 	PutCollectionGrantWithResponse(ctx context.Context, collection CollectionName, grantee Grantee, body PutCollectionGrantJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCollectionGrantResult, error)
 
-	// ListJobsWithResponse List the jobs of a collection, the newest first
+	// ListJobsWithResponse List the jobs of a collection, newest first
 	//
-	// For whoever may write it; of a tenant-scoped collection those of the caller's tenant. A job is kept for 3 days after its end, and of those of a collection that have ended the last 100.
+	// For callers that can write the collection; in a tenant-scoped collection the jobs of the caller's tenant. A job is kept for 3 days after its end, and at most the last 100 ended
+	// jobs of a collection are kept.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/jobs (the `ListJobs` operationId).
 	ListJobsWithResponse(ctx context.Context, collection CollectionName, params *ListJobsParams, reqEditors ...RequestEditorFn) (*ListJobsResult, error)
 
-	// GetJobWithResponse Read how far a job is
+	// GetJobWithResponse Get the state of a job
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5252,101 +5281,102 @@ type ClientWithResponsesInterface interface {
 
 	// CancelJobWithResponse Cancel a job
 	//
-	// What was done stays done; items that are being written at the moment may be written. When it has ended, 409 `state_conflict`.
+	// Changes that were made are kept, and items that are being written at this moment may still be written. If the job has ended, the response is 409 `state_conflict`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/jobs/{jobId}/cancel (the `CancelJob` operationId).
 	CancelJobWithResponse(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*CancelJobResult, error)
 
-	// GetJobFailuresWithResponse Read which items of a job failed, line by line
+	// GetJobFailuresWithResponse Get the failed items of a job as NDJSON
 	//
-	// NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
+	// NDJSON: a line for each item that failed, in order, and a last line `failures` with their number. A response without that line is incomplete. While the job runs, the response shows
+	// the failures so far.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/jobs/{jobId}/failures (the `GetJobFailures` operationId).
 	GetJobFailuresWithResponse(ctx context.Context, collection CollectionName, jobID JobID, reqEditors ...RequestEditorFn) (*GetJobFailuresResult, error)
 
-	// ListReindexesWithResponse List the reindexes of a collection, the newest first
+	// ListReindexesWithResponse List the reindexes of a collection, newest first
 	//
-	// For its owner. The last 100 are kept.
+	// For the owner of the collection. The last 100 are kept.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/reindexes (the `ListReindexes` operationId).
 	ListReindexesWithResponse(ctx context.Context, collection CollectionName, params *ListReindexesParams, reqEditors ...RequestEditorFn) (*ListReindexesResult, error)
 
-	// StartReindexWithBodyWithResponse Copy a collection into a new one that takes its place
+	// StartReindexWithBodyWithResponse Copy a collection into a new one that replaces it
 	//
-	// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-	// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-	// `state_conflict`); the copy that an earlier one keeps is given up.
+	// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+	// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+	// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/reindexes (the `StartReindex` operationId).
 	StartReindexWithBodyWithResponse(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*StartReindexResult, error)
 
-	// StartReindexWithResponse Copy a collection into a new one that takes its place
+	// StartReindexWithResponse Copy a collection into a new one that replaces it
 	//
-	// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-	// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-	// `state_conflict`); the copy that an earlier one keeps is given up.
+	// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+	// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+	// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/reindexes (the `StartReindex` operationId).
 	StartReindexWithResponse(ctx context.Context, collection CollectionName, body StartReindexJSONRequestBody, reqEditors ...RequestEditorFn) (*StartReindexResult, error)
 
-	// GetReindexWithResponse Read how far a reindex is
+	// GetReindexWithResponse Get the state of a reindex
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/reindexes/{reindexId} (the `GetReindex` operationId).
 	GetReindexWithResponse(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*GetReindexResult, error)
 
-	// AbortReindexWithResponse Give a reindex up
+	// AbortReindexWithResponse Abort a reindex
 	//
-	// Before the new collection has taken the place of the old; afterwards, and when it has ended, 409 `state_conflict`. The new collection is deleted.
+	// Possible before the new collection has replaced the old one. After that, or when the reindex has ended, the response is 409 `state_conflict`. The new collection is deleted.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/reindexes/{reindexId}/abort (the `AbortReindex` operationId).
 	AbortReindexWithResponse(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*AbortReindexResult, error)
 
-	// RollbackReindexWithResponse Go back to the collection before a reindex
+	// RollbackReindexWithResponse Roll back a reindex to the old collection
 	//
-	// As long as the old one is kept, otherwise 409 `state_conflict`. What was written since is in it. When it holds documents that the old schema refuses, the rollback ends, the reindex is `done` as before, and `failure` tells why.
+	// Possible while the old collection is kept; otherwise the response is 409 `state_conflict`. The old collection contains the writes since the swap. If documents were written that the old schema refuses, the rollback ends, the reindex is `done` again, and `failure` contains the reason.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/reindexes/{reindexId}/rollback (the `RollbackReindex` operationId).
 	RollbackReindexWithResponse(ctx context.Context, collection CollectionName, reindexID ReindexID, reqEditors ...RequestEditorFn) (*RollbackReindexResult, error)
 
-	// GetCollectionSchemaWithResponse Compare the schema that a collection should have with the one that it has
+	// GetCollectionSchemaWithResponse Compare a collection's intended schema with its current one
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/schema (the `GetCollectionSchema` operationId).
 	GetCollectionSchemaWithResponse(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*GetCollectionSchemaResult, error)
 
-	// PutCollectionSchemaWithBodyWithResponse Say which schema a collection should have, and bring it there
+	// PutCollectionSchemaWithBodyWithResponse Set a collection's intended schema and apply it
 	//
-	// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-	// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-	// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+	// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+	// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+	// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /collections/{collection}/schema (the `PutCollectionSchema` operationId).
 	PutCollectionSchemaWithBodyWithResponse(ctx context.Context, collection CollectionName, params *PutCollectionSchemaParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCollectionSchemaResult, error)
 
-	// PutCollectionSchemaWithResponse Say which schema a collection should have, and bring it there
+	// PutCollectionSchemaWithResponse Set a collection's intended schema and apply it
 	//
-	// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-	// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-	// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+	// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+	// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+	// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5367,66 +5397,70 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /collections/{collection}/search (the `SearchDocuments` operationId).
 	SearchDocumentsWithResponse(ctx context.Context, collection CollectionName, body SearchDocumentsJSONRequestBody, reqEditors ...RequestEditorFn) (*SearchDocumentsResult, error)
 
-	// CreateSearchKeyWithBodyWithResponse Make a key by which a browser searches the engine itself
+	// CreateSearchKeyWithBodyWithResponse Create a key for direct searches of the engine by a browser
 	//
-	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-	// back: a grant that ends, ends no key.
+	// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+	// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+	// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+	// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 	//
-	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+	// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+	// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/search-keys (the `CreateSearchKey` operationId).
 	CreateSearchKeyWithBodyWithResponse(ctx context.Context, collection CollectionName, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*CreateSearchKeyResult, error)
 
-	// CreateSearchKeyWithResponse Make a key by which a browser searches the engine itself
+	// CreateSearchKeyWithResponse Create a key for direct searches of the engine by a browser
 	//
-	// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-	// back: a grant that ends, ends no key.
+	// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+	// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 	//
-	// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+	// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+	// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 	//
-	// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+	// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+	// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /collections/{collection}/search-keys (the `CreateSearchKey` operationId).
 	CreateSearchKeyWithResponse(ctx context.Context, collection CollectionName, body CreateSearchKeyJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateSearchKeyResult, error)
 
-	// GetCollectionSetsWithResponse Tell which synonyms and curations hold for a collection
+	// GetCollectionSetsWithResponse Get the synonym and curation sets of a collection
 	//
-	// For its owner.
+	// For the owner of the collection.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /collections/{collection}/sets (the `GetCollectionSets` operationId).
 	GetCollectionSetsWithResponse(ctx context.Context, collection CollectionName, reqEditors ...RequestEditorFn) (*GetCollectionSetsResult, error)
 
-	// PutCollectionSetsWithBodyWithResponse Say which synonyms and curations hold for a collection
+	// PutCollectionSetsWithBodyWithResponse Set the synonym and curation sets of a collection
 	//
-	// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-	// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+	// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+	// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /collections/{collection}/sets (the `PutCollectionSets` operationId).
 	PutCollectionSetsWithBodyWithResponse(ctx context.Context, collection CollectionName, params *PutCollectionSetsParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutCollectionSetsResult, error)
 
-	// PutCollectionSetsWithResponse Say which synonyms and curations hold for a collection
+	// PutCollectionSetsWithResponse Set the synonym and curation sets of a collection
 	//
-	// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-	// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+	// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+	// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /collections/{collection}/sets (the `PutCollectionSets` operationId).
 	PutCollectionSetsWithResponse(ctx context.Context, collection CollectionName, params *PutCollectionSetsParams, body PutCollectionSetsJSONRequestBody, reqEditors ...RequestEditorFn) (*PutCollectionSetsResult, error)
 
-	// GetEngineWithResponse Tell which search engine is in use and what it takes
+	// GetEngineWithResponse Get the search engine in use and its limits
 	//
-	// For administrators and services. It tells nothing of collections.
+	// For administrators and services. The response contains nothing about collections.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5447,44 +5481,44 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /ready (the `GetSearchReadiness` operationId).
 	GetSearchReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetSearchReadinessResult, error)
 
-	// MultiSearchWithBodyWithResponse Carry out several searches at once
+	// MultiSearchWithBodyWithResponse Run several searches in one request
 	//
-	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+	// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+	// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 	//
-	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+	// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /search (the `MultiSearch` operationId).
 	MultiSearchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*MultiSearchResult, error)
 
-	// MultiSearchWithResponse Carry out several searches at once
+	// MultiSearchWithResponse Run several searches in one request
 	//
-	// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-	// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+	// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+	// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 	//
-	// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+	// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /search (the `MultiSearch` operationId).
 	MultiSearchWithResponse(ctx context.Context, body MultiSearchJSONRequestBody, reqEditors ...RequestEditorFn) (*MultiSearchResult, error)
 
-	// UnionSearchWithBodyWithResponse Search several collections for one list
+	// UnionSearchWithBodyWithResponse Search several collections and merge the hits into one list
 	//
-	// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-	// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+	// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+	// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /search/union (the `UnionSearch` operationId).
 	UnionSearchWithBodyWithResponse(ctx context.Context, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*UnionSearchResult, error)
 
-	// UnionSearchWithResponse Search several collections for one list
+	// UnionSearchWithResponse Search several collections and merge the hits into one list
 	//
-	// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-	// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+	// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+	// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5493,7 +5527,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListSearchSetsWithResponse List the sets of a kind by name
 	//
-	// Those that the caller may read, without what is in them.
+	// Sets that the caller can read, without their content.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5502,38 +5536,42 @@ type ClientWithResponsesInterface interface {
 
 	// DeleteSearchSetWithResponse Delete a set
 	//
-	// It holds for no collection any more.
+	// The set no longer applies to any collection.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /sets/{kind}/{set} (the `DeleteSearchSet` operationId).
 	DeleteSearchSetWithResponse(ctx context.Context, kind SetKind, set SetName, reqEditors ...RequestEditorFn) (*DeleteSearchSetResult, error)
 
-	// GetSearchSetWithResponse Read a set
+	// GetSearchSetWithResponse Get a set
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /sets/{kind}/{set} (the `GetSearchSet` operationId).
 	GetSearchSetWithResponse(ctx context.Context, kind SetKind, set SetName, reqEditors ...RequestEditorFn) (*GetSearchSetResult, error)
 
-	// PutSearchSetWithBodyWithResponse Create or replace a set of synonyms, curations or stopwords, or a preset
+	// PutSearchSetWithBodyWithResponse Create or replace a set
 	//
-	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+	// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+	// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+	// most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+	// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+	// data; `engine` reports the status.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with PUT /sets/{kind}/{set} (the `PutSearchSet` operationId).
 	PutSearchSetWithBodyWithResponse(ctx context.Context, kind SetKind, set SetName, params *PutSearchSetParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*PutSearchSetResult, error)
 
-	// PutSearchSetWithResponse Create or replace a set of synonyms, curations or stopwords, or a preset
+	// PutSearchSetWithResponse Create or replace a set
 	//
-	// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-	// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+	// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+	// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+	// most 200 sets (409 `limit_reached`).
 	//
-	// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+	// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+	// data; `engine` reports the status.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11596,8 +11634,8 @@ func (c *ClientWithResponses) ListCollectionsWithResponse(ctx context.Context, p
 
 // CreateCollectionWithBodyWithResponse Create a collection
 //
-// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11612,8 +11650,8 @@ func (c *ClientWithResponses) CreateCollectionWithBodyWithResponse(ctx context.C
 
 // CreateCollectionWithResponse Create a collection
 //
-// A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-// one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+// A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+// by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11639,7 +11677,7 @@ func (c *ClientWithResponses) DeleteCollectionWithResponse(ctx context.Context, 
 	return ParseDeleteCollectionResult(rsp)
 }
 
-// GetCollectionWithResponse Read a collection's schema
+// GetCollectionWithResponse Get a collection
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11652,10 +11690,10 @@ func (c *ClientWithResponses) GetCollectionWithResponse(ctx context.Context, col
 	return ParseGetCollectionResult(rsp)
 }
 
-// DeleteDocumentsByQueryWithBodyWithResponse Delete the documents that fit a filter
+// DeleteDocumentsByQueryWithBodyWithResponse Delete the documents that match a filter
 //
-// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-// everything is deleting the collection.
+// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+// to delete all documents, delete the collection.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11668,10 +11706,10 @@ func (c *ClientWithResponses) DeleteDocumentsByQueryWithBodyWithResponse(ctx con
 	return ParseDeleteDocumentsByQueryResult(rsp)
 }
 
-// DeleteDocumentsByQueryWithResponse Delete the documents that fit a filter
+// DeleteDocumentsByQueryWithResponse Delete the documents that match a filter
 //
-// Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-// everything is deleting the collection.
+// In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+// to delete all documents, delete the collection.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11684,10 +11722,10 @@ func (c *ClientWithResponses) DeleteDocumentsByQueryWithResponse(ctx context.Con
 	return ParseDeleteDocumentsByQueryResult(rsp)
 }
 
-// ExportDocumentsWithBodyWithResponse Take the documents out, line by line
+// ExportDocumentsWithBodyWithResponse Export documents as NDJSON
 //
-// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11700,10 +11738,10 @@ func (c *ClientWithResponses) ExportDocumentsWithBodyWithResponse(ctx context.Co
 	return ParseExportDocumentsResult(rsp)
 }
 
-// ExportDocumentsWithResponse Take the documents out, line by line
+// ExportDocumentsWithResponse Export documents as NDJSON
 //
-// NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-// not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+// NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+// The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11716,19 +11754,20 @@ func (c *ClientWithResponses) ExportDocumentsWithResponse(ctx context.Context, c
 	return ParseExportDocumentsResult(rsp)
 }
 
-// SyncDocumentsWithBodyWithResponse Bring documents up to date
+// SyncDocumentsWithBodyWithResponse Upsert and delete documents in bulk
 //
-// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+// out.
 //
-// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-// can't be used for the others, these have an outcome that is `retryable`.
+// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 //
-// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-// refused as a whole.
+// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11741,19 +11780,20 @@ func (c *ClientWithResponses) SyncDocumentsWithBodyWithResponse(ctx context.Cont
 	return ParseSyncDocumentsResult(rsp)
 }
 
-// SyncDocumentsWithResponse Bring documents up to date
+// SyncDocumentsWithResponse Upsert and delete documents in bulk
 //
-// Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-// outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-// and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+// Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+// item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+// are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+// out.
 //
-// In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-// `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-// can't be used for the others, these have an outcome that is `retryable`.
+// In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+// version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+// If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
 //
-// The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-// 64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-// refused as a whole.
+// The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+// carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+// is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11779,9 +11819,9 @@ func (c *ClientWithResponses) DeleteDocumentWithResponse(ctx context.Context, co
 	return ParseDeleteDocumentResult(rsp)
 }
 
-// GetDocumentWithResponse Read a document
+// GetDocumentWithResponse Get a document
 //
-// Of a collection that is `versioned` the `ETag` is the document's version.
+// In a `versioned` collection the `ETag` is the document's version.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11794,9 +11834,9 @@ func (c *ClientWithResponses) GetDocumentWithResponse(ctx context.Context, colle
 	return ParseGetDocumentResult(rsp)
 }
 
-// PatchDocumentWithBodyWithResponse Change fields of a document
+// PatchDocumentWithBodyWithResponse Update fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11809,9 +11849,9 @@ func (c *ClientWithResponses) PatchDocumentWithBodyWithResponse(ctx context.Cont
 	return ParsePatchDocumentResult(rsp)
 }
 
-// PatchDocumentWithResponse Change fields of a document
+// PatchDocumentWithResponse Update fields of a document
 //
-// The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11826,7 +11866,7 @@ func (c *ClientWithResponses) PatchDocumentWithResponse(ctx context.Context, col
 
 // PutDocumentWithBodyWithResponse Create or replace a document
 //
-// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11841,7 +11881,7 @@ func (c *ClientWithResponses) PutDocumentWithBodyWithResponse(ctx context.Contex
 
 // PutDocumentWithResponse Create or replace a document
 //
-// Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+// The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11854,7 +11894,7 @@ func (c *ClientWithResponses) PutDocumentWithResponse(ctx context.Context, colle
 	return ParsePutDocumentResult(rsp)
 }
 
-// ListCollectionGrantsWithResponse List who may use a collection beside its owner
+// ListCollectionGrantsWithResponse List the grants of a collection
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11867,7 +11907,7 @@ func (c *ClientWithResponses) ListCollectionGrantsWithResponse(ctx context.Conte
 	return ParseListCollectionGrantsResult(rsp)
 }
 
-// DeleteCollectionGrantWithResponse Take a grant back
+// DeleteCollectionGrantWithResponse Revoke a grant
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11880,10 +11920,10 @@ func (c *ClientWithResponses) DeleteCollectionGrantWithResponse(ctx context.Cont
 	return ParseDeleteCollectionGrantResult(rsp)
 }
 
-// PutCollectionGrantWithBodyWithResponse Let somebody use a collection
+// PutCollectionGrantWithBodyWithResponse Grant access to a collection
 //
-// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-// collection those of every tenant. A collection has at most 100 grants.
+// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11896,10 +11936,10 @@ func (c *ClientWithResponses) PutCollectionGrantWithBodyWithResponse(ctx context
 	return ParsePutCollectionGrantResult(rsp)
 }
 
-// PutCollectionGrantWithResponse Let somebody use a collection
+// PutCollectionGrantWithResponse Grant access to a collection
 //
-// For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-// collection those of every tenant. A collection has at most 100 grants.
+// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11912,9 +11952,10 @@ func (c *ClientWithResponses) PutCollectionGrantWithResponse(ctx context.Context
 	return ParsePutCollectionGrantResult(rsp)
 }
 
-// ListJobsWithResponse List the jobs of a collection, the newest first
+// ListJobsWithResponse List the jobs of a collection, newest first
 //
-// For whoever may write it; of a tenant-scoped collection those of the caller's tenant. A job is kept for 3 days after its end, and of those of a collection that have ended the last 100.
+// For callers that can write the collection; in a tenant-scoped collection the jobs of the caller's tenant. A job is kept for 3 days after its end, and at most the last 100 ended
+// jobs of a collection are kept.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11927,7 +11968,7 @@ func (c *ClientWithResponses) ListJobsWithResponse(ctx context.Context, collecti
 	return ParseListJobsResult(rsp)
 }
 
-// GetJobWithResponse Read how far a job is
+// GetJobWithResponse Get the state of a job
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11942,7 +11983,7 @@ func (c *ClientWithResponses) GetJobWithResponse(ctx context.Context, collection
 
 // CancelJobWithResponse Cancel a job
 //
-// What was done stays done; items that are being written at the moment may be written. When it has ended, 409 `state_conflict`.
+// Changes that were made are kept, and items that are being written at this moment may still be written. If the job has ended, the response is 409 `state_conflict`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11955,9 +11996,10 @@ func (c *ClientWithResponses) CancelJobWithResponse(ctx context.Context, collect
 	return ParseCancelJobResult(rsp)
 }
 
-// GetJobFailuresWithResponse Read which items of a job failed, line by line
+// GetJobFailuresWithResponse Get the failed items of a job as NDJSON
 //
-// NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
+// NDJSON: a line for each item that failed, in order, and a last line `failures` with their number. A response without that line is incomplete. While the job runs, the response shows
+// the failures so far.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11970,9 +12012,9 @@ func (c *ClientWithResponses) GetJobFailuresWithResponse(ctx context.Context, co
 	return ParseGetJobFailuresResult(rsp)
 }
 
-// ListReindexesWithResponse List the reindexes of a collection, the newest first
+// ListReindexesWithResponse List the reindexes of a collection, newest first
 //
-// For its owner. The last 100 are kept.
+// For the owner of the collection. The last 100 are kept.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -11985,11 +12027,11 @@ func (c *ClientWithResponses) ListReindexesWithResponse(ctx context.Context, col
 	return ParseListReindexesResult(rsp)
 }
 
-// StartReindexWithBodyWithResponse Copy a collection into a new one that takes its place
+// StartReindexWithBodyWithResponse Copy a collection into a new one that replaces it
 //
-// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-// `state_conflict`); the copy that an earlier one keeps is given up.
+// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12002,11 +12044,11 @@ func (c *ClientWithResponses) StartReindexWithBodyWithResponse(ctx context.Conte
 	return ParseStartReindexResult(rsp)
 }
 
-// StartReindexWithResponse Copy a collection into a new one that takes its place
+// StartReindexWithResponse Copy a collection into a new one that replaces it
 //
-// The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-// the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-// `state_conflict`); the copy that an earlier one keeps is given up.
+// The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+// reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+// that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12019,7 +12061,7 @@ func (c *ClientWithResponses) StartReindexWithResponse(ctx context.Context, coll
 	return ParseStartReindexResult(rsp)
 }
 
-// GetReindexWithResponse Read how far a reindex is
+// GetReindexWithResponse Get the state of a reindex
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12032,9 +12074,9 @@ func (c *ClientWithResponses) GetReindexWithResponse(ctx context.Context, collec
 	return ParseGetReindexResult(rsp)
 }
 
-// AbortReindexWithResponse Give a reindex up
+// AbortReindexWithResponse Abort a reindex
 //
-// Before the new collection has taken the place of the old; afterwards, and when it has ended, 409 `state_conflict`. The new collection is deleted.
+// Possible before the new collection has replaced the old one. After that, or when the reindex has ended, the response is 409 `state_conflict`. The new collection is deleted.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12047,9 +12089,9 @@ func (c *ClientWithResponses) AbortReindexWithResponse(ctx context.Context, coll
 	return ParseAbortReindexResult(rsp)
 }
 
-// RollbackReindexWithResponse Go back to the collection before a reindex
+// RollbackReindexWithResponse Roll back a reindex to the old collection
 //
-// As long as the old one is kept, otherwise 409 `state_conflict`. What was written since is in it. When it holds documents that the old schema refuses, the rollback ends, the reindex is `done` as before, and `failure` tells why.
+// Possible while the old collection is kept; otherwise the response is 409 `state_conflict`. The old collection contains the writes since the swap. If documents were written that the old schema refuses, the rollback ends, the reindex is `done` again, and `failure` contains the reason.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12062,7 +12104,7 @@ func (c *ClientWithResponses) RollbackReindexWithResponse(ctx context.Context, c
 	return ParseRollbackReindexResult(rsp)
 }
 
-// GetCollectionSchemaWithResponse Compare the schema that a collection should have with the one that it has
+// GetCollectionSchemaWithResponse Compare a collection's intended schema with its current one
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12075,11 +12117,11 @@ func (c *ClientWithResponses) GetCollectionSchemaWithResponse(ctx context.Contex
 	return ParseGetCollectionSchemaResult(rsp)
 }
 
-// PutCollectionSchemaWithBodyWithResponse Say which schema a collection should have, and bring it there
+// PutCollectionSchemaWithBodyWithResponse Set a collection's intended schema and apply it
 //
-// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12092,11 +12134,11 @@ func (c *ClientWithResponses) PutCollectionSchemaWithBodyWithResponse(ctx contex
 	return ParsePutCollectionSchemaResult(rsp)
 }
 
-// PutCollectionSchemaWithResponse Say which schema a collection should have, and bring it there
+// PutCollectionSchemaWithResponse Set a collection's intended schema and apply it
 //
-// New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-// collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-// While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+// Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+// the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+// `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12135,14 +12177,16 @@ func (c *ClientWithResponses) SearchDocumentsWithResponse(ctx context.Context, c
 	return ParseSearchDocumentsResult(rsp)
 }
 
-// CreateSearchKeyWithBodyWithResponse Make a key by which a browser searches the engine itself
+// CreateSearchKeyWithBodyWithResponse Create a key for direct searches of the engine by a browser
 //
-// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-// back: a grant that ends, ends no key.
+// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 //
-// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12155,14 +12199,16 @@ func (c *ClientWithResponses) CreateSearchKeyWithBodyWithResponse(ctx context.Co
 	return ParseCreateSearchKeyResult(rsp)
 }
 
-// CreateSearchKeyWithResponse Make a key by which a browser searches the engine itself
+// CreateSearchKeyWithResponse Create a key for direct searches of the engine by a browser
 //
-// A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-// back: a grant that ends, ends no key.
+// A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+// limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
 //
-// Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+// In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+// returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
 //
-// 422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+// 422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+// key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12175,9 +12221,9 @@ func (c *ClientWithResponses) CreateSearchKeyWithResponse(ctx context.Context, c
 	return ParseCreateSearchKeyResult(rsp)
 }
 
-// GetCollectionSetsWithResponse Tell which synonyms and curations hold for a collection
+// GetCollectionSetsWithResponse Get the synonym and curation sets of a collection
 //
-// For its owner.
+// For the owner of the collection.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12190,10 +12236,10 @@ func (c *ClientWithResponses) GetCollectionSetsWithResponse(ctx context.Context,
 	return ParseGetCollectionSetsResult(rsp)
 }
 
-// PutCollectionSetsWithBodyWithResponse Say which synonyms and curations hold for a collection
+// PutCollectionSetsWithBodyWithResponse Set the synonym and curation sets of a collection
 //
-// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12206,10 +12252,10 @@ func (c *ClientWithResponses) PutCollectionSetsWithBodyWithResponse(ctx context.
 	return ParsePutCollectionSetsResult(rsp)
 }
 
-// PutCollectionSetsWithResponse Say which synonyms and curations hold for a collection
+// PutCollectionSetsWithResponse Set the synonym and curation sets of a collection
 //
-// Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-// holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+// Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+// collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12222,9 +12268,9 @@ func (c *ClientWithResponses) PutCollectionSetsWithResponse(ctx context.Context,
 	return ParsePutCollectionSetsResult(rsp)
 }
 
-// GetEngineWithResponse Tell which search engine is in use and what it takes
+// GetEngineWithResponse Get the search engine in use and its limits
 //
-// For administrators and services. It tells nothing of collections.
+// For administrators and services. The response contains nothing about collections.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12263,12 +12309,12 @@ func (c *ClientWithResponses) GetSearchReadinessWithResponse(ctx context.Context
 	return ParseGetSearchReadinessResult(rsp)
 }
 
-// MultiSearchWithBodyWithResponse Carry out several searches at once
+// MultiSearchWithBodyWithResponse Run several searches in one request
 //
-// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 //
-// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12281,12 +12327,12 @@ func (c *ClientWithResponses) MultiSearchWithBodyWithResponse(ctx context.Contex
 	return ParseMultiSearchResult(rsp)
 }
 
-// MultiSearchWithResponse Carry out several searches at once
+// MultiSearchWithResponse Run several searches in one request
 //
-// Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-// the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+// Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+// collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
 //
-// The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+// The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12299,10 +12345,10 @@ func (c *ClientWithResponses) MultiSearchWithResponse(ctx context.Context, body 
 	return ParseMultiSearchResult(rsp)
 }
 
-// UnionSearchWithBodyWithResponse Search several collections for one list
+// UnionSearchWithBodyWithResponse Search several collections and merge the hits into one list
 //
-// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12315,10 +12361,10 @@ func (c *ClientWithResponses) UnionSearchWithBodyWithResponse(ctx context.Contex
 	return ParseUnionSearchResult(rsp)
 }
 
-// UnionSearchWithResponse Search several collections for one list
+// UnionSearchWithResponse Search several collections and merge the hits into one list
 //
-// Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-// two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+// Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+// the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12333,7 +12379,7 @@ func (c *ClientWithResponses) UnionSearchWithResponse(ctx context.Context, body 
 
 // ListSearchSetsWithResponse List the sets of a kind by name
 //
-// Those that the caller may read, without what is in them.
+// Sets that the caller can read, without their content.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12348,7 +12394,7 @@ func (c *ClientWithResponses) ListSearchSetsWithResponse(ctx context.Context, ki
 
 // DeleteSearchSetWithResponse Delete a set
 //
-// It holds for no collection any more.
+// The set no longer applies to any collection.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12361,7 +12407,7 @@ func (c *ClientWithResponses) DeleteSearchSetWithResponse(ctx context.Context, k
 	return ParseDeleteSearchSetResult(rsp)
 }
 
-// GetSearchSetWithResponse Read a set
+// GetSearchSetWithResponse Get a set
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -12374,12 +12420,14 @@ func (c *ClientWithResponses) GetSearchSetWithResponse(ctx context.Context, kind
 	return ParseGetSearchSetResult(rsp)
 }
 
-// PutSearchSetWithBodyWithResponse Create or replace a set of synonyms, curations or stopwords, or a preset
+// PutSearchSetWithBodyWithResponse Create or replace a set
 //
-// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+// most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+// data; `engine` reports the status.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -12392,12 +12440,14 @@ func (c *ClientWithResponses) PutSearchSetWithBodyWithResponse(ctx context.Conte
 	return ParsePutSearchSetResult(rsp)
 }
 
-// PutSearchSetWithResponse Create or replace a set of synonyms, curations or stopwords, or a preset
+// PutSearchSetWithResponse Create or replace a set
 //
-// A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-// version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+// A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+// `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+// most 200 sets (409 `limit_reached`).
 //
-// This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+// Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+// data; `engine` reports the status.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

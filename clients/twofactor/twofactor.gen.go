@@ -200,15 +200,15 @@ type Challenge struct {
 	AttemptsLeft int32  `json:"attemptsLeft"`
 	ChallengeID  string `json:"challengeId"`
 
-	// Channel Told to the subject alone.
+	// Channel The channel of the code. Returned only to the subject.
 	Channel   *string   `json:"channel,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	Delivery  string    `json:"delivery"`
 
-	// ExpiresAt At the latest; it comes nearer when the provider takes the code over.
+	// ExpiresAt The latest time at which the challenge expires. It becomes earlier when the provider accepts the code.
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// MaskedTarget Told to the subject alone.
+	// MaskedTarget The masked address. Returned only to the subject.
 	MaskedTarget *string `json:"maskedTarget,omitempty"`
 	Operation    *string `json:"operation,omitempty"`
 
@@ -221,23 +221,23 @@ type Challenge struct {
 
 // ChallengeCreate defines model for ChallengeCreate.
 type ChallengeCreate struct {
-	// Channel The default is that of the address that was used last.
+	// Channel The channel. The default is the channel of the address that was used last.
 	Channel *ChallengeCreateChannel `json:"channel,omitempty"`
 
-	// Life Seconds that the code lives from the provider's acceptance.
+	// Life Seconds for which the code is valid after the provider has accepted it.
 	Life *int32 `json:"life,omitempty"`
 
-	// Operation What exactly the person agrees to by giving the code; the message shows it.
+	// Operation What the user agrees to by giving the code; shown in the message.
 	Operation *string `json:"operation,omitempty"`
 
-	// Purpose What the code is for, in a word or two; the message shows it.
+	// Purpose The purpose of the code, in one or two words; shown in the message.
 	Purpose string `json:"purpose"`
 
-	// Subject Whose code it is: a service must name it, a user may not name another.
+	// Subject The user who gets the code. A service must set it; a user cannot name another user.
 	Subject *string `json:"subject,omitempty"`
 }
 
-// ChallengeCreateChannel The default is that of the address that was used last.
+// ChallengeCreateChannel The channel. The default is the channel of the address that was used last.
 type ChallengeCreateChannel string
 
 // ChallengeVerified defines model for ChallengeVerified.
@@ -248,7 +248,7 @@ type ChallengeVerified struct {
 	// OperationDigest SHA-256 of the operation in hexadecimal.
 	OperationDigest *string `json:"operationDigest,omitempty"`
 
-	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	// Proof Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`.
 	Proof   *OtpProof `json:"proof,omitempty"`
 	Purpose string    `json:"purpose"`
 	Subject string    `json:"subject"`
@@ -258,7 +258,7 @@ type ChallengeVerified struct {
 type ChallengeVerify struct {
 	Code string `json:"code"`
 
-	// Proof Ask for a proof that raises the session.
+	// Proof Whether to return a proof that raises the session.
 	Proof *bool `json:"proof,omitempty"`
 }
 
@@ -270,10 +270,10 @@ type ConfirmedFactor struct {
 	Label       *string    `json:"label,omitempty"`
 	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
 
-	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	// Proof Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`.
 	Proof *OtpProof `json:"proof,omitempty"`
 
-	// RecoveryCodes With the first factor, of a person who has none: shown once.
+	// RecoveryCodes Recovery codes, shown once. Set with the first factor, if the user has no recovery codes.
 	RecoveryCodes *[]string             `json:"recoveryCodes,omitempty"`
 	Status        ConfirmedFactorStatus `json:"status"`
 	Type          string                `json:"type"`
@@ -289,14 +289,14 @@ type Delivery struct {
 	ID           string    `json:"id"`
 	MaskedTarget *string   `json:"maskedTarget,omitempty"`
 
-	// Notice Of a message that brings no code: what its owner is told.
+	// Notice For a message without a code: the event that it reports to the owner.
 	Notice   *string `json:"notice,omitempty"`
 	Provider *string `json:"provider,omitempty"`
 
-	// ProviderID The provider's name of the message.
+	// ProviderID The provider's id of the message.
 	ProviderID *string `json:"providerId,omitempty"`
 
-	// Reason Of the last failure.
+	// Reason The reason of the last failure.
 	Reason  *string    `json:"reason,omitempty"`
 	SentAt  *time.Time `json:"sentAt,omitempty"`
 	Status  string     `json:"status"`
@@ -313,13 +313,13 @@ type DeliveryConfirm struct {
 type DeliveryEnrol struct {
 	Channel DeliveryEnrolChannel `json:"channel"`
 
-	// Invitation For an administrator's first factor.
+	// Invitation The invitation for an administrator's first factor.
 	Invitation *string `json:"invitation,omitempty"`
 
-	// Label What the person calls it.
+	// Label The user's name for the address.
 	Label *string `json:"label,omitempty"`
 
-	// Target A mail address, a phone number, or the name of one of the webhooks that the operator has set up.
+	// Target An email address, a phone number, or the name of a webhook that the operator has configured.
 	Target string `json:"target"`
 }
 
@@ -346,7 +346,7 @@ type Factor struct {
 	Label       *string    `json:"label,omitempty"`
 	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
 
-	// MaskedTarget Where codes are sent, as far as it is shown.
+	// MaskedTarget The masked address to which codes are sent.
 	MaskedTarget *string      `json:"maskedTarget,omitempty"`
 	Status       FactorStatus `json:"status"`
 	Type         string       `json:"type"`
@@ -363,13 +363,13 @@ type FactorList struct {
 
 // FactorReset defines model for FactorReset.
 type FactorReset struct {
-	// Reason Why, and how the person was identified.
+	// Reason The reason, and how the user was identified.
 	Reason string `json:"reason"`
 }
 
 // FactorUpdate defines model for FactorUpdate.
 type FactorUpdate struct {
-	// Label What the person calls the device.
+	// Label The user's name for the factor.
 	Label string `json:"label"`
 }
 
@@ -379,7 +379,7 @@ type FactorsEnded struct {
 	RecoveryCodes int32 `json:"recoveryCodes"`
 }
 
-// OtpProof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+// OtpProof Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`.
 type OtpProof struct {
 	Acr       string    `json:"acr"`
 	Amr       []string  `json:"amr"`
@@ -406,33 +406,33 @@ type OtpVerify struct {
 type OtpVerifyFor struct {
 	Code string `json:"code"`
 
-	// Session The sign-in at the service, as the service calls it: its wrong codes are taken for typing errors once it gives a right one.
+	// Session The service's own id of the sign-in. Its wrong codes count as typing errors as soon as it gives a right one.
 	Session *string `json:"session,omitempty"`
 }
 
 // PasskeyAlgorithm defines model for PasskeyAlgorithm.
 type PasskeyAlgorithm struct {
-	// Alg A COSE algorithm.
+	// Alg A COSE algorithm identifier.
 	Alg  int32  `json:"alg"`
 	Type string `json:"type"`
 }
 
-// PasskeyAssertion AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+// PasskeyAssertion AuthenticationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 type PasskeyAssertion struct {
 	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
 
-	// ClientExtensionResults Not read.
+	// ClientExtensionResults Ignored.
 	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
 	ID                     string           `json:"id"`
 	RawID                  string           `json:"rawId"`
 	Response               struct {
-		// AttestationObject Not read.
+		// AttestationObject Ignored.
 		AttestationObject *string `json:"attestationObject,omitempty"`
 		AuthenticatorData string  `json:"authenticatorData"`
 		ClientDataJSON    string  `json:"clientDataJSON"`
 		Signature         string  `json:"signature"`
 
-		// UserHandle A sign-in must have it.
+		// UserHandle The user handle, in base64url. Required for a sign-in.
 		UserHandle *string `json:"userHandle,omitempty"`
 	} `json:"response"`
 	Type PasskeyAssertionType `json:"type"`
@@ -452,7 +452,7 @@ type PasskeyChallenge struct {
 
 // PasskeyConfirm defines model for PasskeyConfirm.
 type PasskeyConfirm struct {
-	// Credential RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	// Credential RegistrationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 	Credential PasskeyRegistration `json:"credential"`
 }
 
@@ -465,7 +465,7 @@ type PasskeyCreationOptions struct {
 		UserVerification   string `json:"userVerification"`
 	} `json:"authenticatorSelection"`
 
-	// Challenge base64url.
+	// Challenge The challenge, in base64url.
 	Challenge          string              `json:"challenge"`
 	ExcludeCredentials []PasskeyDescriptor `json:"excludeCredentials"`
 	PubKeyCredParams   []PasskeyAlgorithm  `json:"pubKeyCredParams"`
@@ -474,12 +474,12 @@ type PasskeyCreationOptions struct {
 		Name string `json:"name"`
 	} `json:"rp"`
 
-	// Timeout Milliseconds.
+	// Timeout The timeout in milliseconds.
 	Timeout int32 `json:"timeout"`
 	User    struct {
 		DisplayName string `json:"displayName"`
 
-		// ID base64url.
+		// ID The user handle, in base64url.
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	} `json:"user"`
@@ -487,7 +487,7 @@ type PasskeyCreationOptions struct {
 
 // PasskeyDescriptor defines model for PasskeyDescriptor.
 type PasskeyDescriptor struct {
-	// ID base64url.
+	// ID The credential id, in base64url.
 	ID         string    `json:"id"`
 	Transports *[]string `json:"transports,omitempty"`
 	Type       string    `json:"type"`
@@ -495,10 +495,10 @@ type PasskeyDescriptor struct {
 
 // PasskeyEnrol defines model for PasskeyEnrol.
 type PasskeyEnrol struct {
-	// Invitation For an administrator's first factor.
+	// Invitation The invitation for an administrator's first factor.
 	Invitation *string `json:"invitation,omitempty"`
 
-	// Label What the person calls it.
+	// Label The user's name for the passkey.
 	Label *string `json:"label,omitempty"`
 }
 
@@ -511,25 +511,25 @@ type PasskeyEnrolment struct {
 	Options PasskeyCreationOptions `json:"options"`
 }
 
-// PasskeyRegistration RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+// PasskeyRegistration RegistrationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 type PasskeyRegistration struct {
 	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
 
-	// ClientExtensionResults Not read.
+	// ClientExtensionResults Ignored.
 	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
 	ID                     string           `json:"id"`
 	RawID                  string           `json:"rawId"`
 	Response               struct {
 		AttestationObject string `json:"attestationObject"`
 
-		// AuthenticatorData Not read: the attestation object has it.
+		// AuthenticatorData Ignored, because the attestation object contains it.
 		AuthenticatorData *string `json:"authenticatorData,omitempty"`
 		ClientDataJSON    string  `json:"clientDataJSON"`
 
-		// PublicKey Not read: the attestation object has it.
+		// PublicKey Ignored, because the attestation object contains it.
 		PublicKey *string `json:"publicKey,omitempty"`
 
-		// PublicKeyAlgorithm Not read: the attestation object has it.
+		// PublicKeyAlgorithm Ignored, because the attestation object contains it.
 		PublicKeyAlgorithm *int32    `json:"publicKeyAlgorithm,omitempty"`
 		Transports         *[]string `json:"transports,omitempty"`
 	} `json:"response"`
@@ -543,11 +543,11 @@ type PasskeyRegistrationType string
 type PasskeyRequestOptions struct {
 	AllowCredentials *[]PasskeyDescriptor `json:"allowCredentials,omitempty"`
 
-	// Challenge base64url.
+	// Challenge The challenge, in base64url.
 	Challenge string `json:"challenge"`
 	RpID      string `json:"rpId"`
 
-	// Timeout Milliseconds.
+	// Timeout The timeout in milliseconds.
 	Timeout          int32  `json:"timeout"`
 	UserVerification string `json:"userVerification"`
 }
@@ -569,7 +569,7 @@ type PasskeySignInProof struct {
 
 // PasskeyVerify defines model for PasskeyVerify.
 type PasskeyVerify struct {
-	// Credential AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	// Credential AuthenticationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 	Credential PasskeyAssertion `json:"credential"`
 }
 
@@ -588,7 +588,7 @@ type RecoveryCodes struct {
 type RecoveryCodesLeft struct {
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
 
-	// Few Fewer than three are left; make new ones.
+	// Few True if fewer than three codes are left. Create new ones then.
 	Few       bool  `json:"few"`
 	Remaining int32 `json:"remaining"`
 }
@@ -603,13 +603,13 @@ type TotpEnrol struct {
 	Algorithm *TotpEnrolAlgorithm `json:"algorithm,omitempty"`
 	Digits    *TotpEnrolDigits    `json:"digits,omitempty"`
 
-	// Invitation For an administrator's first factor.
+	// Invitation The invitation for an administrator's first factor.
 	Invitation *string `json:"invitation,omitempty"`
 
-	// Label What the person calls the device.
+	// Label The user's name for the factor.
 	Label *string `json:"label,omitempty"`
 
-	// Period Seconds.
+	// Period Seconds for which each code is shown.
 	Period *TotpEnrolPeriod `json:"period,omitempty"`
 }
 
@@ -619,7 +619,7 @@ type TotpEnrolAlgorithm string
 // TotpEnrolDigits defines model for TotpEnrol.Digits.
 type TotpEnrolDigits int32
 
-// TotpEnrolPeriod Seconds.
+// TotpEnrolPeriod Seconds for which each code is shown.
 type TotpEnrolPeriod int32
 
 // TotpEnrolment defines model for TotpEnrolment.
@@ -641,7 +641,7 @@ type TotpResync struct {
 	Second string `json:"second"`
 }
 
-// TwilioStatus Twilio's parameters by name. It may add some at any time.
+// TwilioStatus Parameters of Twilio by name. Twilio may add more at any time.
 type TwilioStatus = struct{}
 
 // ChallengeID defines model for ChallengeId.
@@ -703,19 +703,19 @@ type EnrolTotpParams struct {
 
 // GetTotpQrPngParams defines parameters for GetTotpQrPng.
 type GetTotpQrPngParams struct {
-	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	// Size The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
 	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // GetTotpQrSvgParams defines parameters for GetTotpQrSvg.
 type GetTotpQrSvgParams struct {
-	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	// Size The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
 	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // ReceiveTwilioStatusParams defines parameters for ReceiveTwilioStatus.
 type ReceiveTwilioStatusParams struct {
-	// XTwilioSignature base64 of HMAC-SHA1 by the account's auth token over the URL and the sorted parameters.
+	// XTwilioSignature Base64 of the HMAC-SHA1 of the URL and the sorted parameters, with the account's auth token as the key.
 	XTwilioSignature *string `json:"X-Twilio-Signature,omitempty"`
 }
 
@@ -844,19 +844,18 @@ func WithRequestEditorFn(fn RequestEditorFn) ClientOption {
 // The interface specification for the client above.
 type ClientInterface interface {
 
-	// GetEnrolmentAsset A file of the page
+	// GetEnrolmentAsset Get a file of the page
 	//
 	// Corresponds with GET /assets/{asset} (the `GetEnrolmentAsset` operationId).
 	GetEnrolmentAsset(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateChallengeWithBody Send a code
 	//
-	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-	// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-	// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-	// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-	// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-	// channel works, this is 503 `unavailable`.
+	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+	// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+	// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+	// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+	// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -865,43 +864,42 @@ type ClientInterface interface {
 
 	// CreateChallenge Send a code
 	//
-	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-	// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-	// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-	// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-	// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-	// channel works, this is 503 `unavailable`.
+	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+	// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+	// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+	// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+	// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /challenges (the `CreateChallenge` operationId).
 	CreateChallenge(ctx context.Context, body CreateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CancelChallenge End a challenge
+	// CancelChallenge Cancel a challenge
 	//
 	// Corresponds with DELETE /challenges/{challengeId} (the `CancelChallenge` operationId).
 	CancelChallenge(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetChallenge Tell where a challenge stands
+	// GetChallenge Get the state of a challenge
 	//
-	// `delivery` says what became of the present code. When it is `failed`, no code will come: ask for another one, or use another factor.
+	// `delivery` is the delivery status of the current code. If it is `failed`, the code will not arrive: request another one, or use another factor.
 	//
 	// Corresponds with GET /challenges/{challengeId} (the `GetChallenge` operationId).
 	GetChallenge(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// ResendChallenge Send another code for a challenge
 	//
-	// The code before it is good no more. Attempts that were made stay made. Before `resendAfter`, and when too many codes were sent, this is 429
-	// `rate_limited`; a challenge that is verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`.
+	// The previous code becomes invalid. Earlier attempts still count. Before `resendAfter`, and if too many codes were sent, the response is 429 `rate_limited`. A challenge that is
+	// verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`.
 	//
 	// Corresponds with POST /challenges/{challengeId}/resend (the `ResendChallenge` operationId).
 	ResendChallenge(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyChallengeWithBody Verify the code of a challenge
 	//
-	// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-	// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-	// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+	// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+	// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+	// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -910,26 +908,25 @@ type ClientInterface interface {
 
 	// VerifyChallenge Verify the code of a challenge
 	//
-	// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-	// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-	// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+	// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+	// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+	// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /challenges/{challengeId}/verify (the `VerifyChallenge` operationId).
 	VerifyChallenge(ctx context.Context, challengeID ChallengeID, body VerifyChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListDeliveries List the codes and notices that were sent, newest first
+	// ListDeliveries List sent codes and notices, newest first
 	//
-	// For administrators who look for a fault. It holds no code and no address.
+	// For administrators who investigate a fault. The list contains no code and no full address.
 	//
 	// Corresponds with GET /deliveries (the `ListDeliveries` operationId).
 	ListDeliveries(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetEnrolmentPage The page where people sign in and manage their factors
+	// GetEnrolmentPage Get the page for sign-in and factor management
 	//
-	// For a browser. It calls this contract and the kms's through the gateway that it comes from, keeps tokens in its memory alone, and loads nothing of other
-	// origins.
+	// For browsers. The page calls this contract and that of the kms through its own gateway, keeps tokens only in memory, and loads nothing from other origins.
 	//
 	// Corresponds with GET /enroll (the `GetEnrolmentPage` operationId).
 	GetEnrolmentPage(ctx context.Context, params *GetEnrolmentPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -941,10 +938,9 @@ type ClientInterface interface {
 
 	// EnrolDeliveryWithBody Enrol an address to which codes are sent
 	//
-	// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-	// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-	// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-	// codes are 429 `rate_limited`.
+	// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+	// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+	// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -953,10 +949,9 @@ type ClientInterface interface {
 
 	// EnrolDelivery Enrol an address to which codes are sent
 	//
-	// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-	// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-	// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-	// codes are 429 `rate_limited`.
+	// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+	// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+	// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -965,7 +960,7 @@ type ClientInterface interface {
 
 	// ConfirmDeliveryWithBody Confirm a pending address with the code that was sent to it
 	//
-	// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+	// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -974,7 +969,7 @@ type ClientInterface interface {
 
 	// ConfirmDelivery Confirm a pending address with the code that was sent to it
 	//
-	// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+	// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -983,9 +978,9 @@ type ClientInterface interface {
 
 	// EnrolPasskeyWithBody Enrol a passkey
 	//
-	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+	// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+	// and every other passkey operation is refused (409 `passkeys_off`).
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -994,35 +989,35 @@ type ClientInterface interface {
 
 	// EnrolPasskey Enrol a passkey
 	//
-	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+	// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+	// and every other passkey operation is refused (409 `passkeys_off`).
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
 	EnrolPasskey(ctx context.Context, body EnrolPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ConfirmPasskeyWithBody Confirm a pending passkey with what the browser made
+	// ConfirmPasskeyWithBody Confirm a pending passkey with the browser's new credential
 	//
-	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+	// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+	// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+	// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
 	ConfirmPasskeyWithBody(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ConfirmPasskey Confirm a pending passkey with what the browser made
+	// ConfirmPasskey Confirm a pending passkey with the browser's new credential
 	//
-	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+	// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+	// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+	// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1031,11 +1026,11 @@ type ClientInterface interface {
 
 	// EnrolTotpWithBody Enrol a TOTP authenticator
 	//
-	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+	// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+	// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+	// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+	// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+	// respond, the response is 503.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1044,11 +1039,11 @@ type ClientInterface interface {
 
 	// EnrolTotp Enrol a TOTP authenticator
 	//
-	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+	// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+	// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+	// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+	// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+	// respond, the response is 503.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1057,13 +1052,12 @@ type ClientInterface interface {
 
 	// ConfirmTotpWithBody Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-	// holds recovery codes, shown once.
+	// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+	// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+	// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+	// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+	// the requirements of confirmation are at least those of verification.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1072,47 +1066,46 @@ type ClientInterface interface {
 
 	// ConfirmTotp Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-	// holds recovery codes, shown once.
+	// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+	// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+	// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+	// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+	// the requirements of confirmation are at least those of verification.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /factors/totp/{factorId}/confirm (the `ConfirmTotp` operationId).
 	ConfirmTotp(ctx context.Context, factorID FactorID, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetTotpQrPng The enrolment's QR code as PNG
+	// GetTotpQrPng Get the enrolment's QR code as PNG
 	//
-	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+	// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
 	GetTotpQrPng(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetTotpQrSvg The enrolment's QR code as SVG
+	// GetTotpQrSvg Get the enrolment's QR code as SVG
 	//
-	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+	// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
 	GetTotpQrSvg(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ResyncTotpWithBody Set an authenticator's clock right with two codes
+	// ResyncTotpWithBody Resynchronise an authenticator's clock with two codes
 	//
-	// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-	// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+	// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+	// used. The caller's session must be valid at this moment.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /factors/totp/{factorId}/resync (the `ResyncTotp` operationId).
 	ResyncTotpWithBody(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ResyncTotp Set an authenticator's clock right with two codes
+	// ResyncTotp Resynchronise an authenticator's clock with two codes
 	//
-	// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-	// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+	// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+	// used. The caller's session must be valid at this moment.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1121,7 +1114,7 @@ type ClientInterface interface {
 
 	// RevokeFactor Revoke a factor
 	//
-	// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
+	// An administrator who revokes their last factor needs an invitation to enrol another. Create it before the revocation (`createInvitation`).
 	//
 	// Corresponds with DELETE /factors/{factorId} (the `RevokeFactor` operationId).
 	RevokeFactor(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1145,40 +1138,40 @@ type ClientInterface interface {
 	// Corresponds with GET /health (the `GetTwofactorHealth` operationId).
 	GetTwofactorHealth(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReceiveTwilioStatusWithBody Take a status report of Twilio's
+	// ReceiveTwilioStatusWithBody Receive a status report from Twilio
 	//
-	// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-	// message that is not known, and one that is no news, is taken and changes nothing.
+	// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+	// accepted and changes nothing.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 	ReceiveTwilioStatusWithBody(ctx context.Context, params *ReceiveTwilioStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ReceiveTwilioStatusWithFormdataBody Take a status report of Twilio's
+	// ReceiveTwilioStatusWithFormdataBody Receive a status report from Twilio
 	//
-	// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-	// message that is not known, and one that is no news, is taken and changes nothing.
+	// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+	// accepted and changes nothing.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type.
 	//
 	// Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 	ReceiveTwilioStatusWithFormdataBody(ctx context.Context, params *ReceiveTwilioStatusParams, body ReceiveTwilioStatusFormdataRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+	// CreatePasskeyChallenge Request a signature of one of the caller's passkeys
 	//
-	// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
-	// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
-	// to no session that could be raised.
+	// `options` are the input of `navigator.credentials.get`, parsed by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge is valid for 5 minutes and replaces an earlier
+	// one of the session. If the caller has no passkey, the response is 409 `state_conflict`. For a token from an API key, which belongs to no session that could be raised, it is 403
+	// `forbidden`.
 	//
 	// Corresponds with POST /passkey-challenges (the `CreatePasskeyChallenge` operationId).
 	CreatePasskeyChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyPasskeyWithBody Verify a passkey's signature and get a proof
 	//
-	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+	// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+	// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1187,26 +1180,26 @@ type ClientInterface interface {
 
 	// VerifyPasskey Verify a passkey's signature and get a proof
 	//
-	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+	// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+	// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
 	VerifyPasskey(ctx context.Context, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// CreatePasskeySignIn Begin a sign-in with a passkey alone
+	// CreatePasskeySignIn Start a sign-in with only a passkey
 	//
-	// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+	// `options` name no credentials: the browser offers the passkeys that it has for this site. They are valid for 5 minutes.
 	//
 	// Corresponds with POST /passkey-sign-ins (the `CreatePasskeySignIn` operationId).
 	CreatePasskeySignIn(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// VerifyPasskeySignInWithBody Verify a passkey's signature and get a proof of the sign-in
 	//
-	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+	// for 60 seconds and works once, at the kms, where it starts a session.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1215,8 +1208,8 @@ type ClientInterface interface {
 
 	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
 	//
-	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+	// for 60 seconds and works once, at the kms, where it starts a session.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1228,23 +1221,23 @@ type ClientInterface interface {
 	// Corresponds with GET /ready (the `GetTwofactorReadiness` operationId).
 	GetTwofactorReadiness(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetRecoveryCodes Tell how many recovery codes are left
+	// GetRecoveryCodes Get the number of unused recovery codes
 	//
 	// Corresponds with GET /recovery-codes (the `GetRecoveryCodes` operationId).
 	GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// CreateRecoveryCodes Create new recovery codes
 	//
-	// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
-	// asks for a second factor, and the caller's session must be good at this moment.
+	// Ten codes of 120 bits, shown once. Each can be used once instead of a code of an authenticator (`useRecoveryCode`). Earlier recovery codes become invalid. A second factor is
+	// required, and the caller's session must be valid at this moment.
 	//
 	// Corresponds with POST /recovery-codes (the `CreateRecoveryCodes` operationId).
 	CreateRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// UseRecoveryCodeWithBody Use a recovery code and get a proof
 	//
-	// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-	// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+	// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+	// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1253,30 +1246,30 @@ type ClientInterface interface {
 
 	// UseRecoveryCode Use a recovery code and get a proof
 	//
-	// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-	// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+	// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+	// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 	//
 	// Takes a body of the `application/json` content type.
 	//
 	// Corresponds with POST /recovery-codes/use (the `UseRecoveryCode` operationId).
 	UseRecoveryCode(ctx context.Context, body UseRecoveryCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ResetFactorsWithBody End all factors of a user
+	// ResetFactorsWithBody Revoke all factors of a user
 	//
-	// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-	// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-	// The caller's session must be good, and an administrator's, at this moment.
+	// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+	// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+	// the caller must be an administrator, at this moment.
 	//
 	// Takes any type of body and a specified content type.
 	//
 	// Corresponds with POST /subjects/{subjectId}/reset (the `ResetFactors` operationId).
 	ResetFactorsWithBody(ctx context.Context, subjectID SubjectID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ResetFactors End all factors of a user
+	// ResetFactors Revoke all factors of a user
 	//
-	// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-	// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-	// The caller's session must be good, and an administrator's, at this moment.
+	// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+	// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+	// the caller must be an administrator, at this moment.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1285,8 +1278,8 @@ type ClientInterface interface {
 
 	// VerifyOtpForWithBody Verify a user's code for a service
 	//
-	// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-	// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+	// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+	// is 422 `invalid_code`, like a wrong code.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1295,8 +1288,8 @@ type ClientInterface interface {
 
 	// VerifyOtpFor Verify a user's code for a service
 	//
-	// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-	// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+	// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+	// is 422 `invalid_code`, like a wrong code.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1305,9 +1298,9 @@ type ClientInterface interface {
 
 	// VerifyOtpWithBody Verify a code and get a proof
 	//
-	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-	// the code: neither its count nor its mark was kept.
+	// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+	// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+	// attempt nor the use of the code was recorded.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1316,9 +1309,9 @@ type ClientInterface interface {
 
 	// VerifyOtp Verify a code and get a proof
 	//
-	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-	// the code: neither its count nor its mark was kept.
+	// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+	// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+	// attempt nor the use of the code was recorded.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -1326,7 +1319,7 @@ type ClientInterface interface {
 	VerifyOtp(ctx context.Context, body VerifyOtpJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
-// GetEnrolmentAsset A file of the page
+// GetEnrolmentAsset Get a file of the page
 //
 // Corresponds with GET /assets/{asset} (the `GetEnrolmentAsset` operationId).
 func (c *Client) GetEnrolmentAsset(ctx context.Context, asset string, params *GetEnrolmentAssetParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1343,12 +1336,11 @@ func (c *Client) GetEnrolmentAsset(ctx context.Context, asset string, params *Ge
 
 // CreateChallengeWithBody Send a code
 //
-// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-// channel works, this is 503 `unavailable`.
+// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1367,12 +1359,11 @@ func (c *Client) CreateChallengeWithBody(ctx context.Context, contentType string
 
 // CreateChallenge Send a code
 //
-// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-// channel works, this is 503 `unavailable`.
+// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1389,7 +1380,7 @@ func (c *Client) CreateChallenge(ctx context.Context, body CreateChallengeJSONRe
 	return c.Client.Do(req)
 }
 
-// CancelChallenge End a challenge
+// CancelChallenge Cancel a challenge
 //
 // Corresponds with DELETE /challenges/{challengeId} (the `CancelChallenge` operationId).
 func (c *Client) CancelChallenge(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1404,9 +1395,9 @@ func (c *Client) CancelChallenge(ctx context.Context, challengeID ChallengeID, r
 	return c.Client.Do(req)
 }
 
-// GetChallenge Tell where a challenge stands
+// GetChallenge Get the state of a challenge
 //
-// `delivery` says what became of the present code. When it is `failed`, no code will come: ask for another one, or use another factor.
+// `delivery` is the delivery status of the current code. If it is `failed`, the code will not arrive: request another one, or use another factor.
 //
 // Corresponds with GET /challenges/{challengeId} (the `GetChallenge` operationId).
 func (c *Client) GetChallenge(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1423,8 +1414,8 @@ func (c *Client) GetChallenge(ctx context.Context, challengeID ChallengeID, reqE
 
 // ResendChallenge Send another code for a challenge
 //
-// The code before it is good no more. Attempts that were made stay made. Before `resendAfter`, and when too many codes were sent, this is 429
-// `rate_limited`; a challenge that is verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`.
+// The previous code becomes invalid. Earlier attempts still count. Before `resendAfter`, and if too many codes were sent, the response is 429 `rate_limited`. A challenge that is
+// verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`.
 //
 // Corresponds with POST /challenges/{challengeId}/resend (the `ResendChallenge` operationId).
 func (c *Client) ResendChallenge(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1441,9 +1432,9 @@ func (c *Client) ResendChallenge(ctx context.Context, challengeID ChallengeID, r
 
 // VerifyChallengeWithBody Verify the code of a challenge
 //
-// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1462,9 +1453,9 @@ func (c *Client) VerifyChallengeWithBody(ctx context.Context, challengeID Challe
 
 // VerifyChallenge Verify the code of a challenge
 //
-// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1481,9 +1472,9 @@ func (c *Client) VerifyChallenge(ctx context.Context, challengeID ChallengeID, b
 	return c.Client.Do(req)
 }
 
-// ListDeliveries List the codes and notices that were sent, newest first
+// ListDeliveries List sent codes and notices, newest first
 //
-// For administrators who look for a fault. It holds no code and no address.
+// For administrators who investigate a fault. The list contains no code and no full address.
 //
 // Corresponds with GET /deliveries (the `ListDeliveries` operationId).
 func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1498,10 +1489,9 @@ func (c *Client) ListDeliveries(ctx context.Context, params *ListDeliveriesParam
 	return c.Client.Do(req)
 }
 
-// GetEnrolmentPage The page where people sign in and manage their factors
+// GetEnrolmentPage Get the page for sign-in and factor management
 //
-// For a browser. It calls this contract and the kms's through the gateway that it comes from, keeps tokens in its memory alone, and loads nothing of other
-// origins.
+// For browsers. The page calls this contract and that of the kms through its own gateway, keeps tokens only in memory, and loads nothing from other origins.
 //
 // Corresponds with GET /enroll (the `GetEnrolmentPage` operationId).
 func (c *Client) GetEnrolmentPage(ctx context.Context, params *GetEnrolmentPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1533,10 +1523,9 @@ func (c *Client) ListFactors(ctx context.Context, params *ListFactorsParams, req
 
 // EnrolDeliveryWithBody Enrol an address to which codes are sent
 //
-// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-// codes are 429 `rate_limited`.
+// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1555,10 +1544,9 @@ func (c *Client) EnrolDeliveryWithBody(ctx context.Context, contentType string, 
 
 // EnrolDelivery Enrol an address to which codes are sent
 //
-// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-// codes are 429 `rate_limited`.
+// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1577,7 +1565,7 @@ func (c *Client) EnrolDelivery(ctx context.Context, body EnrolDeliveryJSONReques
 
 // ConfirmDeliveryWithBody Confirm a pending address with the code that was sent to it
 //
-// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1596,7 +1584,7 @@ func (c *Client) ConfirmDeliveryWithBody(ctx context.Context, factorID FactorID,
 
 // ConfirmDelivery Confirm a pending address with the code that was sent to it
 //
-// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1615,9 +1603,9 @@ func (c *Client) ConfirmDelivery(ctx context.Context, factorID FactorID, body Co
 
 // EnrolPasskeyWithBody Enrol a passkey
 //
-// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+// and every other passkey operation is refused (409 `passkeys_off`).
 //
 // Takes any type of body and a specified content type.
 //
@@ -1636,9 +1624,9 @@ func (c *Client) EnrolPasskeyWithBody(ctx context.Context, contentType string, b
 
 // EnrolPasskey Enrol a passkey
 //
-// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+// and every other passkey operation is refused (409 `passkeys_off`).
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1655,13 +1643,13 @@ func (c *Client) EnrolPasskey(ctx context.Context, body EnrolPasskeyJSONRequestB
 	return c.Client.Do(req)
 }
 
-// ConfirmPasskeyWithBody Confirm a pending passkey with what the browser made
+// ConfirmPasskeyWithBody Confirm a pending passkey with the browser's new credential
 //
-// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 //
-// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1678,13 +1666,13 @@ func (c *Client) ConfirmPasskeyWithBody(ctx context.Context, factorID FactorID, 
 	return c.Client.Do(req)
 }
 
-// ConfirmPasskey Confirm a pending passkey with what the browser made
+// ConfirmPasskey Confirm a pending passkey with the browser's new credential
 //
-// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 //
-// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1703,11 +1691,11 @@ func (c *Client) ConfirmPasskey(ctx context.Context, factorID FactorID, body Con
 
 // EnrolTotpWithBody Enrol a TOTP authenticator
 //
-// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+// respond, the response is 503.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1726,11 +1714,11 @@ func (c *Client) EnrolTotpWithBody(ctx context.Context, params *EnrolTotpParams,
 
 // EnrolTotp Enrol a TOTP authenticator
 //
-// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+// respond, the response is 503.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1749,13 +1737,12 @@ func (c *Client) EnrolTotp(ctx context.Context, params *EnrolTotpParams, body En
 
 // ConfirmTotpWithBody Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-// holds recovery codes, shown once.
+// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 //
-// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+// the requirements of confirmation are at least those of verification.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1774,13 +1761,12 @@ func (c *Client) ConfirmTotpWithBody(ctx context.Context, factorID FactorID, con
 
 // ConfirmTotp Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-// holds recovery codes, shown once.
+// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 //
-// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+// the requirements of confirmation are at least those of verification.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1797,9 +1783,9 @@ func (c *Client) ConfirmTotp(ctx context.Context, factorID FactorID, body Confir
 	return c.Client.Do(req)
 }
 
-// GetTotpQrPng The enrolment's QR code as PNG
+// GetTotpQrPng Get the enrolment's QR code as PNG
 //
-// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
 func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1814,9 +1800,9 @@ func (c *Client) GetTotpQrPng(ctx context.Context, factorID FactorID, params *Ge
 	return c.Client.Do(req)
 }
 
-// GetTotpQrSvg The enrolment's QR code as SVG
+// GetTotpQrSvg Get the enrolment's QR code as SVG
 //
-// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 //
 // Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
 func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1831,10 +1817,10 @@ func (c *Client) GetTotpQrSvg(ctx context.Context, factorID FactorID, params *Ge
 	return c.Client.Do(req)
 }
 
-// ResyncTotpWithBody Set an authenticator's clock right with two codes
+// ResyncTotpWithBody Resynchronise an authenticator's clock with two codes
 //
-// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+// used. The caller's session must be valid at this moment.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1851,10 +1837,10 @@ func (c *Client) ResyncTotpWithBody(ctx context.Context, factorID FactorID, cont
 	return c.Client.Do(req)
 }
 
-// ResyncTotp Set an authenticator's clock right with two codes
+// ResyncTotp Resynchronise an authenticator's clock with two codes
 //
-// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+// used. The caller's session must be valid at this moment.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -1873,7 +1859,7 @@ func (c *Client) ResyncTotp(ctx context.Context, factorID FactorID, body ResyncT
 
 // RevokeFactor Revoke a factor
 //
-// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
+// An administrator who revokes their last factor needs an invitation to enrol another. Create it before the revocation (`createInvitation`).
 //
 // Corresponds with DELETE /factors/{factorId} (the `RevokeFactor` operationId).
 func (c *Client) RevokeFactor(ctx context.Context, factorID FactorID, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1937,10 +1923,10 @@ func (c *Client) GetTwofactorHealth(ctx context.Context, reqEditors ...RequestEd
 	return c.Client.Do(req)
 }
 
-// ReceiveTwilioStatusWithBody Take a status report of Twilio's
+// ReceiveTwilioStatusWithBody Receive a status report from Twilio
 //
-// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-// message that is not known, and one that is no news, is taken and changes nothing.
+// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+// accepted and changes nothing.
 //
 // Takes any type of body and a specified content type.
 //
@@ -1957,10 +1943,10 @@ func (c *Client) ReceiveTwilioStatusWithBody(ctx context.Context, params *Receiv
 	return c.Client.Do(req)
 }
 
-// ReceiveTwilioStatusWithFormdataBody Take a status report of Twilio's
+// ReceiveTwilioStatusWithFormdataBody Receive a status report from Twilio
 //
-// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-// message that is not known, and one that is no news, is taken and changes nothing.
+// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+// accepted and changes nothing.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type.
 //
@@ -1977,11 +1963,11 @@ func (c *Client) ReceiveTwilioStatusWithFormdataBody(ctx context.Context, params
 	return c.Client.Do(req)
 }
 
-// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+// CreatePasskeyChallenge Request a signature of one of the caller's passkeys
 //
-// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
-// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
-// to no session that could be raised.
+// `options` are the input of `navigator.credentials.get`, parsed by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge is valid for 5 minutes and replaces an earlier
+// one of the session. If the caller has no passkey, the response is 409 `state_conflict`. For a token from an API key, which belongs to no session that could be raised, it is 403
+// `forbidden`.
 //
 // Corresponds with POST /passkey-challenges (the `CreatePasskeyChallenge` operationId).
 func (c *Client) CreatePasskeyChallenge(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1998,9 +1984,9 @@ func (c *Client) CreatePasskeyChallenge(ctx context.Context, reqEditors ...Reque
 
 // VerifyPasskeyWithBody Verify a passkey's signature and get a proof
 //
-// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2019,9 +2005,9 @@ func (c *Client) VerifyPasskeyWithBody(ctx context.Context, challengeID PasskeyC
 
 // VerifyPasskey Verify a passkey's signature and get a proof
 //
-// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2038,9 +2024,9 @@ func (c *Client) VerifyPasskey(ctx context.Context, challengeID PasskeyChallenge
 	return c.Client.Do(req)
 }
 
-// CreatePasskeySignIn Begin a sign-in with a passkey alone
+// CreatePasskeySignIn Start a sign-in with only a passkey
 //
-// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+// `options` name no credentials: the browser offers the passkeys that it has for this site. They are valid for 5 minutes.
 //
 // Corresponds with POST /passkey-sign-ins (the `CreatePasskeySignIn` operationId).
 func (c *Client) CreatePasskeySignIn(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2057,8 +2043,8 @@ func (c *Client) CreatePasskeySignIn(ctx context.Context, reqEditors ...RequestE
 
 // VerifyPasskeySignInWithBody Verify a passkey's signature and get a proof of the sign-in
 //
-// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+// for 60 seconds and works once, at the kms, where it starts a session.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2077,8 +2063,8 @@ func (c *Client) VerifyPasskeySignInWithBody(ctx context.Context, signInID Passk
 
 // VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
 //
-// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+// for 60 seconds and works once, at the kms, where it starts a session.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2110,7 +2096,7 @@ func (c *Client) GetTwofactorReadiness(ctx context.Context, reqEditors ...Reques
 	return c.Client.Do(req)
 }
 
-// GetRecoveryCodes Tell how many recovery codes are left
+// GetRecoveryCodes Get the number of unused recovery codes
 //
 // Corresponds with GET /recovery-codes (the `GetRecoveryCodes` operationId).
 func (c *Client) GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2127,8 +2113,8 @@ func (c *Client) GetRecoveryCodes(ctx context.Context, reqEditors ...RequestEdit
 
 // CreateRecoveryCodes Create new recovery codes
 //
-// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
-// asks for a second factor, and the caller's session must be good at this moment.
+// Ten codes of 120 bits, shown once. Each can be used once instead of a code of an authenticator (`useRecoveryCode`). Earlier recovery codes become invalid. A second factor is
+// required, and the caller's session must be valid at this moment.
 //
 // Corresponds with POST /recovery-codes (the `CreateRecoveryCodes` operationId).
 func (c *Client) CreateRecoveryCodes(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -2145,8 +2131,8 @@ func (c *Client) CreateRecoveryCodes(ctx context.Context, reqEditors ...RequestE
 
 // UseRecoveryCodeWithBody Use a recovery code and get a proof
 //
-// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2165,8 +2151,8 @@ func (c *Client) UseRecoveryCodeWithBody(ctx context.Context, contentType string
 
 // UseRecoveryCode Use a recovery code and get a proof
 //
-// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2183,11 +2169,11 @@ func (c *Client) UseRecoveryCode(ctx context.Context, body UseRecoveryCodeJSONRe
 	return c.Client.Do(req)
 }
 
-// ResetFactorsWithBody End all factors of a user
+// ResetFactorsWithBody Revoke all factors of a user
 //
-// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-// The caller's session must be good, and an administrator's, at this moment.
+// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+// the caller must be an administrator, at this moment.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2204,11 +2190,11 @@ func (c *Client) ResetFactorsWithBody(ctx context.Context, subjectID SubjectID, 
 	return c.Client.Do(req)
 }
 
-// ResetFactors End all factors of a user
+// ResetFactors Revoke all factors of a user
 //
-// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-// The caller's session must be good, and an administrator's, at this moment.
+// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+// the caller must be an administrator, at this moment.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2227,8 +2213,8 @@ func (c *Client) ResetFactors(ctx context.Context, subjectID SubjectID, body Res
 
 // VerifyOtpForWithBody Verify a user's code for a service
 //
-// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+// is 422 `invalid_code`, like a wrong code.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2247,8 +2233,8 @@ func (c *Client) VerifyOtpForWithBody(ctx context.Context, subjectID SubjectID, 
 
 // VerifyOtpFor Verify a user's code for a service
 //
-// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+// is 422 `invalid_code`, like a wrong code.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -2267,9 +2253,9 @@ func (c *Client) VerifyOtpFor(ctx context.Context, subjectID SubjectID, body Ver
 
 // VerifyOtpWithBody Verify a code and get a proof
 //
-// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-// the code: neither its count nor its mark was kept.
+// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+// attempt nor the use of the code was recorded.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2288,9 +2274,9 @@ func (c *Client) VerifyOtpWithBody(ctx context.Context, contentType string, body
 
 // VerifyOtp Verify a code and get a proof
 //
-// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-// the code: neither its count nor its mark was kept.
+// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+// attempt nor the use of the code was recorded.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -3774,7 +3760,7 @@ func WithBaseURL(baseURL string) ClientOption {
 // ClientWithResponsesInterface is the interface specification for the client with responses above.
 type ClientWithResponsesInterface interface {
 
-	// GetEnrolmentAssetWithResponse A file of the page
+	// GetEnrolmentAssetWithResponse Get a file of the page
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3783,12 +3769,11 @@ type ClientWithResponsesInterface interface {
 
 	// CreateChallengeWithBodyWithResponse Send a code
 	//
-	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-	// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-	// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-	// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-	// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-	// channel works, this is 503 `unavailable`.
+	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+	// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+	// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+	// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+	// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3797,28 +3782,27 @@ type ClientWithResponsesInterface interface {
 
 	// CreateChallengeWithResponse Send a code
 	//
-	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-	// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-	// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-	// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-	// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-	// channel works, this is 503 `unavailable`.
+	// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+	// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+	// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+	// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+	// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /challenges (the `CreateChallenge` operationId).
 	CreateChallengeWithResponse(ctx context.Context, body CreateChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*CreateChallengeResult, error)
 
-	// CancelChallengeWithResponse End a challenge
+	// CancelChallengeWithResponse Cancel a challenge
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with DELETE /challenges/{challengeId} (the `CancelChallenge` operationId).
 	CancelChallengeWithResponse(ctx context.Context, challengeID ChallengeID, reqEditors ...RequestEditorFn) (*CancelChallengeResult, error)
 
-	// GetChallengeWithResponse Tell where a challenge stands
+	// GetChallengeWithResponse Get the state of a challenge
 	//
-	// `delivery` says what became of the present code. When it is `failed`, no code will come: ask for another one, or use another factor.
+	// `delivery` is the delivery status of the current code. If it is `failed`, the code will not arrive: request another one, or use another factor.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3827,8 +3811,8 @@ type ClientWithResponsesInterface interface {
 
 	// ResendChallengeWithResponse Send another code for a challenge
 	//
-	// The code before it is good no more. Attempts that were made stay made. Before `resendAfter`, and when too many codes were sent, this is 429
-	// `rate_limited`; a challenge that is verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`.
+	// The previous code becomes invalid. Earlier attempts still count. Before `resendAfter`, and if too many codes were sent, the response is 429 `rate_limited`. A challenge that is
+	// verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3837,9 +3821,9 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyChallengeWithBodyWithResponse Verify the code of a challenge
 	//
-	// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-	// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-	// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+	// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+	// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+	// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3848,28 +3832,27 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyChallengeWithResponse Verify the code of a challenge
 	//
-	// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-	// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-	// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+	// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+	// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+	// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /challenges/{challengeId}/verify (the `VerifyChallenge` operationId).
 	VerifyChallengeWithResponse(ctx context.Context, challengeID ChallengeID, body VerifyChallengeJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyChallengeResult, error)
 
-	// ListDeliveriesWithResponse List the codes and notices that were sent, newest first
+	// ListDeliveriesWithResponse List sent codes and notices, newest first
 	//
-	// For administrators who look for a fault. It holds no code and no address.
+	// For administrators who investigate a fault. The list contains no code and no full address.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /deliveries (the `ListDeliveries` operationId).
 	ListDeliveriesWithResponse(ctx context.Context, params *ListDeliveriesParams, reqEditors ...RequestEditorFn) (*ListDeliveriesResult, error)
 
-	// GetEnrolmentPageWithResponse The page where people sign in and manage their factors
+	// GetEnrolmentPageWithResponse Get the page for sign-in and factor management
 	//
-	// For a browser. It calls this contract and the kms's through the gateway that it comes from, keeps tokens in its memory alone, and loads nothing of other
-	// origins.
+	// For browsers. The page calls this contract and that of the kms through its own gateway, keeps tokens only in memory, and loads nothing from other origins.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -3885,10 +3868,9 @@ type ClientWithResponsesInterface interface {
 
 	// EnrolDeliveryWithBodyWithResponse Enrol an address to which codes are sent
 	//
-	// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-	// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-	// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-	// codes are 429 `rate_limited`.
+	// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+	// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+	// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3897,10 +3879,9 @@ type ClientWithResponsesInterface interface {
 
 	// EnrolDeliveryWithResponse Enrol an address to which codes are sent
 	//
-	// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-	// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-	// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-	// codes are 429 `rate_limited`.
+	// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+	// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+	// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3909,7 +3890,7 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmDeliveryWithBodyWithResponse Confirm a pending address with the code that was sent to it
 	//
-	// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+	// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3918,7 +3899,7 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmDeliveryWithResponse Confirm a pending address with the code that was sent to it
 	//
-	// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+	// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3927,9 +3908,9 @@ type ClientWithResponsesInterface interface {
 
 	// EnrolPasskeyWithBodyWithResponse Enrol a passkey
 	//
-	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+	// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+	// and every other passkey operation is refused (409 `passkeys_off`).
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3938,35 +3919,35 @@ type ClientWithResponsesInterface interface {
 
 	// EnrolPasskeyWithResponse Enrol a passkey
 	//
-	// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-	// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-	// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+	// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+	// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+	// and every other passkey operation is refused (409 `passkeys_off`).
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /factors/passkey (the `EnrolPasskey` operationId).
 	EnrolPasskeyWithResponse(ctx context.Context, body EnrolPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*EnrolPasskeyResult, error)
 
-	// ConfirmPasskeyWithBodyWithResponse Confirm a pending passkey with what the browser made
+	// ConfirmPasskeyWithBodyWithResponse Confirm a pending passkey with the browser's new credential
 	//
-	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+	// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+	// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+	// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /factors/passkey/{factorId}/confirm (the `ConfirmPasskey` operationId).
 	ConfirmPasskeyWithBodyWithResponse(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ConfirmPasskeyResult, error)
 
-	// ConfirmPasskeyWithResponse Confirm a pending passkey with what the browser made
+	// ConfirmPasskeyWithResponse Confirm a pending passkey with the browser's new credential
 	//
-	// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-	// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-	// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+	// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+	// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+	// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+	// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3975,11 +3956,11 @@ type ClientWithResponsesInterface interface {
 
 	// EnrolTotpWithBodyWithResponse Enrol a TOTP authenticator
 	//
-	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+	// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+	// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+	// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+	// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+	// respond, the response is 503.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -3988,11 +3969,11 @@ type ClientWithResponsesInterface interface {
 
 	// EnrolTotpWithResponse Enrol a TOTP authenticator
 	//
-	// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-	// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-	// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-	// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-	// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+	// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+	// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+	// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+	// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+	// respond, the response is 503.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4001,13 +3982,12 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmTotpWithBodyWithResponse Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-	// holds recovery codes, shown once.
+	// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+	// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+	// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+	// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+	// the requirements of confirmation are at least those of verification.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4016,51 +3996,50 @@ type ClientWithResponsesInterface interface {
 
 	// ConfirmTotpWithResponse Confirm a pending factor with its first code
 	//
-	// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-	// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-	// holds recovery codes, shown once.
+	// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+	// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 	//
-	// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-	// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-	// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+	// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+	// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+	// the requirements of confirmation are at least those of verification.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /factors/totp/{factorId}/confirm (the `ConfirmTotp` operationId).
 	ConfirmTotpWithResponse(ctx context.Context, factorID FactorID, body ConfirmTotpJSONRequestBody, reqEditors ...RequestEditorFn) (*ConfirmTotpResult, error)
 
-	// GetTotpQrPngWithResponse The enrolment's QR code as PNG
+	// GetTotpQrPngWithResponse Get the enrolment's QR code as PNG
 	//
-	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+	// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.png (the `GetTotpQrPng` operationId).
 	GetTotpQrPngWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrPngParams, reqEditors ...RequestEditorFn) (*GetTotpQrPngResult, error)
 
-	// GetTotpQrSvgWithResponse The enrolment's QR code as SVG
+	// GetTotpQrSvgWithResponse Get the enrolment's QR code as SVG
 	//
-	// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+	// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with GET /factors/totp/{factorId}/qr.svg (the `GetTotpQrSvg` operationId).
 	GetTotpQrSvgWithResponse(ctx context.Context, factorID FactorID, params *GetTotpQrSvgParams, reqEditors ...RequestEditorFn) (*GetTotpQrSvgResult, error)
 
-	// ResyncTotpWithBodyWithResponse Set an authenticator's clock right with two codes
+	// ResyncTotpWithBodyWithResponse Resynchronise an authenticator's clock with two codes
 	//
-	// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-	// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+	// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+	// used. The caller's session must be valid at this moment.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /factors/totp/{factorId}/resync (the `ResyncTotp` operationId).
 	ResyncTotpWithBodyWithResponse(ctx context.Context, factorID FactorID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResyncTotpResult, error)
 
-	// ResyncTotpWithResponse Set an authenticator's clock right with two codes
+	// ResyncTotpWithResponse Resynchronise an authenticator's clock with two codes
 	//
-	// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-	// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+	// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+	// used. The caller's session must be valid at this moment.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4069,7 +4048,7 @@ type ClientWithResponsesInterface interface {
 
 	// RevokeFactorWithResponse Revoke a factor
 	//
-	// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
+	// An administrator who revokes their last factor needs an invitation to enrol another. Create it before the revocation (`createInvitation`).
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4097,31 +4076,31 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /health (the `GetTwofactorHealth` operationId).
 	GetTwofactorHealthWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTwofactorHealthResult, error)
 
-	// ReceiveTwilioStatusWithBodyWithResponse Take a status report of Twilio's
+	// ReceiveTwilioStatusWithBodyWithResponse Receive a status report from Twilio
 	//
-	// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-	// message that is not known, and one that is no news, is taken and changes nothing.
+	// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+	// accepted and changes nothing.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 	ReceiveTwilioStatusWithBodyWithResponse(ctx context.Context, params *ReceiveTwilioStatusParams, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ReceiveTwilioStatusResult, error)
 
-	// ReceiveTwilioStatusWithFormdataBodyWithResponse Take a status report of Twilio's
+	// ReceiveTwilioStatusWithFormdataBodyWithResponse Receive a status report from Twilio
 	//
-	// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-	// message that is not known, and one that is no news, is taken and changes nothing.
+	// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+	// accepted and changes nothing.
 	//
 	// Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /hooks/twilio/status (the `ReceiveTwilioStatus` operationId).
 	ReceiveTwilioStatusWithFormdataBodyWithResponse(ctx context.Context, params *ReceiveTwilioStatusParams, body ReceiveTwilioStatusFormdataRequestBody, reqEditors ...RequestEditorFn) (*ReceiveTwilioStatusResult, error)
 
-	// CreatePasskeyChallengeWithResponse Ask for a signature of one of the caller's passkeys
+	// CreatePasskeyChallengeWithResponse Request a signature of one of the caller's passkeys
 	//
-	// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
-	// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
-	// to no session that could be raised.
+	// `options` are the input of `navigator.credentials.get`, parsed by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge is valid for 5 minutes and replaces an earlier
+	// one of the session. If the caller has no passkey, the response is 409 `state_conflict`. For a token from an API key, which belongs to no session that could be raised, it is 403
+	// `forbidden`.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4130,9 +4109,9 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyPasskeyWithBodyWithResponse Verify a passkey's signature and get a proof
 	//
-	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+	// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+	// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4141,18 +4120,18 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyPasskeyWithResponse Verify a passkey's signature and get a proof
 	//
-	// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-	// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-	// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+	// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+	// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+	// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /passkey-challenges/{challengeId}/verify (the `VerifyPasskey` operationId).
 	VerifyPasskeyWithResponse(ctx context.Context, challengeID PasskeyChallengeID, body VerifyPasskeyJSONRequestBody, reqEditors ...RequestEditorFn) (*VerifyPasskeyResult, error)
 
-	// CreatePasskeySignInWithResponse Begin a sign-in with a passkey alone
+	// CreatePasskeySignInWithResponse Start a sign-in with only a passkey
 	//
-	// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+	// `options` name no credentials: the browser offers the passkeys that it has for this site. They are valid for 5 minutes.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4161,8 +4140,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyPasskeySignInWithBodyWithResponse Verify a passkey's signature and get a proof of the sign-in
 	//
-	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+	// for 60 seconds and works once, at the kms, where it starts a session.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4171,8 +4150,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyPasskeySignInWithResponse Verify a passkey's signature and get a proof of the sign-in
 	//
-	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-	// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+	// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+	// for 60 seconds and works once, at the kms, where it starts a session.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4186,7 +4165,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /ready (the `GetTwofactorReadiness` operationId).
 	GetTwofactorReadinessWithResponse(ctx context.Context, reqEditors ...RequestEditorFn) (*GetTwofactorReadinessResult, error)
 
-	// GetRecoveryCodesWithResponse Tell how many recovery codes are left
+	// GetRecoveryCodesWithResponse Get the number of unused recovery codes
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4195,8 +4174,8 @@ type ClientWithResponsesInterface interface {
 
 	// CreateRecoveryCodesWithResponse Create new recovery codes
 	//
-	// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
-	// asks for a second factor, and the caller's session must be good at this moment.
+	// Ten codes of 120 bits, shown once. Each can be used once instead of a code of an authenticator (`useRecoveryCode`). Earlier recovery codes become invalid. A second factor is
+	// required, and the caller's session must be valid at this moment.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -4205,8 +4184,8 @@ type ClientWithResponsesInterface interface {
 
 	// UseRecoveryCodeWithBodyWithResponse Use a recovery code and get a proof
 	//
-	// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-	// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+	// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+	// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4215,30 +4194,30 @@ type ClientWithResponsesInterface interface {
 
 	// UseRecoveryCodeWithResponse Use a recovery code and get a proof
 	//
-	// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-	// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+	// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+	// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /recovery-codes/use (the `UseRecoveryCode` operationId).
 	UseRecoveryCodeWithResponse(ctx context.Context, body UseRecoveryCodeJSONRequestBody, reqEditors ...RequestEditorFn) (*UseRecoveryCodeResult, error)
 
-	// ResetFactorsWithBodyWithResponse End all factors of a user
+	// ResetFactorsWithBodyWithResponse Revoke all factors of a user
 	//
-	// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-	// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-	// The caller's session must be good, and an administrator's, at this moment.
+	// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+	// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+	// the caller must be an administrator, at this moment.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
 	// Corresponds with POST /subjects/{subjectId}/reset (the `ResetFactors` operationId).
 	ResetFactorsWithBodyWithResponse(ctx context.Context, subjectID SubjectID, contentType string, body io.Reader, reqEditors ...RequestEditorFn) (*ResetFactorsResult, error)
 
-	// ResetFactorsWithResponse End all factors of a user
+	// ResetFactorsWithResponse Revoke all factors of a user
 	//
-	// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-	// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-	// The caller's session must be good, and an administrator's, at this moment.
+	// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+	// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+	// the caller must be an administrator, at this moment.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4247,8 +4226,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyOtpForWithBodyWithResponse Verify a user's code for a service
 	//
-	// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-	// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+	// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+	// is 422 `invalid_code`, like a wrong code.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4257,8 +4236,8 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyOtpForWithResponse Verify a user's code for a service
 	//
-	// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-	// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+	// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+	// is 422 `invalid_code`, like a wrong code.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4267,9 +4246,9 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyOtpWithBodyWithResponse Verify a code and get a proof
 	//
-	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-	// the code: neither its count nor its mark was kept.
+	// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+	// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+	// attempt nor the use of the code was recorded.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -4278,9 +4257,9 @@ type ClientWithResponsesInterface interface {
 
 	// VerifyOtpWithResponse Verify a code and get a proof
 	//
-	// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-	// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-	// the code: neither its count nor its mark was kept.
+	// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+	// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+	// attempt nor the use of the code was recorded.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -8958,7 +8937,7 @@ func (r VerifyOtpResult) ContentType() string {
 	return ""
 }
 
-// GetEnrolmentAssetWithResponse A file of the page
+// GetEnrolmentAssetWithResponse Get a file of the page
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -8973,12 +8952,11 @@ func (c *ClientWithResponses) GetEnrolmentAssetWithResponse(ctx context.Context,
 
 // CreateChallengeWithBodyWithResponse Send a code
 //
-// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-// channel works, this is 503 `unavailable`.
+// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -8993,12 +8971,11 @@ func (c *ClientWithResponses) CreateChallengeWithBodyWithResponse(ctx context.Co
 
 // CreateChallengeWithResponse Send a code
 //
-// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-// and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-// minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-// gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-// the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-// channel works, this is 503 `unavailable`.
+// Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+// same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+// subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+// created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+// about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9011,7 +8988,7 @@ func (c *ClientWithResponses) CreateChallengeWithResponse(ctx context.Context, b
 	return ParseCreateChallengeResult(rsp)
 }
 
-// CancelChallengeWithResponse End a challenge
+// CancelChallengeWithResponse Cancel a challenge
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9024,9 +9001,9 @@ func (c *ClientWithResponses) CancelChallengeWithResponse(ctx context.Context, c
 	return ParseCancelChallengeResult(rsp)
 }
 
-// GetChallengeWithResponse Tell where a challenge stands
+// GetChallengeWithResponse Get the state of a challenge
 //
-// `delivery` says what became of the present code. When it is `failed`, no code will come: ask for another one, or use another factor.
+// `delivery` is the delivery status of the current code. If it is `failed`, the code will not arrive: request another one, or use another factor.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9041,8 +9018,8 @@ func (c *ClientWithResponses) GetChallengeWithResponse(ctx context.Context, chal
 
 // ResendChallengeWithResponse Send another code for a challenge
 //
-// The code before it is good no more. Attempts that were made stay made. Before `resendAfter`, and when too many codes were sent, this is 429
-// `rate_limited`; a challenge that is verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`.
+// The previous code becomes invalid. Earlier attempts still count. Before `resendAfter`, and if too many codes were sent, the response is 429 `rate_limited`. A challenge that is
+// verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9057,9 +9034,9 @@ func (c *ClientWithResponses) ResendChallengeWithResponse(ctx context.Context, c
 
 // VerifyChallengeWithBodyWithResponse Verify the code of a challenge
 //
-// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9074,9 +9051,9 @@ func (c *ClientWithResponses) VerifyChallengeWithBodyWithResponse(ctx context.Co
 
 // VerifyChallengeWithResponse Verify the code of a challenge
 //
-// The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-// of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-// user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+// A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+// the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+// from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9089,9 +9066,9 @@ func (c *ClientWithResponses) VerifyChallengeWithResponse(ctx context.Context, c
 	return ParseVerifyChallengeResult(rsp)
 }
 
-// ListDeliveriesWithResponse List the codes and notices that were sent, newest first
+// ListDeliveriesWithResponse List sent codes and notices, newest first
 //
-// For administrators who look for a fault. It holds no code and no address.
+// For administrators who investigate a fault. The list contains no code and no full address.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9104,10 +9081,9 @@ func (c *ClientWithResponses) ListDeliveriesWithResponse(ctx context.Context, pa
 	return ParseListDeliveriesResult(rsp)
 }
 
-// GetEnrolmentPageWithResponse The page where people sign in and manage their factors
+// GetEnrolmentPageWithResponse Get the page for sign-in and factor management
 //
-// For a browser. It calls this contract and the kms's through the gateway that it comes from, keeps tokens in its memory alone, and loads nothing of other
-// origins.
+// For browsers. The page calls this contract and that of the kms through its own gateway, keeps tokens only in memory, and loads nothing from other origins.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9135,10 +9111,9 @@ func (c *ClientWithResponses) ListFactorsWithResponse(ctx context.Context, param
 
 // EnrolDeliveryWithBodyWithResponse Enrol an address to which codes are sent
 //
-// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-// codes are 429 `rate_limited`.
+// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9153,10 +9128,9 @@ func (c *ClientWithResponses) EnrolDeliveryWithBodyWithResponse(ctx context.Cont
 
 // EnrolDeliveryWithResponse Enrol an address to which codes are sent
 //
-// A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-// raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-// person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-// codes are 429 `rate_limited`.
+// A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+// service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+// service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9171,7 +9145,7 @@ func (c *ClientWithResponses) EnrolDeliveryWithResponse(ctx context.Context, bod
 
 // ConfirmDeliveryWithBodyWithResponse Confirm a pending address with the code that was sent to it
 //
-// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9186,7 +9160,7 @@ func (c *ClientWithResponses) ConfirmDeliveryWithBodyWithResponse(ctx context.Co
 
 // ConfirmDeliveryWithResponse Confirm a pending address with the code that was sent to it
 //
-// When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+// If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9201,9 +9175,9 @@ func (c *ClientWithResponses) ConfirmDeliveryWithResponse(ctx context.Context, f
 
 // EnrolPasskeyWithBodyWithResponse Enrol a passkey
 //
-// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+// and every other passkey operation is refused (409 `passkeys_off`).
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9218,9 +9192,9 @@ func (c *ClientWithResponses) EnrolPasskeyWithBodyWithResponse(ctx context.Conte
 
 // EnrolPasskeyWithResponse Enrol a passkey
 //
-// `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-// within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-// the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+// `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+// within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+// and every other passkey operation is refused (409 `passkeys_off`).
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9233,13 +9207,13 @@ func (c *ClientWithResponses) EnrolPasskeyWithResponse(ctx context.Context, body
 	return ParseEnrolPasskeyResult(rsp)
 }
 
-// ConfirmPasskeyWithBodyWithResponse Confirm a pending passkey with what the browser made
+// ConfirmPasskeyWithBodyWithResponse Confirm a pending passkey with the browser's new credential
 //
-// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 //
-// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9252,13 +9226,13 @@ func (c *ClientWithResponses) ConfirmPasskeyWithBodyWithResponse(ctx context.Con
 	return ParseConfirmPasskeyResult(rsp)
 }
 
-// ConfirmPasskeyWithResponse Confirm a pending passkey with what the browser made
+// ConfirmPasskeyWithResponse Confirm a pending passkey with the browser's new credential
 //
-// `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-// `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-// code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+// `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+// `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+// requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
 //
-// The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+// As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9273,11 +9247,11 @@ func (c *ClientWithResponses) ConfirmPasskeyWithResponse(ctx context.Context, fa
 
 // EnrolTotpWithBodyWithResponse Enrol a TOTP authenticator
 //
-// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+// respond, the response is 503.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9292,11 +9266,11 @@ func (c *ClientWithResponses) EnrolTotpWithBodyWithResponse(ctx context.Context,
 
 // EnrolTotpWithResponse Enrol a TOTP authenticator
 //
-// The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-// active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-// administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-// bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-// is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+// The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+// requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+// `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+// contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+// respond, the response is 503.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9311,13 +9285,12 @@ func (c *ClientWithResponses) EnrolTotpWithResponse(ctx context.Context, params 
 
 // ConfirmTotpWithBodyWithResponse Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-// holds recovery codes, shown once.
+// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 //
-// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+// the requirements of confirmation are at least those of verification.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9332,13 +9305,12 @@ func (c *ClientWithResponses) ConfirmTotpWithBodyWithResponse(ctx context.Contex
 
 // ConfirmTotpWithResponse Confirm a pending factor with its first code
 //
-// The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-// a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-// holds recovery codes, shown once.
+// The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+// factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
 //
-// Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-// traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-// would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+// Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+// once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+// the requirements of confirmation are at least those of verification.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9351,9 +9323,9 @@ func (c *ClientWithResponses) ConfirmTotpWithResponse(ctx context.Context, facto
 	return ParseConfirmTotpResult(rsp)
 }
 
-// GetTotpQrPngWithResponse The enrolment's QR code as PNG
+// GetTotpQrPngWithResponse Get the enrolment's QR code as PNG
 //
-// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9366,9 +9338,9 @@ func (c *ClientWithResponses) GetTotpQrPngWithResponse(ctx context.Context, fact
 	return ParseGetTotpQrPngResult(rsp)
 }
 
-// GetTotpQrSvgWithResponse The enrolment's QR code as SVG
+// GetTotpQrSvgWithResponse Get the enrolment's QR code as SVG
 //
-// Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+// Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9381,10 +9353,10 @@ func (c *ClientWithResponses) GetTotpQrSvgWithResponse(ctx context.Context, fact
 	return ParseGetTotpQrSvgResult(rsp)
 }
 
-// ResyncTotpWithBodyWithResponse Set an authenticator's clock right with two codes
+// ResyncTotpWithBodyWithResponse Resynchronise an authenticator's clock with two codes
 //
-// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+// used. The caller's session must be valid at this moment.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9397,10 +9369,10 @@ func (c *ClientWithResponses) ResyncTotpWithBodyWithResponse(ctx context.Context
 	return ParseResyncTotpResult(rsp)
 }
 
-// ResyncTotpWithResponse Set an authenticator's clock right with two codes
+// ResyncTotpWithResponse Resynchronise an authenticator's clock with two codes
 //
-// For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-// within ten steps of now. Both count as used. The caller's session must be good at this moment.
+// For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+// used. The caller's session must be valid at this moment.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9415,7 +9387,7 @@ func (c *ClientWithResponses) ResyncTotpWithResponse(ctx context.Context, factor
 
 // RevokeFactorWithResponse Revoke a factor
 //
-// An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
+// An administrator who revokes their last factor needs an invitation to enrol another. Create it before the revocation (`createInvitation`).
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9467,10 +9439,10 @@ func (c *ClientWithResponses) GetTwofactorHealthWithResponse(ctx context.Context
 	return ParseGetTwofactorHealthResult(rsp)
 }
 
-// ReceiveTwilioStatusWithBodyWithResponse Take a status report of Twilio's
+// ReceiveTwilioStatusWithBodyWithResponse Receive a status report from Twilio
 //
-// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-// message that is not known, and one that is no news, is taken and changes nothing.
+// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+// accepted and changes nothing.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9483,10 +9455,10 @@ func (c *ClientWithResponses) ReceiveTwilioStatusWithBodyWithResponse(ctx contex
 	return ParseReceiveTwilioStatusResult(rsp)
 }
 
-// ReceiveTwilioStatusWithFormdataBodyWithResponse Take a status report of Twilio's
+// ReceiveTwilioStatusWithFormdataBodyWithResponse Receive a status report from Twilio
 //
-// What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-// message that is not known, and one that is no news, is taken and changes nothing.
+// The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+// accepted and changes nothing.
 //
 // Takes a body of the `application/x-www-form-urlencoded` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9499,11 +9471,11 @@ func (c *ClientWithResponses) ReceiveTwilioStatusWithFormdataBodyWithResponse(ct
 	return ParseReceiveTwilioStatusResult(rsp)
 }
 
-// CreatePasskeyChallengeWithResponse Ask for a signature of one of the caller's passkeys
+// CreatePasskeyChallengeWithResponse Request a signature of one of the caller's passkeys
 //
-// `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
-// an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
-// to no session that could be raised.
+// `options` are the input of `navigator.credentials.get`, parsed by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge is valid for 5 minutes and replaces an earlier
+// one of the session. If the caller has no passkey, the response is 409 `state_conflict`. For a token from an API key, which belongs to no session that could be raised, it is 403
+// `forbidden`.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9518,9 +9490,9 @@ func (c *ClientWithResponses) CreatePasskeyChallengeWithResponse(ctx context.Con
 
 // VerifyPasskeyWithBodyWithResponse Verify a passkey's signature and get a proof
 //
-// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9535,9 +9507,9 @@ func (c *ClientWithResponses) VerifyPasskeyWithBodyWithResponse(ctx context.Cont
 
 // VerifyPasskeyWithResponse Verify a passkey's signature and get a proof
 //
-// `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-// for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-// counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+// `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+// another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+// decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9550,9 +9522,9 @@ func (c *ClientWithResponses) VerifyPasskeyWithResponse(ctx context.Context, cha
 	return ParseVerifyPasskeyResult(rsp)
 }
 
-// CreatePasskeySignInWithResponse Begin a sign-in with a passkey alone
+// CreatePasskeySignInWithResponse Start a sign-in with only a passkey
 //
-// `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+// `options` name no credentials: the browser offers the passkeys that it has for this site. They are valid for 5 minutes.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9567,8 +9539,8 @@ func (c *ClientWithResponses) CreatePasskeySignInWithResponse(ctx context.Contex
 
 // VerifyPasskeySignInWithBodyWithResponse Verify a passkey's signature and get a proof of the sign-in
 //
-// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+// for 60 seconds and works once, at the kms, where it starts a session.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9583,8 +9555,8 @@ func (c *ClientWithResponses) VerifyPasskeySignInWithBodyWithResponse(ctx contex
 
 // VerifyPasskeySignInWithResponse Verify a passkey's signature and get a proof of the sign-in
 //
-// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-// The proof lives 60 seconds and works once, at the kms, where it begins a session.
+// Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+// for 60 seconds and works once, at the kms, where it starts a session.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9610,7 +9582,7 @@ func (c *ClientWithResponses) GetTwofactorReadinessWithResponse(ctx context.Cont
 	return ParseGetTwofactorReadinessResult(rsp)
 }
 
-// GetRecoveryCodesWithResponse Tell how many recovery codes are left
+// GetRecoveryCodesWithResponse Get the number of unused recovery codes
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9625,8 +9597,8 @@ func (c *ClientWithResponses) GetRecoveryCodesWithResponse(ctx context.Context, 
 
 // CreateRecoveryCodesWithResponse Create new recovery codes
 //
-// Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
-// asks for a second factor, and the caller's session must be good at this moment.
+// Ten codes of 120 bits, shown once. Each can be used once instead of a code of an authenticator (`useRecoveryCode`). Earlier recovery codes become invalid. A second factor is
+// required, and the caller's session must be valid at this moment.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -9641,8 +9613,8 @@ func (c *ClientWithResponses) CreateRecoveryCodesWithResponse(ctx context.Contex
 
 // UseRecoveryCodeWithBodyWithResponse Use a recovery code and get a proof
 //
-// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9657,8 +9629,8 @@ func (c *ClientWithResponses) UseRecoveryCodeWithBodyWithResponse(ctx context.Co
 
 // UseRecoveryCodeWithResponse Use a recovery code and get a proof
 //
-// For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-// lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+// For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+// case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9671,11 +9643,11 @@ func (c *ClientWithResponses) UseRecoveryCodeWithResponse(ctx context.Context, b
 	return ParseUseRecoveryCodeResult(rsp)
 }
 
-// ResetFactorsWithBodyWithResponse End all factors of a user
+// ResetFactorsWithBodyWithResponse Revoke all factors of a user
 //
-// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-// The caller's session must be good, and an administrator's, at this moment.
+// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+// the caller must be an administrator, at this moment.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9688,11 +9660,11 @@ func (c *ClientWithResponses) ResetFactorsWithBodyWithResponse(ctx context.Conte
 	return ParseResetFactorsResult(rsp)
 }
 
-// ResetFactorsWithResponse End all factors of a user
+// ResetFactorsWithResponse Revoke all factors of a user
 //
-// For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-// The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-// The caller's session must be good, and an administrator's, at this moment.
+// For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+// signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+// the caller must be an administrator, at this moment.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9707,8 +9679,8 @@ func (c *ClientWithResponses) ResetFactorsWithResponse(ctx context.Context, subj
 
 // VerifyOtpForWithBodyWithResponse Verify a user's code for a service
 //
-// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+// is 422 `invalid_code`, like a wrong code.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9723,8 +9695,8 @@ func (c *ClientWithResponses) VerifyOtpForWithBodyWithResponse(ctx context.Conte
 
 // VerifyOtpForWithResponse Verify a user's code for a service
 //
-// For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-// factor, or does not exist, is 422 `invalid_code` like a wrong code.
+// For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+// is 422 `invalid_code`, like a wrong code.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9739,9 +9711,9 @@ func (c *ClientWithResponses) VerifyOtpForWithResponse(ctx context.Context, subj
 
 // VerifyOtpWithBodyWithResponse Verify a code and get a proof
 //
-// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-// the code: neither its count nor its mark was kept.
+// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+// attempt nor the use of the code was recorded.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -9756,9 +9728,9 @@ func (c *ClientWithResponses) VerifyOtpWithBodyWithResponse(ctx context.Context,
 
 // VerifyOtpWithResponse Verify a code and get a proof
 //
-// Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-// too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-// the code: neither its count nor its mark was kept.
+// Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+// `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+// attempt nor the use of the code was recorded.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1199,11 +1199,11 @@ func (e PutSecretParamsStage) Valid() bool {
 
 // AdminBootstrap defines model for AdminBootstrap.
 type AdminBootstrap struct {
-	// Password 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// Password Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	Password string `json:"password"`
 	Token    string `json:"token"`
 
-	// Username Lower case.
+	// Username Lower-case username.
 	Username string `json:"username"`
 }
 
@@ -1213,12 +1213,12 @@ type APIKey struct {
 	Environment APIKeyEnvironment `json:"environment"`
 	ExpiresAt   time.Time         `json:"expiresAt"`
 
-	// GrantedUntil No successor made by rotation outlives this time.
+	// GrantedUntil The latest time at which a successor created by rotation can expire.
 	GrantedUntil time.Time  `json:"grantedUntil"`
 	ID           string     `json:"id"`
 	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
 
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata   *KeyMetadata    `json:"metadata,omitempty"`
 	Name       string          `json:"name"`
 	OwnerID    string          `json:"ownerId"`
@@ -1226,23 +1226,23 @@ type APIKey struct {
 	RateLimit  *KeyRateLimit   `json:"rateLimit,omitempty"`
 	ReplacedBy *string         `json:"replacedBy,omitempty"`
 
-	// RootID The first key of the lineage; its own id when it was not made by rotation.
+	// RootID The id of the first key of the lineage; the key's own id if it was not created by rotation.
 	RootID string `json:"rootId"`
 
-	// RotatedFrom The key that this one replaced.
+	// RotatedFrom The id of the key that this key replaced.
 	RotatedFrom *string  `json:"rotatedFrom,omitempty"`
 	Scopes      []string `json:"scopes"`
 
-	// Start The key's first characters, to recognise it by.
+	// Start The first characters of the key, to recognise it.
 	Start string `json:"start"`
 
-	// Status `expiring`: replaced, and working until `expiresAt`.
+	// Status The status; `expiring` means that the key was replaced and works until `expiresAt`.
 	Status APIKeyStatus `json:"status"`
 
-	// Tenant The owner's; absent in the default tenant.
+	// Tenant The tenant of the owner; absent for the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// Uses How often it was used; written in batches.
+	// Uses Number of uses; updated in batches.
 	Uses    int64 `json:"uses"`
 	Version int64 `json:"version"`
 }
@@ -1253,32 +1253,32 @@ type APIKeyEnvironment string
 // APIKeyOwnerKind defines model for APIKey.OwnerKind.
 type APIKeyOwnerKind string
 
-// APIKeyStatus `expiring`: replaced, and working until `expiresAt`.
+// APIKeyStatus The status; `expiring` means that the key was replaced and works until `expiresAt`.
 type APIKeyStatus string
 
 // APIKeyCreate defines model for ApiKeyCreate.
 type APIKeyCreate struct {
-	// Environment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+	// Environment The environment, which appears in the key's text (`fk_test_...`) and in each verification. It has no other effect.
 	Environment *APIKeyCreateEnvironment `json:"environment,omitempty"`
 
-	// ExpiresAt At most 365 days ahead; 90 days when absent.
+	// ExpiresAt The time when the key expires, at most 365 days ahead; if absent, 90 days from now.
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata *KeyMetadata `json:"metadata,omitempty"`
 	Name     string       `json:"name"`
 	OwnerID  *string      `json:"ownerId,omitempty"`
 
-	// OwnerKind Sent with ownerId or not at all.
+	// OwnerKind The kind of the owner; must be sent together with `ownerId`, or omitted with it.
 	OwnerKind *APIKeyCreateOwnerKind `json:"ownerKind,omitempty"`
 	RateLimit *KeyRateLimit          `json:"rateLimit,omitempty"`
 	Scopes    Scopes                 `json:"scopes"`
 }
 
-// APIKeyCreateEnvironment Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+// APIKeyCreateEnvironment The environment, which appears in the key's text (`fk_test_...`) and in each verification. It has no other effect.
 type APIKeyCreateEnvironment string
 
-// APIKeyCreateOwnerKind Sent with ownerId or not at all.
+// APIKeyCreateOwnerKind The kind of the owner; must be sent together with `ownerId`, or omitted with it.
 type APIKeyCreateOwnerKind string
 
 // APIKeyIdentity defines model for ApiKeyIdentity.
@@ -1291,7 +1291,7 @@ type APIKeyIdentity struct {
 	// Roles The roles of an owner who is a user.
 	Roles *[]string `json:"roles,omitempty"`
 
-	// Scopes What the key may do now.
+	// Scopes The key's current scopes.
 	Scopes []string `json:"scopes"`
 }
 
@@ -1303,18 +1303,17 @@ type APIKeyList struct {
 
 // APIKeyRevocation defines model for ApiKeyRevocation.
 type APIKeyRevocation struct {
-	// Revoked How many keys were ended by this call; 0 when all had ended before.
+	// Revoked Number of keys that this request ended; 0 if all had ended before.
 	Revoked int64 `json:"revoked"`
 }
 
 // APIKeyRotate defines model for ApiKeyRotate.
 type APIKeyRotate struct {
-	// ExpiresAt The new key's end, at most 365 days ahead. Absent, the new key lives as long as the old one was made to live, but never
-	// beyond the end that was granted to it. A later end than the granted one is for callers who could make such a key
-	// (`rotateApiKey` alone).
+	// ExpiresAt The time when the new key expires, at most 365 days ahead. If absent, the new key has the same lifetime as the old one, but never beyond the end that was granted to the old
+	// one. A later end than the granted one is only for callers who could create such a key (only `rotateApiKey`).
 	ExpiresAt *time.Time `json:"expiresAt,omitempty"`
 
-	// OverlapSeconds How long the old key still works.
+	// OverlapSeconds Number of seconds for which the old key keeps working.
 	OverlapSeconds *int64 `json:"overlapSeconds,omitempty"`
 }
 
@@ -1324,7 +1323,7 @@ type APIKeyRotation struct {
 	Key               string    `json:"key"`
 	ReplacedExpiresAt time.Time `json:"replacedExpiresAt"`
 
-	// Replaces The old key's id.
+	// Replaces The id of the old key.
 	Replaces string `json:"replaces"`
 }
 
@@ -1335,7 +1334,7 @@ type APIKeyText struct {
 
 // APIKeyUpdate defines model for ApiKeyUpdate.
 type APIKeyUpdate struct {
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata  *KeyMetadata  `json:"metadata,omitempty"`
 	Name      *string       `json:"name,omitempty"`
 	RateLimit *KeyRateLimit `json:"rateLimit,omitempty"`
@@ -1348,16 +1347,16 @@ type APIKeyVerdict struct {
 	ExpiresAt   *time.Time                `json:"expiresAt,omitempty"`
 	KeyID       *string                   `json:"keyId,omitempty"`
 
-	// Metadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata  *KeyMetadata            `json:"metadata,omitempty"`
 	OwnerID   *string                 `json:"ownerId,omitempty"`
 	OwnerKind *APIKeyVerdictOwnerKind `json:"ownerKind,omitempty"`
 
-	// RateLimit How a key with a rate limit stands, at the replica that answers or at all that share a Redis.
+	// RateLimit The rate limit state of a key, at the replica that responds, or at all replicas that share a Redis.
 	RateLimit *KeyRateState `json:"rateLimit,omitempty"`
 	Scopes    *[]string     `json:"scopes,omitempty"`
 
-	// Tenant The owner's; absent in the default tenant.
+	// Tenant The tenant of the owner; absent for the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
 	Valid  bool    `json:"valid"`
 }
@@ -1381,20 +1380,20 @@ type APIKeyVerify struct {
 type APIKeyWithSecret struct {
 	APIKey APIKey `json:"apiKey"`
 
-	// Key The key's text; it can't be had again.
+	// Key The text of the key, which cannot be retrieved again.
 	Key string `json:"key"`
 }
 
 // AuditArchive defines model for AuditArchive.
 type AuditArchive struct {
-	// After Number of the event after which the archive begins: the `seq` of its first line.
+	// After The number of the event after which the archive begins, which is the `seq` of its first line.
 	After int64 `json:"after"`
 
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint AuditCheckpoint `json:"checkpoint"`
 }
 
-// AuditCheckpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+// AuditCheckpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 type AuditCheckpoint struct {
 	At        time.Time `json:"at"`
 	Hash      []byte    `json:"hash"`
@@ -1407,26 +1406,26 @@ type AuditCheckpoint struct {
 
 // AuditEvent defines model for AuditEvent.
 type AuditEvent struct {
-	// Action The operation, or what the kms did by itself.
+	// Action The operation, or the action of the kms itself.
 	Action string `json:"action"`
 
-	// Actor Id of whoever did it; empty for the kms itself and for the unauthenticated.
+	// Actor The id of the actor; empty for the kms itself and for unauthenticated callers.
 	Actor     string              `json:"actor"`
 	ActorKind AuditEventActorKind `json:"actorKind"`
 
-	// Address Network address of whoever asked.
+	// Address The network address of the caller.
 	Address *string   `json:"address,omitempty"`
 	At      time.Time `json:"at"`
 
-	// Detail What else matters: the session, what was granted, why it was refused.
+	// Detail Further details, such as the session, what was granted, or why a request was refused.
 	Detail    *map[string]string `json:"detail,omitempty"`
 	Outcome   AuditOutcome       `json:"outcome"`
 	RequestID string             `json:"requestId"`
 
-	// Seq 1 for the first, without gaps.
+	// Seq The number of the event, from 1 without gaps.
 	Seq int64 `json:"seq"`
 
-	// Target Id or name of what it was done to.
+	// Target The id or name of the target.
 	Target string `json:"target"`
 }
 
@@ -1435,28 +1434,28 @@ type AuditEventActorKind string
 
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
-	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
+	// ArchivedBefore The events before this number were archived and are not in this list. Absent if none were archived.
 	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
 	Items          []AuditEvent `json:"items"`
 
-	// KeptSeconds For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
+	// KeptSeconds The minimum number of seconds for which events are kept (`AUDIT_KEEP`, rounded down); `archiveAudit` removes no younger events.
 	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
 	NextCursor  *string `json:"nextCursor,omitempty"`
 }
 
 // AuditLine defines model for AuditLine.
 type AuditLine struct {
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 
-	// Event The event: these bytes are what its hash is made of.
+	// Event The event; its hash is computed over these bytes.
 	Event *map[string]interface{} `json:"event,omitempty"`
 
-	// Hash Of `begin`: what the first event follows.
+	// Hash For `begin`, the hash that the first event follows.
 	Hash *[]byte       `json:"hash,omitempty"`
 	Kind AuditLineKind `json:"kind"`
 
-	// Seq Of `begin`: the number of the event before the first.
+	// Seq For `begin`, the number of the event before the first.
 	Seq int64 `json:"seq"`
 }
 
@@ -1467,10 +1466,10 @@ type AuditLineKind string
 type AuditOrder struct {
 	After int64 `json:"after"`
 
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint AuditCheckpoint `json:"checkpoint"`
 
-	// OrderedBy Id of the administrator.
+	// OrderedBy The id of the administrator.
 	OrderedBy string `json:"orderedBy"`
 }
 
@@ -1484,44 +1483,46 @@ type AuditOutcome string
 
 // AuditRemoval defines model for AuditRemoval.
 type AuditRemoval struct {
-	// Ordered Number of the last event that is to be removed.
+	// Ordered The number of the last event to be removed.
 	Ordered int64 `json:"ordered"`
 
-	// Removed Number of the last event that was removed; absent for other services, whose `fountain_audit_archived_seq` tells.
+	// Removed The number of the last event that was removed; absent for other services, for which the metric `fountain_audit_archived_seq` reports it.
 	Removed *int64 `json:"removed,omitempty"`
 	Service string `json:"service"`
 }
 
 // AuditReport defines model for AuditReport.
 type AuditReport struct {
-	// After The events after this number were looked at: those up to it were archived, or the checkpoint vouches for them.
+	// After The number after which events were verified; earlier events were archived, or the checkpoint vouches for them.
 	After int64 `json:"after"`
 
-	// Checked How many of them hold, from the first on.
+	// Checked Number of consecutive valid events, from the first one.
 	Checked int64 `json:"checked"`
 
-	// FirstBreak Number of the first event that does not hold.
+	// FirstBreak The number of the first invalid event.
 	FirstBreak *int64 `json:"firstBreak,omitempty"`
 	Intact     bool   `json:"intact"`
 
-	// Reason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-	// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
+	// Reason `event`: an event was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that stores where the trail ends was changed; `key`:
+	// a key of the trail was changed or removed, or cannot be opened; `base`: the row that stores where the trail begins was changed; `checkpoint`: the trail does not contain the
+	// checkpoint.
 	Reason *AuditReportReason `json:"reason,omitempty"`
 
-	// Unkeyed How many of those are from a version that had no key.
+	// Unkeyed Number of those events that are from a version without a key.
 	Unkeyed int64 `json:"unkeyed"`
 }
 
-// AuditReportReason `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-// changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
+// AuditReportReason `event`: an event was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that stores where the trail ends was changed; `key`:
+// a key of the trail was changed or removed, or cannot be opened; `base`: the row that stores where the trail begins was changed; `checkpoint`: the trail does not contain the
+// checkpoint.
 type AuditReportReason string
 
 // AuditVerify defines model for AuditVerify.
 type AuditVerify struct {
-	// After Look only at what follows the checkpoint.
+	// After Whether only the events after the checkpoint are verified.
 	After *bool `json:"after,omitempty"`
 
-	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
+	// Checkpoint The end of a trail at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 }
 
@@ -1529,32 +1530,32 @@ type AuditVerify struct {
 type Authorization struct {
 	Client ClientName `json:"client"`
 
-	// Redirect Where the browser goes.
+	// Redirect The address that the browser is redirected to.
 	Redirect *string `json:"redirect,omitempty"`
 
-	// Scopes What consent is asked for.
+	// Scopes The scopes for which consent is required.
 	Scopes *[]string `json:"scopes,omitempty"`
 
-	// Status `sign_in_required`: a fresh one; `factor_required`: a second factor (`completeStepUp` for kms).
+	// Status The next step. `sign_in_required`: a new sign-in is required; `factor_required`: a second factor is required (`completeStepUp` for kms).
 	Status AuthorizationStatus `json:"status"`
 }
 
-// AuthorizationStatus `sign_in_required`: a fresh one; `factor_required`: a second factor (`completeStepUp` for kms).
+// AuthorizationStatus The next step. `sign_in_required`: a new sign-in is required; `factor_required`: a second factor is required (`completeStepUp` for kms).
 type AuthorizationStatus string
 
 // AuthorizationAnswer defines model for AuthorizationAnswer.
 type AuthorizationAnswer struct {
-	// Consent What the person said; `denied` sends `access_denied` to the client.
+	// Consent The user's answer; `denied` returns `access_denied` to the client.
 	Consent *AuthorizationAnswerConsent `json:"consent,omitempty"`
 
-	// Request What the web app asked for, as it came in the page's address.
+	// Request The parameters of the web app's authorization request, as in the address of the page.
 	Request AuthorizationRequest `json:"request"`
 }
 
-// AuthorizationAnswerConsent What the person said; `denied` sends `access_denied` to the client.
+// AuthorizationAnswerConsent The user's answer; `denied` returns `access_denied` to the client.
 type AuthorizationAnswerConsent string
 
-// AuthorizationRequest What the web app asked for, as it came in the page's address.
+// AuthorizationRequest The parameters of the web app's authorization request, as in the address of the page.
 type AuthorizationRequest struct {
 	AcrValues           *string `json:"acr_values,omitempty"`
 	ClientID            *string `json:"client_id,omitempty"`
@@ -1575,45 +1576,45 @@ type AuthorizationRequest struct {
 
 // Backup defines model for Backup.
 type Backup struct {
-	// Bytes Size of the archive.
+	// Bytes Size of the archive in bytes.
 	Bytes int64 `json:"bytes"`
 
-	// Check The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+	// Check The last check that the archive has passed: `verify` read it to its end, `drill` restored it into an empty place and examined it. Absent if it has passed none.
 	Check *BackupCheck `json:"check,omitempty"`
 
-	// CheckedAt When that was.
+	// CheckedAt The time of the check that the archive passed.
 	CheckedAt *time.Time `json:"checkedAt,omitempty"`
 
-	// FailedAt When that was.
+	// FailedAt The time of the check that the archive failed.
 	FailedAt *time.Time `json:"failedAt,omitempty"`
 
-	// FailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+	// FailedCheck The check that the archive has failed since the last one that it passed. Absent if there is none.
 	FailedCheck *BackupFailedCheck `json:"failedCheck,omitempty"`
 
-	// Fault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+	// Fault The defect of this backup's record in the data directory. If present, `id` and `madeAt` are taken from the name of the record file (or `madeAt` from the modification time of the file if no command writes such a name), `version` and `file` are empty, `bytes` is 0 and `parts` is empty; the archive itself may be intact. Absent if the record can be read.
 	Fault *BackupFault `json:"fault,omitempty"`
 
-	// File Where it was written to, on the machine of the command.
+	// File The path of the archive, on the machine where the command ran.
 	File string `json:"file"`
 
-	// ID Id of the archive; the archive's own manifest says the same.
+	// ID The id of the archive, as in the archive's own manifest.
 	ID     string    `json:"id"`
 	MadeAt time.Time `json:"madeAt"`
 
 	// Parts The copied databases.
 	Parts []BackupPart `json:"parts"`
 
-	// Version Of the program that made it.
+	// Version The version of the program that made the archive.
 	Version string `json:"version"`
 }
 
-// BackupCheck The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+// BackupCheck The last check that the archive has passed: `verify` read it to its end, `drill` restored it into an empty place and examined it. Absent if it has passed none.
 type BackupCheck string
 
-// BackupFailedCheck The check that it has failed after any that it has passed. Absent when it has failed none since.
+// BackupFailedCheck The check that the archive has failed since the last one that it passed. Absent if there is none.
 type BackupFailedCheck string
 
-// BackupFault What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+// BackupFault The defect of this backup's record in the data directory. If present, `id` and `madeAt` are taken from the name of the record file (or `madeAt` from the modification time of the file if no command writes such a name), `version` and `file` are empty, `bytes` is 0 and `parts` is empty; the archive itself may be intact. Absent if the record can be read.
 type BackupFault string
 
 // BackupList defines model for BackupList.
@@ -1624,13 +1625,13 @@ type BackupList struct {
 
 // BackupPart defines model for BackupPart.
 type BackupPart struct {
-	// Bytes Before compression.
+	// Bytes Size in bytes before compression.
 	Bytes int64 `json:"bytes"`
 
-	// Database sqlite or postgres.
+	// Database The kind of database, sqlite or postgres.
 	Database string `json:"database"`
 
-	// Instant Every write that was acknowledged before is in the copy.
+	// Instant The point in time of the copy. All writes that were acknowledged before it are in the copy.
 	Instant time.Time `json:"instant"`
 	Name    string    `json:"name"`
 	Rows    int64     `json:"rows"`
@@ -1638,29 +1639,30 @@ type BackupPart struct {
 
 // BrowserSessionRefresh defines model for BrowserSessionRefresh.
 type BrowserSessionRefresh struct {
-	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	// Resource The services that the access token is for (RFC 8707), as in `issueToken`; the services of the family if absent.
 	Resource *[]string `json:"resource,omitempty"`
 }
 
-// ClaimedMail A mail that is to be sent now.
+// ClaimedMail A mail to be sent now.
 type ClaimedMail struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+	// Kind The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+	// used; `address_changed` tells the former address that it is no longer the user's.
 	Kind MailKind `json:"kind"`
 
-	// Lease By which its outcome is reported.
+	// Lease The lease with which the outcome is reported.
 	Lease string `json:"lease"`
 
-	// Link With a token that works once; absent where nothing is asked of the person.
+	// Link A link with a single-use token; absent if the mail requires no action.
 	Link *string `json:"link,omitempty"`
 	To   string  `json:"to"`
 }
 
 // ClientCreate defines model for ClientCreate.
 type ClientCreate struct {
-	// Name What people read when they are asked.
+	// Name The name that users see when they are asked for consent.
 	Name                   string           `json:"name"`
 	PostLogoutRedirectUris *[]string        `json:"postLogoutRedirectUris,omitempty"`
 	RedirectUris           []string         `json:"redirectUris"`
@@ -1688,13 +1690,13 @@ type ClientName struct {
 type ClientRegistration struct {
 	Client WebClient `json:"client"`
 
-	// ClientSecret Of a confidential client.
+	// ClientSecret The secret of a confidential client.
 	ClientSecret *string `json:"clientSecret,omitempty"`
 }
 
 // ClientUpdate defines model for ClientUpdate.
 type ClientUpdate struct {
-	// Name What people read when they are asked.
+	// Name The name that users see when they are asked for consent.
 	Name                   *string   `json:"name,omitempty"`
 	PostLogoutRedirectUris *[]string `json:"postLogoutRedirectUris,omitempty"`
 	RedirectUris           *[]string `json:"redirectUris,omitempty"`
@@ -1706,10 +1708,10 @@ type ClientUpdate struct {
 type Consent struct {
 	Client ClientName `json:"client"`
 
-	// Scopes What the user has allowed the web app.
+	// Scopes The scopes that the user has granted to the web app.
 	Scopes []string `json:"scopes"`
 
-	// UpdatedAt When the user agreed last.
+	// UpdatedAt The time of the user's last consent.
 	UpdatedAt time.Time `json:"updatedAt"`
 }
 
@@ -1719,61 +1721,61 @@ type ConsentList struct {
 	NextCursor *string   `json:"nextCursor,omitempty"`
 }
 
-// Contract What the kms knows of an adopted service's contract.
+// Contract The contract of an adopted service.
 type Contract struct {
 	ActiveContent bool      `json:"activeContent"`
 	CreatedAt     time.Time `json:"createdAt"`
 
-	// Digest SHA-256 of the files in hexadecimal.
+	// Digest The SHA-256 of the files in hexadecimal.
 	Digest string `json:"digest"`
 
-	// DocumentVersion The document's `info.version`.
+	// DocumentVersion The `info.version` of the document.
 	DocumentVersion string   `json:"documentVersion"`
 	Name            string   `json:"name"`
 	Public          []string `json:"public"`
 
-	// Shadow The document beside the live one.
+	// Shadow The document that is stored beside the live one.
 	Shadow *ContractShadow `json:"shadow,omitempty"`
 
-	// Status The service's.
+	// Status The status of the service.
 	Status    ContractStatus `json:"status"`
 	UpdatedAt time.Time      `json:"updatedAt"`
 
-	// UpdatedBy The user who put the live document.
+	// UpdatedBy The id of the user who put the live document.
 	UpdatedBy string   `json:"updatedBy"`
 	Upstreams []string `json:"upstreams"`
 
-	// Version Of this description: every put raises it, of a shadow too.
+	// Version The version of this description; every put increments it, including that of a shadow.
 	Version      int64 `json:"version"`
 	WarningCount int64 `json:"warningCount"`
 
-	// Warnings The first 1000; absent in lists.
+	// Warnings The first 1000 warnings; absent in lists.
 	Warnings *[]ContractWarning `json:"warnings,omitempty"`
 }
 
-// ContractStatus The service's.
+// ContractStatus The status of the service.
 type ContractStatus string
 
 // ContractChange defines model for ContractChange.
 type ContractChange struct {
-	// Kind `breaking`: a request that was taken is refused, or an answer tells what it did not. `looser`: who was refused may call, or more often.
+	// Kind `breaking` means that a request that was accepted is refused, or that a response has new content. `looser` means that a caller who was refused has access, or can call more often.
 	Kind    string `json:"kind"`
 	Message string `json:"message"`
 
-	// Name What `accept` calls it.
+	// Name The name of the change for `accept`.
 	Name string `json:"name"`
 }
 
 // ContractDocument defines model for ContractDocument.
 type ContractDocument struct {
-	// File The name of the document among the files.
+	// File The file name of the document.
 	File  string         `json:"file"`
 	Files []ContractFile `json:"files"`
 }
 
 // ContractFile defines model for ContractFile.
 type ContractFile struct {
-	// Name A relative path, as references name it.
+	// Name A relative path, as references use it.
 	Name string `json:"name"`
 	Text string `json:"text"`
 }
@@ -1786,36 +1788,36 @@ type ContractList struct {
 
 // ContractPut defines model for ContractPut.
 type ContractPut struct {
-	// Accept The names of the breaking and looser changes that are wanted, as `contract_breaking` lists them.
+	// Accept The names of the breaking and looser changes to accept, as `contract_breaking` lists them.
 	Accept *[]string `json:"accept,omitempty"`
 
-	// ActiveContent Whether answers may be of a media type that a browser runs, such as text/html. Absent with `shadow`.
+	// ActiveContent Whether responses can have a media type that a browser executes, such as text/html. Absent with `shadow`.
 	ActiveContent *bool `json:"activeContent,omitempty"`
 
-	// File A relative path, as references name it.
+	// File A relative path, as references use it.
 	File string `json:"file"`
 
-	// Files The document and every file that it references, at most 8 MiB together; a reference elsewhere is refused.
+	// Files The document and all files that it references, at most 8 MiB in total. References to other places are refused.
 	Files []ContractFile `json:"files"`
 
-	// Public The operations that stay open to everybody, by operationId: what the document says with `security: []` stays closed without.
+	// Public The operations that remain public, by operationId. An operation that the document marks with `security: []` but that is not listed here requires authentication.
 	Public *[]string `json:"public,omitempty"`
 
-	// Shadow Keep the document beside the live one.
+	// Shadow Whether the document is stored beside the live one.
 	Shadow *bool `json:"shadow,omitempty"`
 
-	// Upstreams Where the service listens: the replicas of one service. Absent with `shadow`, else required.
+	// Upstreams The addresses of the service's replicas. Absent with `shadow`, otherwise required.
 	Upstreams *[]string `json:"upstreams,omitempty"`
 }
 
-// ContractShadow The document beside the live one.
+// ContractShadow The document that is stored beside the live one.
 type ContractShadow struct {
 	ChangeCount int64 `json:"changeCount"`
 
-	// Changes The first 1000 of those by which it breaks clients of the live document, or asks for less; absent in lists.
+	// Changes The first 1000 changes that break clients of the live document or that are less strict; absent in lists.
 	Changes *[]ContractChange `json:"changes,omitempty"`
 
-	// Digest SHA-256 of the files in hexadecimal.
+	// Digest The SHA-256 of the files in hexadecimal.
 	Digest          string    `json:"digest"`
 	DocumentVersion string    `json:"documentVersion"`
 	Public          []string  `json:"public"`
@@ -1823,23 +1825,23 @@ type ContractShadow struct {
 	UpdatedBy       string    `json:"updatedBy"`
 	WarningCount    int64     `json:"warningCount"`
 
-	// Warnings The first 1000; absent in lists.
+	// Warnings The first 1000 warnings; absent in lists.
 	Warnings *[]ContractWarning `json:"warnings,omitempty"`
 }
 
-// ContractWarning Something that the document has wrong, and that it is adopted around.
+// ContractWarning A defect of the document that did not prevent its adoption.
 type ContractWarning struct {
-	// At File and line.
+	// At The file and line.
 	At string `json:"at"`
 
-	// Hint What to write instead.
+	// Hint The suggested correction.
 	Hint    string `json:"hint"`
 	Message string `json:"message"`
 }
 
 // ContractWithFiles defines model for ContractWithFiles.
 type ContractWithFiles struct {
-	// Contract What the kms knows of an adopted service's contract.
+	// Contract The contract of an adopted service.
 	Contract Contract          `json:"contract"`
 	Document ContractDocument  `json:"document"`
 	Shadow   *ContractDocument `json:"shadow,omitempty"`
@@ -1847,23 +1849,23 @@ type ContractWithFiles struct {
 
 // DataKey defines model for DataKey.
 type DataKey struct {
-	// Plaintext 32 random bytes.
+	// Plaintext The data key, 32 random bytes.
 	Plaintext []byte `json:"plaintext"`
 	Wrapped   []byte `json:"wrapped"`
 }
 
 // Diagnosis defines model for Diagnosis.
 type Diagnosis struct {
-	// At When the doctor looked.
+	// At The time of the report.
 	At time.Time `json:"at"`
 
-	// Findings In the order in which things were looked at.
+	// Findings The findings, in the order of the checks.
 	Findings []Finding `json:"findings"`
 
-	// Quick Whether what reads the whole of a database was left out.
+	// Quick Whether checks that read a whole database were skipped.
 	Quick bool `json:"quick"`
 
-	// Version Of the doctor.
+	// Version The version of the doctor.
 	Version string       `json:"version"`
 	Worst   FindingLevel `json:"worst"`
 }
@@ -1884,17 +1886,17 @@ type FactorWord string
 
 // Finding defines model for Finding.
 type Finding struct {
-	// Check What was looked at.
+	// Check The check that was made.
 	Check string `json:"check"`
 
-	// Do What to do; absent when there is nothing to do.
+	// Do The recommended action; absent if none is needed.
 	Do    *string      `json:"do,omitempty"`
 	Level FindingLevel `json:"level"`
 
-	// Service The service that it is of; absent for what is of all.
+	// Service The service that the finding is about; absent if it is about all.
 	Service *string `json:"service,omitempty"`
 
-	// What What was found.
+	// What The result of the check.
 	What string `json:"what"`
 }
 
@@ -1915,17 +1917,17 @@ type Introspection struct {
 	Nbf       *int64                  `json:"nbf,omitempty"`
 	Principal *IntrospectionPrincipal `json:"principal,omitempty"`
 
-	// Roles The roles that the user has now.
+	// Roles The user's current roles.
 	Roles *[]string `json:"roles,omitempty"`
 
-	// Scope Space-separated; what the token carries and its owner may still do.
+	// Scope The space-separated scopes that the token has and that its owner still has.
 	Scope *string `json:"scope,omitempty"`
 
-	// Sid The session; of users who signed in.
+	// Sid The id of the session, for users who signed in.
 	Sid *string `json:"sid,omitempty"`
 	Sub *string `json:"sub,omitempty"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string `json:"tenant,omitempty"`
 	TokenType *string `json:"token_type,omitempty"`
 	Username  *string `json:"username,omitempty"`
@@ -1934,7 +1936,7 @@ type Introspection struct {
 // IntrospectionPrincipal defines model for Introspection.Principal.
 type IntrospectionPrincipal string
 
-// Invitation A single-use token by which an administrator enrols their first second factor.
+// Invitation A single-use token for an administrator to enrol a first second factor.
 type Invitation struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Token     string    `json:"token"`
@@ -1966,7 +1968,7 @@ type Jwk struct {
 	Use string `json:"use"`
 	X   string `json:"x"`
 
-	// Y Of EC keys.
+	// Y The y coordinate of an EC key.
 	Y *string `json:"y,omitempty"`
 }
 
@@ -1975,22 +1977,22 @@ type JwkSet struct {
 	Keys []Jwk `json:"keys"`
 }
 
-// KeyMetadata Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here.
+// KeyMetadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 type KeyMetadata = map[string]string
 
 // KeyRateLimit defines model for KeyRateLimit.
 type KeyRateLimit struct {
-	// Limit Uses at once; they come back evenly in a window. Each replica of the kms counts by itself, unless replicas share a Redis.
+	// Limit Maximum number of uses in a burst; they are restored evenly over a window. Each replica of the kms counts separately, unless the replicas share a Redis.
 	Limit         int64 `json:"limit"`
 	WindowSeconds int64 `json:"windowSeconds"`
 }
 
-// KeyRateState How a key with a rate limit stands, at the replica that answers or at all that share a Redis.
+// KeyRateState The rate limit state of a key, at the replica that responds, or at all replicas that share a Redis.
 type KeyRateState struct {
 	Limit     int64 `json:"limit"`
 	Remaining int64 `json:"remaining"`
 
-	// ResetAt When all of the limit is there again.
+	// ResetAt The time when the whole limit is available again.
 	ResetAt time.Time `json:"resetAt"`
 }
 
@@ -1999,23 +2001,23 @@ type Keyring struct {
 	Algorithm KeyringAlgorithm `json:"algorithm"`
 	CreatedAt time.Time        `json:"createdAt"`
 
-	// CurrentKey The key that encrypts, sums and signs.
+	// CurrentKey The key that encrypts, computes MACs and signs.
 	CurrentKey int64 `json:"currentKey"`
 
-	// DeleteAt When it is deleted; absent when it stays.
+	// DeleteAt The time of the scheduled deletion; absent if none is scheduled.
 	DeleteAt *time.Time `json:"deleteAt,omitempty"`
 
-	// Keys Newest first; absent in lists and answers to changes.
+	// Keys The keys, newest first; absent in lists and in responses to changes.
 	Keys    *[]KeyringKey `json:"keys,omitempty"`
 	MaxUses int64         `json:"maxUses"`
 
-	// MinVersion The oldest key that still opens and verifies.
+	// MinVersion The oldest key that still decrypts and verifies.
 	MinVersion int64     `json:"minVersion"`
 	Name       string    `json:"name"`
 	RotatedAt  time.Time `json:"rotatedAt"`
 	Services   []string  `json:"services"`
 
-	// Version Of this description, as in its ETag.
+	// Version The version of this description, as in its ETag.
 	Version int64 `json:"version"`
 }
 
@@ -2032,22 +2034,22 @@ type KeyringCiphertext struct {
 type KeyringCiphertextInContext struct {
 	Ciphertext []byte `json:"ciphertext"`
 
-	// Context What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+	// Context The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
 	Context *KeyringContext `json:"context,omitempty"`
 }
 
-// KeyringContext What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+// KeyringContext The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
 type KeyringContext = []byte
 
 // KeyringCreate defines model for KeyringCreate.
 type KeyringCreate struct {
 	Algorithm KeyringAlgorithm `json:"algorithm"`
 
-	// MaxUses Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+	// MaxUses Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
 	MaxUses *KeyringUses `json:"maxUses,omitempty"`
 	Name    string       `json:"name"`
 
-	// Services Names of the services that may use it.
+	// Services The names of the services that can use the keyring.
 	Services *KeyringServices `json:"services,omitempty"`
 }
 
@@ -2061,10 +2063,10 @@ type KeyringKey struct {
 	CreatedAt  time.Time `json:"createdAt"`
 	KeyVersion int64     `json:"keyVersion"`
 
-	// PublicKey Of EdDSA the 32 bytes of RFC 8032, of ES256 the uncompressed point (SEC 1).
+	// PublicKey For EdDSA the 32 bytes of RFC 8032, for ES256 the uncompressed point (SEC 1).
 	PublicKey *[]byte `json:"publicKey,omitempty"`
 
-	// Uses Encryptions that were reserved; at least those that were made.
+	// Uses Number of encryptions that were reserved; at least the number that were performed.
 	Uses *int64 `json:"uses,omitempty"`
 }
 
@@ -2094,12 +2096,12 @@ type KeyringOpened struct {
 
 // KeyringPlaintext defines model for KeyringPlaintext.
 type KeyringPlaintext struct {
-	// Context What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+	// Context The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
 	Context   *KeyringContext `json:"context,omitempty"`
 	Plaintext []byte          `json:"plaintext"`
 }
 
-// KeyringServices Names of the services that may use it.
+// KeyringServices The names of the services that can use the keyring.
 type KeyringServices = []string
 
 // KeyringSignature defines model for KeyringSignature.
@@ -2117,17 +2119,17 @@ type KeyringSignatureCheck struct {
 
 // KeyringUpdate defines model for KeyringUpdate.
 type KeyringUpdate struct {
-	// MaxUses Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+	// MaxUses Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
 	MaxUses *KeyringUses `json:"maxUses,omitempty"`
 
-	// MinVersion The oldest key that still opens and verifies.
+	// MinVersion The oldest key that still decrypts and verifies.
 	MinVersion *int64 `json:"minVersion,omitempty"`
 
-	// Services Names of the services that may use it.
+	// Services The names of the services that can use the keyring.
 	Services *KeyringServices `json:"services,omitempty"`
 }
 
-// KeyringUses Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+// KeyringUses Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
 type KeyringUses = int64
 
 // KeyringVerdict defines model for KeyringVerdict.
@@ -2139,39 +2141,40 @@ type KeyringVerdict struct {
 type Login struct {
 	Password string `json:"password"`
 
-	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	// RefreshIn Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+	// origin that requests a cookie is refused (403).
 	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
 
-	// Username Usernames are in lower case; capitals A to Z are taken for the small letters.
+	// Username The username. Usernames are in lower case; upper-case letters A to Z are converted.
 	Username string `json:"username"`
 }
 
-// Mail A mail to a person about their account.
+// Mail A mail to a user about the account.
 type Mail struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// ExpiresAt When it is of no use any more.
+	// ExpiresAt The time after which the mail is no longer useful.
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// Kind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+	// Kind The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+	// used; `address_changed` tells the former address that it is no longer the user's.
 	Kind MailKind `json:"kind"`
 
-	// Reason Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back.
+	// Reason The reason of a failure or a retry, as a single word. `superseded` means that the link of the mail was replaced, used or revoked.
 	Reason *string `json:"reason,omitempty"`
 
-	// Status `sent`: a mail server has taken it over.
+	// Status The delivery status; `sent` means that a mail server has accepted the mail.
 	Status MailStatus `json:"status"`
 
-	// To The address, so far as its owner recognises it.
+	// To The masked address, which its owner can recognise.
 	To        string    `json:"to"`
 	Tries     int32     `json:"tries"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	UserID    string    `json:"userId"`
 }
 
-// MailStatus `sent`: a mail server has taken it over.
+// MailStatus The delivery status; `sent` means that a mail server has accepted the mail.
 type MailStatus string
 
 // MailClaim defines model for MailClaim.
@@ -2179,7 +2182,8 @@ type MailClaim struct {
 	Items []ClaimedMail `json:"items"`
 }
 
-// MailKind What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+// MailKind The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+// used; `address_changed` tells the former address that it is no longer the user's.
 type MailKind string
 
 // MailList defines model for MailList.
@@ -2188,9 +2192,9 @@ type MailList struct {
 	NextCursor *string `json:"nextCursor,omitempty"`
 }
 
-// MailOrder Whereto; without an address to the user's own.
+// MailOrder The recipient; the user's own address if no address is sent.
 type MailOrder struct {
-	// To The address where the user gets mails about the account; no two users have the same, whatever its case.
+	// To The address for mails about the account. It is unique among users, regardless of case.
 	To *string `json:"to,omitempty"`
 }
 
@@ -2199,7 +2203,7 @@ type MailOutcome struct {
 	Lease   string             `json:"lease"`
 	Outcome MailOutcomeOutcome `json:"outcome"`
 
-	// Reason A word for it.
+	// Reason The reason as a single word.
 	Reason *string `json:"reason,omitempty"`
 }
 
@@ -2208,16 +2212,16 @@ type MailOutcomeOutcome string
 
 // MfaRequired defines model for MfaRequired.
 type MfaRequired struct {
-	// ExpiresAt The end of the token and of the session that waits.
+	// ExpiresAt The time when the token and the pending session expire.
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// ExpiresIn Seconds.
+	// ExpiresIn Lifetime of the token in seconds.
 	ExpiresIn int64 `json:"expiresIn"`
 
-	// Factors The types of factor that end the sign-in; absent: all but codes that are sent (`email`, `sms`, `webhook`).
+	// Factors The types of factor that can complete the sign-in; if absent, all except codes that are sent (`email`, `sms`, `webhook`).
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
-	// MfaToken An access token for the twofactor service and for `completeSignIn`, and for nothing else.
+	// MfaToken An access token that is valid only for the twofactor service and for `completeSignIn`.
 	MfaToken string            `json:"mfaToken"`
 	Status   MfaRequiredStatus `json:"status"`
 }
@@ -2238,11 +2242,11 @@ type OAuthErrorError string
 type PasswordChange struct {
 	CurrentPassword string `json:"currentPassword"`
 
-	// NewPassword 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// NewPassword Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	NewPassword string `json:"newPassword"`
 }
 
-// PasswordReset A single-use token by which a user chooses a new password.
+// PasswordReset A single-use token for a user to choose a new password.
 type PasswordReset struct {
 	ExpiresAt time.Time `json:"expiresAt"`
 	Token     string    `json:"token"`
@@ -2250,13 +2254,13 @@ type PasswordReset struct {
 
 // PasswordResetRequest defines model for PasswordResetRequest.
 type PasswordResetRequest struct {
-	// Login The user name, or the mail address.
+	// Login The username or the email address.
 	Login string `json:"login"`
 }
 
 // PasswordResetUse defines model for PasswordResetUse.
 type PasswordResetUse struct {
-	// NewPassword 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// NewPassword Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	NewPassword string `json:"newPassword"`
 	Token       string `json:"token"`
 }
@@ -2278,30 +2282,32 @@ type ProofKeyKty string
 type Refresh struct {
 	RefreshToken string `json:"refreshToken"`
 
-	// Resource The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family.
+	// Resource The services that the access token is for (RFC 8707), as in `issueToken`; the services of the family if absent.
 	Resource *[]string `json:"resource,omitempty"`
 }
 
-// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+// RefreshIn Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+// origin that requests a cookie is refused (403).
 type RefreshIn string
 
 // Revocation defines model for Revocation.
 type Revocation struct {
 	At time.Time `json:"at"`
 
-	// Epoch Of `owner`.
+	// Epoch The new epoch of an `owner`.
 	Epoch *int64 `json:"epoch,omitempty"`
 	ID    string `json:"id"`
 
-	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways), `signing-key` (a kid: every token that the key has signed has ended). Others may come; pass them over.
+	// Kind `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs are revoked), `factors` (of a
+	// user; for the twofactor service), `contract` (the name of an adopted service: its contract, or whether the service is active, has changed; revokes nothing; for gateways),
+	// `signing-key` (a kid: every token that the key has signed is revoked). Other kinds may be added; ignore them.
 	Kind     string `json:"kind"`
 	Position int64  `json:"position"`
 
-	// Record Of `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`.
+	// Record For `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`.
 	Record *string `json:"record,omitempty"`
 
-	// Until After that no token can exist that the item ends.
+	// Until The time after which every token that the item revokes has expired.
 	Until time.Time `json:"until"`
 }
 
@@ -2314,19 +2320,19 @@ type RevocationPage struct {
 
 // Role defines model for Role.
 type Role struct {
-	// BuiltIn The release's; what it gives can't be changed.
+	// BuiltIn Whether the role belongs to the release; its scopes cannot be changed.
 	BuiltIn   bool       `json:"builtIn"`
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
 	Name      string     `json:"name"`
 
-	// Scopes What the role gives.
+	// Scopes The scopes of the role.
 	Scopes []string `json:"scopes"`
 
-	// SecondFactor What second factor a role asks for.
+	// SecondFactor The second-factor policy of a role.
 	SecondFactor SecondFactorPolicy `json:"secondFactor"`
 	UpdatedAt    *time.Time         `json:"updatedAt,omitempty"`
 
-	// Version The changes of the role and of what second factor it asks for: the number in its ETag.
+	// Version The version of the role and its second-factor policy, as in its ETag.
 	Version *int64 `json:"version,omitempty"`
 }
 
@@ -2341,31 +2347,31 @@ type RolePut struct {
 	Scopes Scopes `json:"scopes"`
 }
 
-// RoleWord admin: everything; editor: writes and reorders elements, searches; reader: reads and searches; others as `putRole` has defined them.
+// RoleWord `admin`: everything; `editor`: writes, reorders and searches elements; `reader`: reads and searches; others as defined by `putRole`.
 type RoleWord = string
 
 // RootKey defines model for RootKey.
 type RootKey struct {
-	// Active Id of the key that seals.
+	// Active The id of the root key that encrypts.
 	Active string `json:"active"`
 
-	// FinishedAt When nothing remained.
+	// FinishedAt The time when no keyset was left under another key.
 	FinishedAt *time.Time `json:"finishedAt,omitempty"`
 
-	// InFile Id of the key in the file of the replica that answers; absent when it is refused.
+	// InFile The id of the key in the file of the replica that responds; absent if the file is refused.
 	InFile *string `json:"inFile,omitempty"`
 
-	// Previous Id of the one before; absent when there was none.
+	// Previous The id of the previous root key; absent if there was none.
 	Previous *string `json:"previous,omitempty"`
 
-	// Remaining Keysets that are still under another one.
+	// Remaining Number of keysets that are still under another key.
 	Remaining int64           `json:"remaining"`
 	Replicas  []RootKeyHolder `json:"replicas"`
 
-	// RotatedAt When the active key began to seal; absent when it is the first.
+	// RotatedAt The time when the active key was put into use; absent if it is the first.
 	RotatedAt *time.Time `json:"rotatedAt,omitempty"`
 
-	// Sealed Keysets under the active key.
+	// Sealed Number of keysets under the active key.
 	Sealed int64        `json:"sealed"`
 	State  RootKeyState `json:"state"`
 }
@@ -2375,11 +2381,11 @@ type RootKeyState string
 
 // RootKeyHolder defines model for RootKeyHolder.
 type RootKeyHolder struct {
-	// Fault What is wrong with its files; absent when nothing is.
+	// Fault The defect of its files; absent if there is none.
 	Fault   *string `json:"fault,omitempty"`
 	Replica string  `json:"replica"`
 
-	// RootKeys Ids of the keys in its files, that of the current file first.
+	// RootKeys The ids of the keys in its files, that of the current file first.
 	RootKeys []string  `json:"rootKeys"`
 	SeenAt   time.Time `json:"seenAt"`
 }
@@ -2389,7 +2395,7 @@ type Scope struct {
 	Description *string `json:"description,omitempty"`
 	Scope       string  `json:"scope"`
 
-	// Service The audience that the scope is for.
+	// Service The audience of the scope.
 	Service string `json:"service"`
 }
 
@@ -2402,27 +2408,27 @@ type ScopeList struct {
 // Scopes defines model for Scopes.
 type Scopes = []string
 
-// SecondFactorPolicy What second factor a role asks for.
+// SecondFactorPolicy The second-factor policy of a role.
 type SecondFactorPolicy struct {
-	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
+	// Factors The accepted types of factor; if absent, all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted only if every role of the user lists their type, and codes sent by mail never if the password can be chosen, or was chosen, by mail.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
-	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	// MaxAge Number of seconds for which a session keeps the level of its sign-in; if absent, its whole life.
 	MaxAge *int64 `json:"maxAge,omitempty"`
 
-	// Required `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+	// Required When a second factor is required. `onOperations`: a second factor is required by operations that ask for one; `always`: at each sign-in too.
 	Required SecondFactorPolicyRequired `json:"required"`
 }
 
-// SecondFactorPolicyRequired `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+// SecondFactorPolicyRequired When a second factor is required. `onOperations`: a second factor is required by operations that ask for one; `always`: at each sign-in too.
 type SecondFactorPolicyRequired string
 
 // SecondFactorPolicyPut defines model for SecondFactorPolicyPut.
 type SecondFactorPolicyPut struct {
-	// Factors The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was.
+	// Factors The accepted types of factor; if absent, all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted only if every role of the user lists their type, and codes sent by mail never if the password can be chosen, or was chosen, by mail.
 	Factors *[]FactorWord `json:"factors,omitempty"`
 
-	// MaxAge Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+	// MaxAge Number of seconds for which a session keeps the level of its sign-in; if absent, its whole life.
 	MaxAge   *int64                        `json:"maxAge,omitempty"`
 	Required SecondFactorPolicyPutRequired `json:"required"`
 }
@@ -2441,28 +2447,29 @@ type Secret struct {
 
 // SecretAccess defines model for SecretAccess.
 type SecretAccess struct {
-	// Active One that is disabled or deleted may do nothing.
+	// Active Whether the subject is active; a disabled or deleted one has no capabilities.
 	Active       bool               `json:"active"`
 	Capabilities []SecretCapability `json:"capabilities"`
 
-	// MissingScopes Scopes that the subject does not have and some of the capabilities need.
+	// MissingScopes The scopes that some of the capabilities need and the subject does not have.
 	MissingScopes []string `json:"missingScopes"`
 	Name          string   `json:"name"`
 
-	// Policies The policies that are about the secret and the subject, by name.
+	// Policies The policies for the secret and the subject, in order of name.
 	Policies []SecretPolicy      `json:"policies"`
 	Subject  SecretPolicySubject `json:"subject"`
 }
 
-// SecretCapability `list`: its name, and its versions without their values; `read`: its values, and waiting for another one; `write`: store, promote and undelete versions; `delete`: versions, which can be undeleted; `destroy`: versions for
-// ever; `rotate`: its rotation. A rotation that sends values elsewhere needs `read` of the secret and of its credential, too.
+// SecretCapability `list`: its name, and its versions without their values; `read`: its values, and waiting for a new one; `write`: store, promote and undelete versions; `delete`: delete versions,
+// which can be undeleted; `destroy`: destroy versions permanently; `rotate`: its rotation. A rotation that sends values to another place also needs `read` for the secret and for
+// its credential.
 type SecretCapability string
 
 // SecretDestruction defines model for SecretDestruction.
 type SecretDestruction struct {
 	DestroyedAt time.Time `json:"destroyedAt"`
 
-	// Remains Where copies may still lie, sealed: `older_backups` until they expire; `write_ahead_log` and `free_space` of the database until it has overwritten them.
+	// Remains Where encrypted copies may still exist: in `older_backups` until they expire; in the `write_ahead_log` and `free_space` of the database until it overwrites them.
 	Remains []SecretDestructionRemains `json:"remains"`
 	Version int64                      `json:"version"`
 }
@@ -2472,16 +2479,16 @@ type SecretDestructionRemains string
 
 // SecretEnding defines model for SecretEnding.
 type SecretEnding struct {
-	// At When it is tried next.
+	// At The time of the next attempt.
 	At       time.Time `json:"at"`
 	Attempts int32     `json:"attempts"`
 
-	// LastError Why the last attempt failed.
+	// LastError The reason why the last attempt failed.
 	LastError *SecretEndingLastError `json:"lastError,omitempty"`
 	Version   int64                  `json:"version"`
 }
 
-// SecretEndingLastError Why the last attempt failed.
+// SecretEndingLastError The reason why the last attempt failed.
 type SecretEndingLastError string
 
 // SecretList defines model for SecretList.
@@ -2495,14 +2502,14 @@ type SecretMetadata struct {
 	CreatedAt time.Time `json:"createdAt"`
 	Name      string    `json:"name"`
 
-	// PendingVersion What waits to become current; absent: nothing does.
+	// PendingVersion The number of the version that is pending; absent if there is none.
 	PendingVersion *int64 `json:"pendingVersion,omitempty"`
 
-	// PreviousVersion What was current before; absent: nothing was.
+	// PreviousVersion The number of the version that was current before; absent if there was none.
 	PreviousVersion *int64    `json:"previousVersion,omitempty"`
 	UpdatedAt       time.Time `json:"updatedAt"`
 
-	// Version The current one.
+	// Version The number of the current version.
 	Version int64 `json:"version"`
 }
 
@@ -2512,7 +2519,8 @@ type SecretPolicy struct {
 	CreatedAt    time.Time          `json:"createdAt"`
 	Name         string             `json:"name"`
 
-	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	// Path The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+	// calling service.
 	Path      SecretPolicyPath    `json:"path"`
 	Subject   SecretPolicySubject `json:"subject"`
 	UpdatedAt time.Time           `json:"updatedAt"`
@@ -2525,21 +2533,23 @@ type SecretPolicyList struct {
 	NextCursor *string        `json:"nextCursor,omitempty"`
 }
 
-// SecretPolicyPath The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+// SecretPolicyPath The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+// calling service.
 type SecretPolicyPath = string
 
 // SecretPolicyPut defines model for SecretPolicyPut.
 type SecretPolicyPut struct {
 	Capabilities []SecretCapability `json:"capabilities"`
 
-	// Path The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks.
+	// Path The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+	// calling service.
 	Path    SecretPolicyPath    `json:"path"`
 	Subject SecretPolicySubject `json:"subject"`
 }
 
 // SecretPolicySubject defines model for SecretPolicySubject.
 type SecretPolicySubject struct {
-	// ID A role's name, or the id of a user or of a service; `*` for every service.
+	// ID The name of a role, or the id of a user or service; `*` for every service.
 	ID   string                  `json:"id"`
 	Kind SecretPolicySubjectKind `json:"kind"`
 }
@@ -2556,38 +2566,38 @@ type SecretPut struct {
 type SecretRotation struct {
 	Actions *[]string `json:"actions,omitempty"`
 
-	// Attempts At the step that is next.
+	// Attempts Number of attempts at the next step.
 	Attempts    int32                `json:"attempts"`
 	Collections *[]string            `json:"collections,omitempty"`
 	Credential  *string              `json:"credential,omitempty"`
 	Driver      SecretRotationDriver `json:"driver"`
 
-	// Ending Versions that still work outside and are to be ended there, the next one first; 10 at most.
+	// Ending At most 10 versions that still work at the target and are to be revoked there, the next one first.
 	Ending          *[]SecretEnding `json:"ending,omitempty"`
 	IntervalSeconds *int64          `json:"intervalSeconds,omitempty"`
 	LastEndedAt     *time.Time      `json:"lastEndedAt,omitempty"`
 
-	// LastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+	// LastError The reason why the last attempt failed, at the next step or in the last rotation that ended; absent if it did not fail.
 	LastError *SecretRotationLastError `json:"lastError,omitempty"`
 
-	// LastOutcome Of the last one that ended.
+	// LastOutcome The outcome of the last rotation that ended.
 	LastOutcome *SecretRotationLastOutcome `json:"lastOutcome,omitempty"`
 
-	// LastVersion That it made.
+	// LastVersion The version that the last rotation created.
 	LastVersion *int64 `json:"lastVersion,omitempty"`
 	Length      *int32 `json:"length,omitempty"`
 
-	// NextAt When the schedule begins the next one.
+	// NextAt The time when the schedule starts the next rotation.
 	NextAt         *time.Time `json:"nextAt,omitempty"`
 	OverlapSeconds *int64     `json:"overlapSeconds,omitempty"`
 
-	// PendingVersion Of the rotation that runs.
+	// PendingVersion The pending version of the running rotation.
 	PendingVersion *int64 `json:"pendingVersion,omitempty"`
 
-	// StartedAt Of the rotation that runs.
+	// StartedAt The time when the running rotation started.
 	StartedAt *time.Time `json:"startedAt,omitempty"`
 
-	// State The step that is next, or `idle`.
+	// State The next step, or `idle`.
 	State SecretRotationState `json:"state"`
 	URL   *string             `json:"url,omitempty"`
 }
@@ -2595,37 +2605,37 @@ type SecretRotation struct {
 // SecretRotationDriver defines model for SecretRotation.Driver.
 type SecretRotationDriver string
 
-// SecretRotationLastError Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+// SecretRotationLastError The reason why the last attempt failed, at the next step or in the last rotation that ended; absent if it did not fail.
 type SecretRotationLastError string
 
-// SecretRotationLastOutcome Of the last one that ended.
+// SecretRotationLastOutcome The outcome of the last rotation that ended.
 type SecretRotationLastOutcome string
 
-// SecretRotationState The step that is next, or `idle`.
+// SecretRotationState The next step, or `idle`.
 type SecretRotationState string
 
 // SecretRotationPut defines model for SecretRotationPut.
 type SecretRotationPut struct {
-	// Actions Of `typesense`: what the key may do, `documents:search` among them; default that alone.
+	// Actions For `typesense`, the actions of the key, which must include `documents:search`; by default only that one.
 	Actions *[]string `json:"actions,omitempty"`
 
-	// Collections Of `typesense`: those that the key reaches.
+	// Collections For `typesense`, the collections that the key can access.
 	Collections *[]string `json:"collections,omitempty"`
 
-	// Credential The secret that requests of `webhook` are signed with, or with the admin key of `typesense`.
+	// Credential The secret that requests of `webhook` are signed with, or that holds the admin key of `typesense`.
 	Credential *string                 `json:"credential,omitempty"`
 	Driver     SecretRotationPutDriver `json:"driver"`
 
-	// IntervalSeconds Between two rotations; absent: on demand alone.
+	// IntervalSeconds Number of seconds between two rotations; if absent, the secret is rotated only on demand.
 	IntervalSeconds *int64 `json:"intervalSeconds,omitempty"`
 
-	// Length Characters of a value, of 6 bits each.
+	// Length Number of characters of a value, of 6 bits each.
 	Length *int32 `json:"length,omitempty"`
 
-	// OverlapSeconds For which the version before works on outside, after another one is current.
+	// OverlapSeconds Number of seconds for which the previous version keeps working at the target after another version has become current.
 	OverlapSeconds *int64 `json:"overlapSeconds,omitempty"`
 
-	// URL Of `webhook`: https://HOST[:PORT]/PATH. Of `typesense`: the base of its API.
+	// URL For `webhook`, https://HOST[:PORT]/PATH. For `typesense`, the base URL of its API.
 	URL *string `json:"url,omitempty"`
 }
 
@@ -2636,18 +2646,18 @@ type SecretRotationPutDriver string
 type SecretVersion struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// DeletedAt Present: it is deleted.
+	// DeletedAt The time of the deletion; present only if the version is deleted.
 	DeletedAt *time.Time `json:"deletedAt,omitempty"`
 
-	// DestroyedAt Present: it is destroyed.
+	// DestroyedAt The time of the destruction; present only if the version is destroyed.
 	DestroyedAt *time.Time `json:"destroyedAt,omitempty"`
 
-	// Stage Absent: none of them.
+	// Stage The stage of the version; absent if it has none.
 	Stage   *SecretVersionStage `json:"stage,omitempty"`
 	Version int64               `json:"version"`
 }
 
-// SecretVersionStage Absent: none of them.
+// SecretVersionStage The stage of the version; absent if it has none.
 type SecretVersionStage string
 
 // SecretVersionList defines model for SecretVersionList.
@@ -2672,7 +2682,7 @@ type ServerMetadata struct {
 	AcrValuesSupported    *[]string `json:"acr_values_supported,omitempty"`
 	AuthorizationEndpoint *string   `json:"authorization_endpoint,omitempty"`
 
-	// AuthorizationResponseIssParameterSupported RFC 9207.
+	// AuthorizationResponseIssParameterSupported Whether the `iss` response parameter is supported (RFC 9207).
 	AuthorizationResponseIssParameterSupported *bool     `json:"authorization_response_iss_parameter_supported,omitempty"`
 	ClaimsParameterSupported                   *bool     `json:"claims_parameter_supported,omitempty"`
 	ClaimsSupported                            *[]string `json:"claims_supported,omitempty"`
@@ -2702,19 +2712,19 @@ type ServerMetadata struct {
 type Service struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// DeclaredScopes What others may do at the service.
+	// DeclaredScopes The scopes that callers can have at the service.
 	DeclaredScopes []string `json:"declaredScopes"`
 	ID             string   `json:"id"`
 
-	// LastUsedAt When one of its keys was last used.
+	// LastUsedAt The time when one of its keys was last used.
 	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 	Name       string     `json:"name"`
 
-	// Scopes What the service may do at others.
+	// Scopes The scopes that the service has at other services.
 	Scopes []string      `json:"scopes"`
 	Status ServiceStatus `json:"status"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	Version   int64     `json:"version"`
@@ -2725,14 +2735,14 @@ type ServiceStatus string
 
 // ServiceCreate defines model for ServiceCreate.
 type ServiceCreate struct {
-	// DeclaredScopes What others may do at the service: `<name>:<verb>`.
+	// DeclaredScopes The scopes that callers can have at the service, as `<name>:<verb>`.
 	DeclaredScopes *[]string `json:"declaredScopes,omitempty"`
 	Name           string    `json:"name"`
 
-	// Scopes What the service may do at others.
+	// Scopes The scopes that the service has at other services.
 	Scopes []string `json:"scopes"`
 
-	// Tenant Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant.
+	// Tenant The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant.
 	Tenant *Tenant `json:"tenant,omitempty"`
 }
 
@@ -2750,10 +2760,10 @@ type ServiceRegistration struct {
 
 // ServiceUpdate defines model for ServiceUpdate.
 type ServiceUpdate struct {
-	// DeclaredScopes What others may do at the service: `<name>:<verb>`.
+	// DeclaredScopes The scopes that callers can have at the service, as `<name>:<verb>`.
 	DeclaredScopes *[]string `json:"declaredScopes,omitempty"`
 
-	// Scopes What the service may do at others.
+	// Scopes The scopes that the service has at other services.
 	Scopes *[]string            `json:"scopes,omitempty"`
 	Status *ServiceUpdateStatus `json:"status,omitempty"`
 }
@@ -2763,19 +2773,19 @@ type ServiceUpdateStatus string
 
 // Session defines model for Session.
 type Session struct {
-	// ClientID `fountain` for a sign-in here, or the id of the web app that the session belongs to.
+	// ClientID `fountain` for a sign-in at the family, or the id of the web app that the session belongs to.
 	ClientID string `json:"clientId"`
 
 	// ClientName The name of the web app.
 	ClientName *string   `json:"clientName,omitempty"`
 	CreatedAt  time.Time `json:"createdAt"`
 
-	// Current Whether the caller's token belongs to it.
+	// Current Whether the caller's token belongs to this session.
 	Current   bool      `json:"current"`
 	ExpiresAt time.Time `json:"expiresAt"`
 	ID        string    `json:"id"`
 
-	// UserAgent What the browser or program called itself at the sign-in; it may say anything.
+	// UserAgent The user agent that the client reported at the sign-in; it is not verified.
 	UserAgent *string `json:"userAgent,omitempty"`
 }
 
@@ -2787,7 +2797,7 @@ type SessionList struct {
 
 // SessionRevocation defines model for SessionRevocation.
 type SessionRevocation struct {
-	// Revoked How many sessions were ended by this call.
+	// Revoked Number of sessions that this request ended.
 	Revoked int64 `json:"revoked"`
 }
 
@@ -2795,8 +2805,8 @@ type SessionRevocation struct {
 type SignInProof struct {
 	Proof string `json:"proof"`
 
-	// RefreshIn How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-	// (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+	// RefreshIn Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+	// origin that requests a cookie is refused (403).
 	RefreshIn *RefreshIn `json:"refreshIn,omitempty"`
 }
 
@@ -2810,7 +2820,7 @@ type SignOut struct {
 
 // SignedOut defines model for SignedOut.
 type SignedOut struct {
-	// Redirect Where the browser goes; absent where the client named nothing.
+	// Redirect The address that the browser is redirected to; absent if the client sent none.
 	Redirect *string `json:"redirect,omitempty"`
 }
 
@@ -2819,21 +2829,21 @@ type SigningAlgorithm string
 
 // SigningKey defines model for SigningKey.
 type SigningKey struct {
-	// ActiveAt When it signs first; absent: no rotation has named it yet.
+	// ActiveAt The time when the key starts to sign; absent if no rotation has set it yet.
 	ActiveAt *time.Time `json:"activeAt,omitempty"`
 
 	// Algorithm EdDSA over Ed25519 (RFC 8037), or ES256 (RFC 7518, section 3.4).
 	Algorithm SigningAlgorithm `json:"algorithm"`
 
-	// GoneAt When what it has signed is refused.
+	// GoneAt The time from which tokens that the key has signed are refused.
 	GoneAt      *time.Time `json:"goneAt,omitempty"`
 	Kid         string     `json:"kid"`
 	PublishedAt time.Time  `json:"publishedAt"`
 
-	// RetiringAt When it signs no more.
+	// RetiringAt The time when the key stops signing.
 	RetiringAt *time.Time `json:"retiringAt,omitempty"`
 
-	// RevokedAt When an administrator revoked it.
+	// RevokedAt The time when an administrator revoked the key.
 	RevokedAt *time.Time      `json:"revokedAt,omitempty"`
 	State     SigningKeyState `json:"state"`
 }
@@ -2857,11 +2867,11 @@ type SigningKeyRotate struct {
 type StepUp struct {
 	Proof string `json:"proof"`
 
-	// Resource The one service the token is for: its word, or its absolute URI (RFC 8707).
+	// Resource The one service that the token is for: its word, or its absolute URI (RFC 8707).
 	Resource string `json:"resource"`
 }
 
-// Tenant Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant.
+// Tenant The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant.
 type Tenant = string
 
 // TokenQuestion defines model for TokenQuestion.
@@ -2889,15 +2899,15 @@ type TokenRequest struct {
 type TokenResponse struct {
 	AccessToken string `json:"access_token"`
 
-	// ExpiresIn Seconds.
+	// ExpiresIn Lifetime of the access token in seconds.
 	ExpiresIn int64 `json:"expires_in"`
 
-	// IDToken Of a code flow: who has signed in, for the client alone.
+	// IDToken The ID token of an authorization code flow; only for the client.
 	IDToken      *string       `json:"id_token,omitempty"`
 	RateLimit    *KeyRateLimit `json:"rateLimit,omitempty"`
 	RefreshToken *string       `json:"refresh_token,omitempty"`
 
-	// Scope Space-separated.
+	// Scope The space-separated scopes of the access token.
 	Scope     string                 `json:"scope"`
 	TokenType TokenResponseTokenType `json:"token_type"`
 }
@@ -2909,13 +2919,13 @@ type TokenResponseTokenType string
 type User struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Email Absent where the user has none.
+	// Email The address; absent if the user has none.
 	Email  *string    `json:"email,omitempty"`
 	ID     string     `json:"id"`
 	Roles  []string   `json:"roles"`
 	Status UserStatus `json:"status"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	Username  string    `json:"username"`
@@ -2927,34 +2937,34 @@ type UserStatus string
 
 // UserCreate defines model for UserCreate.
 type UserCreate struct {
-	// Email The address where the user gets mails about the account; no two users have the same, whatever its case.
+	// Email The address for mails about the account. It is unique among users, regardless of case.
 	Email *string `json:"email,omitempty"`
 
-	// Password 12 to 1024 characters; no composition rules; widely used ones are refused.
+	// Password Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
 	Password string     `json:"password"`
 	Roles    []RoleWord `json:"roles"`
 
-	// Tenant Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant.
+	// Tenant The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant.
 	Tenant *Tenant `json:"tenant,omitempty"`
 
-	// Username Lower case.
+	// Username Lower-case username.
 	Username string `json:"username"`
 }
 
-// UserCreated The user, and for an administrator the invitation to enrol their first second factor, shown once.
+// UserCreated The user and, for an administrator, the invitation to enrol a first second factor, which is shown once.
 type UserCreated struct {
 	CreatedAt time.Time `json:"createdAt"`
 
-	// Email Absent where the user has none.
+	// Email The address; absent if the user has none.
 	Email *string `json:"email,omitempty"`
 	ID    string  `json:"id"`
 
-	// Invitation A single-use token by which an administrator enrols their first second factor.
+	// Invitation A single-use token for an administrator to enrol a first second factor.
 	Invitation *Invitation       `json:"invitation,omitempty"`
 	Roles      []string          `json:"roles"`
 	Status     UserCreatedStatus `json:"status"`
 
-	// Tenant Absent in the default tenant.
+	// Tenant The tenant; absent for the default tenant.
 	Tenant    *string   `json:"tenant,omitempty"`
 	UpdatedAt time.Time `json:"updatedAt"`
 	Username  string    `json:"username"`
@@ -2966,7 +2976,7 @@ type UserCreatedStatus string
 
 // UserInfo defines model for UserInfo.
 type UserInfo struct {
-	// PreferredUsername With the scope `profile`.
+	// PreferredUsername The username, with the scope `profile`.
 	PreferredUsername *string `json:"preferred_username,omitempty"`
 	Sub               string  `json:"sub"`
 }
@@ -2979,7 +2989,7 @@ type UserList struct {
 
 // UserUpdate defines model for UserUpdate.
 type UserUpdate struct {
-	// Email The address where the user gets mails about the account; an empty one takes it away. Open resets and invitations stop working, and the address before is told.
+	// Email The address for mails about the account; an empty string removes it. Open password resets and invitations stop working, and the former address is notified.
 	Email  *string           `json:"email,omitempty"`
 	Roles  *[]RoleWord       `json:"roles,omitempty"`
 	Status *UserUpdateStatus `json:"status,omitempty"`
@@ -2996,10 +3006,10 @@ type WebClient struct {
 	PostLogoutRedirectUris []string  `json:"postLogoutRedirectUris"`
 	RedirectUris           []string  `json:"redirectUris"`
 
-	// Scopes What it may ask for at services.
+	// Scopes The scopes that the client can request at services.
 	Scopes []string `json:"scopes"`
 
-	// Trusted People are not asked for consent.
+	// Trusted Whether users are not asked for consent.
 	Trusted   bool          `json:"trusted"`
 	Type      WebClientType `json:"type"`
 	UpdatedAt time.Time     `json:"updatedAt"`
@@ -3067,46 +3077,46 @@ type ListAuditEventsParams struct {
 	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Action The operation, or what the kms did by itself.
+	// Action The operation, or the action of the kms itself.
 	Action *string `form:"action,omitempty" json:"action,omitempty"`
 
-	// Actor The id of whoever did it.
+	// Actor The id of the actor.
 	Actor *string `form:"actor,omitempty" json:"actor,omitempty"`
 
-	// Target The id or name of what it was done to.
+	// Target The id or name of the target.
 	Target *string `form:"target,omitempty" json:"target,omitempty"`
 
-	// Outcome How it ended.
+	// Outcome The outcome.
 	Outcome *AuditOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
 
-	// From Only events at or after this time.
+	// From Return only events at or after this time.
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
 
-	// To Only events before this time.
+	// To Return only events before this time.
 	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
 }
 
 // ExportAuditParams defines parameters for ExportAudit.
 type ExportAuditParams struct {
-	// After Only events after this number.
+	// After Return only events after this number.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many events at the most.
+	// Limit Maximum number of events to return.
 	Limit *int64 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Before End before the first event that is not from before this time.
+	// Before Stop before the first event that is at or after this time.
 	Before *time.Time `form:"before,omitempty" json:"before,omitempty"`
 }
 
 // RefreshBrowserSessionParams defines parameters for RefreshBrowserSession.
 type RefreshBrowserSessionParams struct {
-	// Origin The origin of the page (RFC 6454, section 7). Browsers write it, and no script can.
+	// Origin The origin of the page (RFC 6454, section 7). Browsers set it; scripts cannot change it.
 	Origin string `json:"Origin"`
 
-	// SecFetchSite Where the page is that asks, as browsers say it (Fetch Metadata).
+	// SecFetchSite The relation between the page's origin and the request's target, as the browser reports it (Fetch Metadata).
 	SecFetchSite *RefreshBrowserSessionParamsSecFetchSite `json:"Sec-Fetch-Site,omitempty"`
 
-	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	// SessionCookie The refresh token of a browser session. Other operations and adopted services never receive it.
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
@@ -3115,25 +3125,25 @@ type RefreshBrowserSessionParamsSecFetchSite string
 
 // LoginUserParams defines parameters for LoginUser.
 type LoginUserParams struct {
-	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	// Origin The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`.
 	Origin *PageOrigin `json:"Origin,omitempty"`
 }
 
 // CompleteSignInParams defines parameters for CompleteSignIn.
 type CompleteSignInParams struct {
-	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	// Origin The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`.
 	Origin *PageOrigin `json:"Origin,omitempty"`
 }
 
 // SignInWithPasskeyParams defines parameters for SignInWithPasskey.
 type SignInWithPasskeyParams struct {
-	// Origin The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`.
+	// Origin The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`.
 	Origin *PageOrigin `json:"Origin,omitempty"`
 }
 
 // LogoutUserParams defines parameters for LogoutUser.
 type LogoutUserParams struct {
-	// SessionCookie The refresh token of a browser's session. No other operation gets it, and no adopted service.
+	// SessionCookie The refresh token of a browser session. Other operations and adopted services never receive it.
 	SessionCookie *SessionCookie `form:"__Host-fountain-session,omitempty" json:"__Host-fountain-session,omitempty"`
 }
 
@@ -3209,10 +3219,10 @@ type GetServiceContractParams struct {
 
 // PutContractParams defines parameters for PutContract.
 type PutContractParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to adopt a service that has no contract yet.
+	// IfNoneMatch Only `*`, to adopt a service that has no contract.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -3246,7 +3256,7 @@ type ListAPIKeysParams struct {
 	// Cursor The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it.
 	Cursor *externalRef0.Cursor `form:"cursor,omitempty" json:"cursor,omitempty"`
 
-	// Owner `me`: only the caller's own keys.
+	// Owner `me` returns only the caller's own keys.
 	Owner *ListAPIKeysParamsOwner `form:"owner,omitempty" json:"owner,omitempty"`
 }
 
@@ -3264,7 +3274,7 @@ type CreateAPIKeyParams struct {
 
 // RotateCurrentAPIKeyParams defines parameters for RotateCurrentAPIKey.
 type RotateCurrentAPIKeyParams struct {
-	// IdempotencyKey As in the common parameter, and required here, so that a lost answer can be had again.
+	// IdempotencyKey Like the common parameter, and required here, so that a lost response can be requested again.
 	IdempotencyKey string `json:"Idempotency-Key"`
 }
 
@@ -3301,70 +3311,70 @@ type ListMailsParams struct {
 
 // ClaimMailsParams defines parameters for ClaimMails.
 type ClaimMailsParams struct {
-	// Prefer How many seconds to wait for the next mail, at most 25.
+	// Prefer Number of seconds to wait for the next mail, at most 25.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
 // GetAuthorizationPageParams defines parameters for GetAuthorizationPage.
 type GetAuthorizationPageParams struct {
-	// ResponseType `code` alone.
+	// ResponseType Only `code`.
 	ResponseType *string `form:"response_type,omitempty" json:"response_type,omitempty"`
 
-	// ResponseMode `query` alone.
+	// ResponseMode Only `query`.
 	ResponseMode *string `form:"response_mode,omitempty" json:"response_mode,omitempty"`
 
-	// ClientID The client's id.
+	// ClientID The id of the client.
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
-	// RedirectURI One of the client's
+	// RedirectURI One of the client's registered redirect URIs.
 	RedirectURI *string `form:"redirect_uri,omitempty" json:"redirect_uri,omitempty"`
 
-	// Scope Space-separated; with `openid`.
+	// Scope Space-separated scopes, with `openid`.
 	Scope *string `form:"scope,omitempty" json:"scope,omitempty"`
 
-	// State Comes back as it is.
+	// State Returned to the client unchanged.
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
-	// Nonce Comes back in the ID token.
+	// Nonce Returned in the ID token.
 	Nonce *string `form:"nonce,omitempty" json:"nonce,omitempty"`
 
-	// CodeChallenge RFC 7636.
+	// CodeChallenge The code challenge (RFC 7636).
 	CodeChallenge *string `form:"code_challenge,omitempty" json:"code_challenge,omitempty"`
 
-	// CodeChallengeMethod `S256` alone.
+	// CodeChallengeMethod Only `S256`.
 	CodeChallengeMethod *string `form:"code_challenge_method,omitempty" json:"code_challenge_method,omitempty"`
 
-	// Prompt `none`, `login`, `consent`.
+	// Prompt `none`, `login` or `consent`.
 	Prompt *string `form:"prompt,omitempty" json:"prompt,omitempty"`
 
-	// MaxAge How many seconds ago the person may have signed in.
+	// MaxAge Maximum number of seconds since the user signed in.
 	MaxAge *string `form:"max_age,omitempty" json:"max_age,omitempty"`
 
-	// AcrValues Space-separated; one of them must be met: `aal1`, `aal2`, `phr`.
+	// AcrValues Space-separated levels, of which one must be met: `aal1`, `aal2`, `phr`.
 	AcrValues *string `form:"acr_values,omitempty" json:"acr_values,omitempty"`
 
-	// LoginHint The user name that the page begins with.
+	// LoginHint The username that the page is prefilled with.
 	LoginHint *string `form:"login_hint,omitempty" json:"login_hint,omitempty"`
 
-	// IDTokenHint An ID token of the person who is to sign in.
+	// IDTokenHint An ID token of the user who is expected to sign in.
 	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
 
-	// Resource Passed over; named at the token endpoint.
+	// Resource Ignored; send it to the token endpoint.
 	Resource *string `form:"resource,omitempty" json:"resource,omitempty"`
 
-	// Display Passed over.
+	// Display Ignored.
 	Display *string `form:"display,omitempty" json:"display,omitempty"`
 
-	// UILocales Passed over.
+	// UILocales Ignored.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
-	// ClaimsLocales Passed over.
+	// ClaimsLocales Ignored.
 	ClaimsLocales *string `form:"claims_locales,omitempty" json:"claims_locales,omitempty"`
 
-	// Claims Passed over.
+	// Claims Ignored.
 	Claims *string `form:"claims,omitempty" json:"claims,omitempty"`
 
-	// AccessType Passed over.
+	// AccessType Ignored.
 	AccessType *string `form:"access_type,omitempty" json:"access_type,omitempty"`
 
 	// Request Not supported.
@@ -3379,22 +3389,22 @@ type GetAuthorizationPageParams struct {
 
 // GetSignOutPageParams defines parameters for GetSignOutPage.
 type GetSignOutPageParams struct {
-	// IDTokenHint An ID token that the client got for the session.
+	// IDTokenHint An ID token that the client received for the session.
 	IDTokenHint *string `form:"id_token_hint,omitempty" json:"id_token_hint,omitempty"`
 
-	// ClientID The client's id.
+	// ClientID The id of the client.
 	ClientID *string `form:"client_id,omitempty" json:"client_id,omitempty"`
 
-	// PostLogoutRedirectURI One of the client's.
+	// PostLogoutRedirectURI One of the client's registered post-logout redirect URIs.
 	PostLogoutRedirectURI *string `form:"post_logout_redirect_uri,omitempty" json:"post_logout_redirect_uri,omitempty"`
 
-	// State Comes back as it is.
+	// State Returned to the client unchanged.
 	State *string `form:"state,omitempty" json:"state,omitempty"`
 
-	// LogoutHint Passed over.
+	// LogoutHint Ignored.
 	LogoutHint *string `form:"logout_hint,omitempty" json:"logout_hint,omitempty"`
 
-	// UILocales Passed over.
+	// UILocales Ignored.
 	UILocales *string `form:"ui_locales,omitempty" json:"ui_locales,omitempty"`
 
 	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
@@ -3403,16 +3413,16 @@ type GetSignOutPageParams struct {
 
 // ListRevocationsParams defines parameters for ListRevocations.
 type ListRevocationsParams struct {
-	// Feed The feed that the caller has followed so far.
+	// Feed The feed that the caller has followed.
 	Feed *string `form:"feed,omitempty" json:"feed,omitempty"`
 
-	// After The last position that the caller knows.
+	// After The last position that the caller has seen.
 	After *int64 `form:"after,omitempty" json:"after,omitempty"`
 
-	// Limit How many items at the most.
+	// Limit Maximum number of items to return.
 	Limit *int32 `form:"limit,omitempty" json:"limit,omitempty"`
 
-	// Prefer How many seconds to wait for the next item, at most 25.
+	// Prefer Number of seconds to wait for the next item, at most 25.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
@@ -3433,16 +3443,16 @@ type GetRoleParams struct {
 
 // PutRoleParams defines parameters for PutRole.
 type PutRoleParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to make a role that is not there yet.
+	// IfNoneMatch Only `*`, to create a role that does not exist.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
 // PutSecondFactorPolicyParams defines parameters for PutSecondFactorPolicy.
 type PutSecondFactorPolicyParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
@@ -3472,10 +3482,10 @@ type GetSecretPolicyParams struct {
 
 // PutSecretPolicyParams defines parameters for PutSecretPolicy.
 type PutSecretPolicyParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to make a policy that is not there yet.
+	// IfNoneMatch Only `*`, to create a policy that does not exist.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -3496,13 +3506,13 @@ type GetSecretParams struct {
 
 // PutSecretParams defines parameters for PutSecret.
 type PutSecretParams struct {
-	// Stage `pending` stores the version beside the current one, until `promoteSecretVersion`; there must be a current one (404).
+	// Stage `pending` stores the version beside the current one, until `promoteSecretVersion`. There must be a current version (404).
 	Stage *PutSecretParamsStage `form:"stage,omitempty" json:"stage,omitempty"`
 
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to store a secret that is not there yet.
+	// IfNoneMatch Only `*`, to store a secret that does not exist.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -3511,13 +3521,13 @@ type PutSecretParamsStage string
 
 // ExplainSecretAccessParams defines parameters for ExplainSecretAccess.
 type ExplainSecretAccessParams struct {
-	// Role Ask about a role.
+	// Role Explain the capabilities of a role.
 	Role *string `form:"role,omitempty" json:"role,omitempty"`
 
-	// User Ask about a user.
+	// User Explain the capabilities of a user.
 	User *string `form:"user,omitempty" json:"user,omitempty"`
 
-	// Service Ask about a service.
+	// Service Explain the capabilities of a service.
 	Service *string `form:"service,omitempty" json:"service,omitempty"`
 }
 
@@ -3529,7 +3539,7 @@ type GetSecretRotationParams struct {
 
 // PutSecretRotationParams defines parameters for PutSecretRotation.
 type PutSecretRotationParams struct {
-	// IfMatch The rotation that this one replaces, as an ETag; of its revision alone, or of how far it is, too.
+	// IfMatch The ETag of the rotation to replace, of its revision alone or of its revision and progress.
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
@@ -3553,7 +3563,7 @@ type WatchSecretParams struct {
 	// IfNoneMatch The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body.
 	IfNoneMatch *externalRef0.IfNoneMatch `json:"If-None-Match,omitempty"`
 
-	// Prefer How many seconds to wait for another version, at most 25.
+	// Prefer Number of seconds to wait for another version, at most 25.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
@@ -3858,67 +3868,67 @@ type MailPasswordResetJSONRequestBody = MailOrder
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetJwks The public keys that verify our tokens (RFC 7517)
+	// GetJwks Get the public keys that verify tokens (RFC 7517)
 	// (GET /.well-known/jwks.json)
 	GetJwks(w http.ResponseWriter, r *http.Request, params GetJwksParams)
-	// GetServerMetadata Authorization server metadata (RFC 8414)
+	// GetServerMetadata Get the authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetServerMetadata(w http.ResponseWriter, r *http.Request)
-	// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
+	// GetProviderMetadata Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 	// (GET /.well-known/openid-configuration)
 	GetProviderMetadata(w http.ResponseWriter, r *http.Request)
-	// ArchiveAudit Have events removed from an audit trail that are in an archive
+	// ArchiveAudit Remove archived events from an audit trail
 	// (POST /audit/archive)
 	ArchiveAudit(w http.ResponseWriter, r *http.Request)
-	// GetAuditCheckpoint Sign where the audit trail ends
+	// GetAuditCheckpoint Get a signed checkpoint of the audit trail
 	// (GET /audit/checkpoint)
 	GetAuditCheckpoint(w http.ResponseWriter, r *http.Request)
-	// ListAuditEvents Read who did what, newest first
+	// ListAuditEvents List audit events, newest first
 	// (GET /audit/events)
 	ListAuditEvents(w http.ResponseWriter, r *http.Request, params ListAuditEventsParams)
-	// ExportAudit Take the audit trail out, line by line
+	// ExportAudit Export the audit trail as NDJSON
 	// (GET /audit/export)
 	ExportAudit(w http.ResponseWriter, r *http.Request, params ExportAuditParams)
-	// GetAuditOrder Read which events of a service's own audit trail are to be removed
+	// GetAuditOrder Get the order to remove archived events of the caller's audit trail
 	// (GET /audit/order)
 	GetAuditOrder(w http.ResponseWriter, r *http.Request)
-	// VerifyAudit Verify the audit trail with its key
+	// VerifyAudit Verify the audit trail
 	// (POST /audit/verify)
 	VerifyAudit(w http.ResponseWriter, r *http.Request)
-	// WitnessAudit Record where a service's own audit trail ends
+	// WitnessAudit Record the checkpoint of a service's own audit trail
 	// (POST /audit/witness)
 	WitnessAudit(w http.ResponseWriter, r *http.Request)
-	// RefreshBrowserSession Go on with the session of this browser
+	// RefreshBrowserSession Continue the session of this browser
 	// (POST /auth/browser-session/refresh)
 	RefreshBrowserSession(w http.ResponseWriter, r *http.Request, params RefreshBrowserSessionParams)
 	// LoginUser Sign in with a password
 	// (POST /auth/login)
 	LoginUser(w http.ResponseWriter, r *http.Request, params LoginUserParams)
-	// CompleteSignIn End a sign-in with a second-factor proof
+	// CompleteSignIn Complete a sign-in with a second-factor proof
 	// (POST /auth/login/complete)
 	CompleteSignIn(w http.ResponseWriter, r *http.Request, params CompleteSignInParams)
-	// SignInWithPasskey Sign in with a passkey alone
+	// SignInWithPasskey Sign in with a passkey only
 	// (POST /auth/login/passkey)
 	SignInWithPasskey(w http.ResponseWriter, r *http.Request, params SignInWithPasskeyParams)
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(w http.ResponseWriter, r *http.Request, params LogoutUserParams)
-	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// GetPasswordResetPage The page for choosing a new password with a reset token
 	// (GET /auth/password-reset)
 	GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(w http.ResponseWriter, r *http.Request)
-	// RequestPasswordReset Ask for a link to choose a new password
+	// RequestPasswordReset Request a link for choosing a new password
 	// (POST /auth/password-reset/request)
 	RequestPasswordReset(w http.ResponseWriter, r *http.Request)
-	// RefreshToken Trade a refresh token for new tokens
+	// RefreshToken Exchange a refresh token for new tokens
 	// (POST /auth/refresh)
 	RefreshToken(w http.ResponseWriter, r *http.Request)
-	// CompleteStepUp Trade a second-factor proof for a raised access token
+	// CompleteStepUp Exchange a second-factor proof for an access token of a higher level
 	// (POST /auth/step-up)
 	CompleteStepUp(w http.ResponseWriter, r *http.Request)
-	// ListBackups List the backups that were made beside the kms, newest first
+	// ListBackups List the backups of this kms, newest first
 	// (GET /backups)
 	ListBackups(w http.ResponseWriter, r *http.Request, params ListBackupsParams)
 	// BootstrapAdmin Create the first administrator
@@ -3927,43 +3937,43 @@ type ServerInterface interface {
 	// ListClients List web apps, oldest first
 	// (GET /clients)
 	ListClients(w http.ResponseWriter, r *http.Request, params ListClientsParams)
-	// RegisterClient Register a web app where people sign in
+	// RegisterClient Register a web app
 	// (POST /clients)
 	RegisterClient(w http.ResponseWriter, r *http.Request, params RegisterClientParams)
 	// DeleteClient Delete a web app's registration
 	// (DELETE /clients/{clientId})
 	DeleteClient(w http.ResponseWriter, r *http.Request, clientID ClientID)
-	// GetClient Read a web app's registration
+	// GetClient Get a web app's registration
 	// (GET /clients/{clientId})
 	GetClient(w http.ResponseWriter, r *http.Request, clientID ClientID, params GetClientParams)
-	// UpdateClient Change a web app's registration
+	// UpdateClient Update a web app's registration
 	// (PATCH /clients/{clientId})
 	UpdateClient(w http.ResponseWriter, r *http.Request, clientID ClientID, params UpdateClientParams)
-	// RotateClientSecret Give a confidential client a new secret
+	// RotateClientSecret Replace a confidential client's secret
 	// (POST /clients/{clientId}/secrets)
 	RotateClientSecret(w http.ResponseWriter, r *http.Request, clientID ClientID, params RotateClientSecretParams)
-	// ListContracts List the contracts of adopted services by name
+	// ListContracts List contracts of adopted services in order of name
 	// (GET /contracts)
 	ListContracts(w http.ResponseWriter, r *http.Request, params ListContractsParams)
 	// RetireContract End the adoption of a service
 	// (DELETE /contracts/{contractName})
 	RetireContract(w http.ResponseWriter, r *http.Request, contractName ContractName)
-	// GetServiceContract Read the contract of an adopted service, with its documents
+	// GetServiceContract Get the contract of an adopted service, with its documents
 	// (GET /contracts/{contractName})
 	GetServiceContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params GetServiceContractParams)
 	// PutContract Adopt a service by its OpenAPI document, or replace the document
 	// (PUT /contracts/{contractName})
 	PutContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params PutContractParams)
-	// GetDiagnosis Tell what the doctor found last
+	// GetDiagnosis Get the last report of the doctor
 	// (GET /diagnosis)
 	GetDiagnosis(w http.ResponseWriter, r *http.Request)
 	// GetKmsHealth Report that the process is alive
 	// (GET /health)
 	GetKmsHealth(w http.ResponseWriter, r *http.Request)
-	// CheckInvitation Tell whether an invitation is good
+	// CheckInvitation Check an invitation
 	// (POST /invitations/check)
 	CheckInvitation(w http.ResponseWriter, r *http.Request)
-	// UseInvitation Use an invitation up for one factor
+	// UseInvitation Consume an invitation for one factor
 	// (POST /invitations/{invitationId}/use)
 	UseInvitation(w http.ResponseWriter, r *http.Request, invitationID string)
 	// ListKeyrings List keyrings by name
@@ -3972,40 +3982,40 @@ type ServerInterface interface {
 	// CreateKeyring Create a keyring
 	// (POST /keyrings)
 	CreateKeyring(w http.ResponseWriter, r *http.Request)
-	// DeleteKeyring Delete a keyring in seven days
+	// DeleteKeyring Schedule a keyring for deletion in seven days
 	// (DELETE /keyrings/{keyring})
 	DeleteKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// GetKeyring Read a keyring and its newest 100 keys
+	// GetKeyring Get a keyring and its newest 100 keys
 	// (GET /keyrings/{keyring})
 	GetKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName, params GetKeyringParams)
-	// UpdateKeyring Change who may use a keyring, and which keys it has given up
+	// UpdateKeyring Update who can use a keyring, and its oldest usable key
 	// (PATCH /keyrings/{keyring})
 	UpdateKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName, params UpdateKeyringParams)
 	// CreateDataKey Create a data key
 	// (POST /keyrings/{keyring}/data-keys)
 	CreateDataKey(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// DecryptData Decrypt what a keyring has encrypted
+	// DecryptData Decrypt a ciphertext of a keyring
 	// (POST /keyrings/{keyring}/decrypt)
 	DecryptData(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// EncryptData Encrypt under the current key of a keyring
+	// EncryptData Encrypt with the current key of a keyring
 	// (POST /keyrings/{keyring}/encrypt)
 	EncryptData(w http.ResponseWriter, r *http.Request, keyring KeyringName)
 	// ComputeMac Compute the HMAC of data
 	// (POST /keyrings/{keyring}/mac)
 	ComputeMac(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// RestoreKeyring Keep a keyring that was to be deleted
+	// RestoreKeyring Cancel the deletion of a keyring
 	// (POST /keyrings/{keyring}/restore)
 	RestoreKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// RewrapData Encrypt a ciphertext again under the current key
+	// RewrapData Re-encrypt a ciphertext with the current key
 	// (POST /keyrings/{keyring}/rewrap)
 	RewrapData(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// RotateKeyring Give a keyring another key
+	// RotateKeyring Rotate the key of a keyring
 	// (POST /keyrings/{keyring}/rotate)
 	RotateKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName)
 	// SignData Sign data
 	// (POST /keyrings/{keyring}/sign)
 	SignData(w http.ResponseWriter, r *http.Request, keyring KeyringName)
-	// UnwrapDataKey Open a wrapped data key
+	// UnwrapDataKey Unwrap a data key
 	// (POST /keyrings/{keyring}/unwrap)
 	UnwrapDataKey(w http.ResponseWriter, r *http.Request, keyring KeyringName)
 	// VerifySignature Verify a signature
@@ -4020,55 +4030,55 @@ type ServerInterface interface {
 	// CreateAPIKey Create an API key
 	// (POST /keys)
 	CreateAPIKey(w http.ResponseWriter, r *http.Request, params CreateAPIKeyParams)
-	// RotateCurrentAPIKey Rotate the key that the caller signed in with
+	// RotateCurrentAPIKey Rotate the caller's own API key
 	// (POST /keys/current/rotate)
 	RotateCurrentAPIKey(w http.ResponseWriter, r *http.Request, params RotateCurrentAPIKeyParams)
-	// VerifyAPIKey Tell whether an API key is good
+	// VerifyAPIKey Verify an API key
 	// (POST /keys/verify)
 	VerifyAPIKey(w http.ResponseWriter, r *http.Request)
-	// WhoamiAPIKey Tell the holder of an API key what it is
+	// WhoamiAPIKey Get the key and owner of the API key that is sent
 	// (POST /keys/whoami)
 	WhoamiAPIKey(w http.ResponseWriter, r *http.Request)
 	// RevokeAPIKey Revoke an API key and its successors
 	// (DELETE /keys/{keyId})
 	RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
-	// GetAPIKey Read an API key's description
+	// GetAPIKey Get the description of an API key
 	// (GET /keys/{keyId})
 	GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params GetAPIKeyParams)
-	// UpdateAPIKey Change an API key's name, metadata or rate limit
+	// UpdateAPIKey Update an API key's name, metadata or rate limit
 	// (PATCH /keys/{keyId})
 	UpdateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params UpdateAPIKeyParams)
-	// RetireAPIKey End a key that was rotated
+	// RetireAPIKey Retire a rotated key before its overlap ends
 	// (POST /keys/{keyId}/retire)
 	RetireAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID)
-	// RotateAPIKey Replace an API key, with an overlap
+	// RotateAPIKey Rotate an API key, with an overlap
 	// (POST /keys/{keyId}/rotate)
 	RotateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params RotateAPIKeyParams)
-	// ListMails List mails to people, newest first
+	// ListMails List mails to users, newest first
 	// (GET /mails)
 	ListMails(w http.ResponseWriter, r *http.Request, params ListMailsParams)
-	// ClaimMails Take up mails that are to be sent
+	// ClaimMails Claim mails for sending
 	// (POST /mails/claim)
 	ClaimMails(w http.ResponseWriter, r *http.Request, params ClaimMailsParams)
-	// ReportMail Tell what became of a mail
+	// ReportMail Report the outcome of a mail
 	// (POST /mails/{mailId}/outcome)
 	ReportMail(w http.ResponseWriter, r *http.Request, mailID string)
-	// GetAuthorizationPage The page where people sign in at a web app
+	// GetAuthorizationPage The page for signing in at a web app
 	// (GET /oauth2/authorize)
 	GetAuthorizationPage(w http.ResponseWriter, r *http.Request, params GetAuthorizationPageParams)
-	// AuthorizeClient Let a web app know who is signed in
+	// AuthorizeClient Authorize a web app to sign the user in
 	// (POST /oauth2/authorize)
 	AuthorizeClient(w http.ResponseWriter, r *http.Request)
-	// CheckAuthorization Judge a web app's request before anybody signs in
+	// CheckAuthorization Validate a web app's authorization request before sign-in
 	// (POST /oauth2/authorize/check)
 	CheckAuthorization(w http.ResponseWriter, r *http.Request)
-	// IntrospectToken Tell whether a token is good now
+	// IntrospectToken Introspect a token
 	// (POST /oauth2/introspect)
 	IntrospectToken(w http.ResponseWriter, r *http.Request)
-	// GetSignOutPage The page where a web app signs people out
+	// GetSignOutPage The page for signing out of a web app
 	// (GET /oauth2/logout)
 	GetSignOutPage(w http.ResponseWriter, r *http.Request, params GetSignOutPageParams)
-	// EndSession End the session that an ID token was given in
+	// EndSession End the session that an ID token was issued in
 	// (POST /oauth2/logout)
 	EndSession(w http.ResponseWriter, r *http.Request)
 	// RevokeToken Revoke a token
@@ -4077,7 +4087,7 @@ type ServerInterface interface {
 	// IssueToken OAuth 2.0 token endpoint
 	// (POST /oauth2/token)
 	IssueToken(w http.ResponseWriter, r *http.Request)
-	// GetUserInfo Tell a web app about the person who signed in
+	// GetUserInfo Get the claims of the signed-in user
 	// (GET /oauth2/userinfo)
 	GetUserInfo(w http.ResponseWriter, r *http.Request)
 	// PutProofKey Register a key that signs second-factor proofs
@@ -4086,91 +4096,91 @@ type ServerInterface interface {
 	// GetKmsReadiness Report whether the service is ready
 	// (GET /ready)
 	GetKmsReadiness(w http.ResponseWriter, r *http.Request)
-	// ListRevocations Follow what was ended before its time
+	// ListRevocations List revocations
 	// (GET /revocations)
 	ListRevocations(w http.ResponseWriter, r *http.Request, params ListRevocationsParams)
-	// ListRoles List the roles that users may have
+	// ListRoles List roles
 	// (GET /roles)
 	ListRoles(w http.ResponseWriter, r *http.Request, params ListRolesParams)
 	// DeleteRole Delete a role
 	// (DELETE /roles/{roleName})
 	DeleteRole(w http.ResponseWriter, r *http.Request, roleName RoleName)
-	// GetRole Read a role
+	// GetRole Get a role
 	// (GET /roles/{roleName})
 	GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params GetRoleParams)
 	// PutRole Define a role
 	// (PUT /roles/{roleName})
 	PutRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutRoleParams)
-	// PutSecondFactorPolicy Say what second factor a role asks for
+	// PutSecondFactorPolicy Set the second-factor policy of a role
 	// (PUT /roles/{roleName}/second-factor)
 	PutSecondFactorPolicy(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutSecondFactorPolicyParams)
-	// GetRootKey Tell which root key seals, and how far a rotation is
+	// GetRootKey Get the active root key and the progress of a rotation
 	// (GET /root-key)
 	GetRootKey(w http.ResponseWriter, r *http.Request)
-	// RotateRootKey Have the root key in the file seal from now on
+	// RotateRootKey Rotate to the root key in the file
 	// (POST /root-key/rotate)
 	RotateRootKey(w http.ResponseWriter, r *http.Request)
-	// ListScopes List the scopes that there are
+	// ListScopes List all scopes
 	// (GET /scopes)
 	ListScopes(w http.ResponseWriter, r *http.Request, params ListScopesParams)
-	// ListSecretPolicies List the policies of secrets by name
+	// ListSecretPolicies List secret policies in order of name
 	// (GET /secret-policies)
 	ListSecretPolicies(w http.ResponseWriter, r *http.Request, params ListSecretPoliciesParams)
-	// DeleteSecretPolicy Delete a policy of secrets
+	// DeleteSecretPolicy Delete a secret policy
 	// (DELETE /secret-policies/{policyName})
 	DeleteSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName)
-	// GetSecretPolicy Read a policy of secrets
+	// GetSecretPolicy Get a secret policy
 	// (GET /secret-policies/{policyName})
 	GetSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params GetSecretPolicyParams)
-	// PutSecretPolicy Let somebody do something with the secrets of a path
+	// PutSecretPolicy Set a policy for the secrets of a path
 	// (PUT /secret-policies/{policyName})
 	PutSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params PutSecretPolicyParams)
 	// ListSecrets List secrets by name, without their values
 	// (GET /secrets)
 	ListSecrets(w http.ResponseWriter, r *http.Request, params ListSecretsParams)
-	// GetSecret Read a secret's current version
+	// GetSecret Get a secret's current version
 	// (GET /secrets/{secretName})
 	GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretParams)
-	// PutSecret Store a secret's next version
+	// PutSecret Store a new version of a secret
 	// (PUT /secrets/{secretName})
 	PutSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretParams)
-	// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+	// ExplainSecretAccess Explain a subject's capabilities for a secret, and the policies that give them
 	// (GET /secrets/{secretName}/access)
 	ExplainSecretAccess(w http.ResponseWriter, r *http.Request, secretName SecretName, params ExplainSecretAccessParams)
 	// RotateSecret Rotate a secret now
 	// (POST /secrets/{secretName}/rotate)
 	RotateSecret(w http.ResponseWriter, r *http.Request, secretName SecretName)
-	// DeleteSecretRotation Have a secret rotated no more
+	// DeleteSecretRotation Stop the rotation of a secret
 	// (DELETE /secrets/{secretName}/rotation)
 	DeleteSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName)
-	// GetSecretRotation Read how a secret is rotated, and how far it is
+	// GetSecretRotation Get the rotation of a secret and its progress
 	// (GET /secrets/{secretName}/rotation)
 	GetSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretRotationParams)
-	// PutSecretRotation Have a secret rotated, by a schedule or on demand
+	// PutSecretRotation Configure the rotation of a secret
 	// (PUT /secrets/{secretName}/rotation)
 	PutSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretRotationParams)
-	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+	// RollbackSecretRotation Roll back to the previous version, also at external targets
 	// (POST /secrets/{secretName}/rotation/rollback)
 	RollbackSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName)
 	// ListSecretVersions List a secret's versions, newest first, without their values
 	// (GET /secrets/{secretName}/versions)
 	ListSecretVersions(w http.ResponseWriter, r *http.Request, secretName SecretName, params ListSecretVersionsParams)
-	// DeleteSecretVersion Delete a version; it can be undeleted
+	// DeleteSecretVersion Delete a secret version, with the option to undelete it
 	// (DELETE /secrets/{secretName}/versions/{secretVersion})
 	DeleteSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion)
-	// GetSecretVersion Read one version of a secret
+	// GetSecretVersion Get one version of a secret
 	// (GET /secrets/{secretName}/versions/{secretVersion})
 	GetSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion)
-	// DestroySecretVersion Destroy a version for ever
+	// DestroySecretVersion Destroy a secret version permanently
 	// (POST /secrets/{secretName}/versions/{secretVersion}/destroy)
 	DestroySecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion)
-	// PromoteSecretVersion Make a version the current one
+	// PromoteSecretVersion Make a secret version the current one
 	// (POST /secrets/{secretName}/versions/{secretVersion}/promote)
 	PromoteSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion, params PromoteSecretVersionParams)
-	// UndeleteSecretVersion Take a deleted version into use again
+	// UndeleteSecretVersion Undelete a secret version
 	// (POST /secrets/{secretName}/versions/{secretVersion}/undelete)
 	UndeleteSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion)
-	// WatchSecret Wait until a secret has another current version
+	// WatchSecret Wait for a new current version of a secret
 	// (GET /secrets/{secretName}/watch)
 	WatchSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params WatchSecretParams)
 	// ListServices List services by name
@@ -4179,31 +4189,31 @@ type ServerInterface interface {
 	// RegisterService Register a service
 	// (POST /services)
 	RegisterService(w http.ResponseWriter, r *http.Request, params RegisterServiceParams)
-	// EnrolService Trade an enrolment token for the service's first key
+	// EnrolService Exchange an enrolment token for the service's first key
 	// (POST /services/enrol)
 	EnrolService(w http.ResponseWriter, r *http.Request)
 	// DeleteService Delete a service
 	// (DELETE /services/{serviceId})
 	DeleteService(w http.ResponseWriter, r *http.Request, serviceID ServiceID)
-	// GetService Read a service
+	// GetService Get a service
 	// (GET /services/{serviceId})
 	GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params GetServiceParams)
-	// UpdateService Change a service
+	// UpdateService Update a service
 	// (PATCH /services/{serviceId})
 	UpdateService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params UpdateServiceParams)
 	// CreateEnrolmentToken Create a new enrolment token for a service
 	// (POST /services/{serviceId}/enrolment-tokens)
 	CreateEnrolmentToken(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params CreateEnrolmentTokenParams)
-	// ListSigningKeys List the keys that sign tokens, newest first, without their private parts
+	// ListSigningKeys List token-signing keys, newest first, without their private parts
 	// (GET /signing-keys)
 	ListSigningKeys(w http.ResponseWriter, r *http.Request, params ListSigningKeysParams)
-	// RotateSigningKey Have the next key sign from now on
+	// RotateSigningKey Rotate the token-signing key
 	// (POST /signing-keys/rotate)
 	RotateSigningKey(w http.ResponseWriter, r *http.Request)
-	// RevokeSigningKey Refuse everything that a key has signed, at once
+	// RevokeSigningKey Revoke a token-signing key and every token that it has signed
 	// (POST /signing-keys/{kid}/revoke)
 	RevokeSigningKey(w http.ResponseWriter, r *http.Request, kid SigningKid)
-	// ListUsers List users by username
+	// ListUsers List users in order of username
 	// (GET /users)
 	ListUsers(w http.ResponseWriter, r *http.Request, params ListUsersParams)
 	// CreateUser Create a user
@@ -4212,31 +4222,31 @@ type ServerInterface interface {
 	// DeleteUser Delete a user
 	// (DELETE /users/{userId})
 	DeleteUser(w http.ResponseWriter, r *http.Request, userID UserID)
-	// GetUser Read a user
+	// GetUser Get a user
 	// (GET /users/{userId})
 	GetUser(w http.ResponseWriter, r *http.Request, userID UserID, params GetUserParams)
-	// UpdateUser Change a user's roles, or disable and enable them
+	// UpdateUser Update a user's roles or email, or disable or enable the user
 	// (PATCH /users/{userId})
 	UpdateUser(w http.ResponseWriter, r *http.Request, userID UserID, params UpdateUserParams)
-	// ListConsents List the web apps that a user has allowed to sign them in
+	// ListConsents List the web apps that a user has consented to
 	// (GET /users/{userId}/consents)
 	ListConsents(w http.ResponseWriter, r *http.Request, userID UserID, params ListConsentsParams)
-	// WithdrawConsent Withdraw a consent; what the web app got for the user ends
+	// WithdrawConsent Withdraw a consent and revoke the web app's tokens for the user
 	// (DELETE /users/{userId}/consents/{clientId})
 	WithdrawConsent(w http.ResponseWriter, r *http.Request, userID UserID, clientID ClientID)
-	// CreateInvitation Invite an administrator to enrol their first second factor
+	// CreateInvitation Create an invitation to enrol a first second factor
 	// (POST /users/{userId}/invitations)
 	CreateInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params CreateInvitationParams)
-	// MailInvitation Send an administrator the invitation to enrol their first second factor
+	// MailInvitation Send an administrator an invitation to enrol a first second factor
 	// (POST /users/{userId}/invitations/mail)
 	MailInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params MailInvitationParams)
-	// ChangePassword Change the own password
+	// ChangePassword Change the caller's own password
 	// (PUT /users/{userId}/password)
 	ChangePassword(w http.ResponseWriter, r *http.Request, userID UserID)
-	// CreatePasswordReset Let a user choose a new password
+	// CreatePasswordReset Create a password reset token for a user
 	// (POST /users/{userId}/password-resets)
 	CreatePasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params CreatePasswordResetParams)
-	// MailPasswordReset Send a user a link to choose a new password
+	// MailPasswordReset Send a user a link for choosing a new password
 	// (POST /users/{userId}/password-resets/mail)
 	MailPasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params MailPasswordResetParams)
 	// RevokeSessions End all of a user's sessions
@@ -4248,7 +4258,7 @@ type ServerInterface interface {
 	// RevokeSession End one session
 	// (DELETE /users/{userId}/sessions/{sessionId})
 	RevokeSession(w http.ResponseWriter, r *http.Request, userID UserID, sessionID string)
-	// UnlockUser Forgive a user's failed sign-ins
+	// UnlockUser Reset a user's failed sign-ins
 	// (POST /users/{userId}/unlock)
 	UnlockUser(w http.ResponseWriter, r *http.Request, userID UserID)
 }
@@ -4257,67 +4267,67 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// GetJwks The public keys that verify our tokens (RFC 7517)
+// GetJwks Get the public keys that verify tokens (RFC 7517)
 // (GET /.well-known/jwks.json)
 func (_ Unimplemented) GetJwks(w http.ResponseWriter, r *http.Request, params GetJwksParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetServerMetadata Authorization server metadata (RFC 8414)
+// GetServerMetadata Get the authorization server metadata (RFC 8414)
 // (GET /.well-known/oauth-authorization-server)
 func (_ Unimplemented) GetServerMetadata(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
+// GetProviderMetadata Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 // (GET /.well-known/openid-configuration)
 func (_ Unimplemented) GetProviderMetadata(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ArchiveAudit Have events removed from an audit trail that are in an archive
+// ArchiveAudit Remove archived events from an audit trail
 // (POST /audit/archive)
 func (_ Unimplemented) ArchiveAudit(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetAuditCheckpoint Sign where the audit trail ends
+// GetAuditCheckpoint Get a signed checkpoint of the audit trail
 // (GET /audit/checkpoint)
 func (_ Unimplemented) GetAuditCheckpoint(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListAuditEvents Read who did what, newest first
+// ListAuditEvents List audit events, newest first
 // (GET /audit/events)
 func (_ Unimplemented) ListAuditEvents(w http.ResponseWriter, r *http.Request, params ListAuditEventsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ExportAudit Take the audit trail out, line by line
+// ExportAudit Export the audit trail as NDJSON
 // (GET /audit/export)
 func (_ Unimplemented) ExportAudit(w http.ResponseWriter, r *http.Request, params ExportAuditParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetAuditOrder Read which events of a service's own audit trail are to be removed
+// GetAuditOrder Get the order to remove archived events of the caller's audit trail
 // (GET /audit/order)
 func (_ Unimplemented) GetAuditOrder(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// VerifyAudit Verify the audit trail with its key
+// VerifyAudit Verify the audit trail
 // (POST /audit/verify)
 func (_ Unimplemented) VerifyAudit(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// WitnessAudit Record where a service's own audit trail ends
+// WitnessAudit Record the checkpoint of a service's own audit trail
 // (POST /audit/witness)
 func (_ Unimplemented) WitnessAudit(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RefreshBrowserSession Go on with the session of this browser
+// RefreshBrowserSession Continue the session of this browser
 // (POST /auth/browser-session/refresh)
 func (_ Unimplemented) RefreshBrowserSession(w http.ResponseWriter, r *http.Request, params RefreshBrowserSessionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4329,13 +4339,13 @@ func (_ Unimplemented) LoginUser(w http.ResponseWriter, r *http.Request, params 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CompleteSignIn End a sign-in with a second-factor proof
+// CompleteSignIn Complete a sign-in with a second-factor proof
 // (POST /auth/login/complete)
 func (_ Unimplemented) CompleteSignIn(w http.ResponseWriter, r *http.Request, params CompleteSignInParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// SignInWithPasskey Sign in with a passkey alone
+// SignInWithPasskey Sign in with a passkey only
 // (POST /auth/login/passkey)
 func (_ Unimplemented) SignInWithPasskey(w http.ResponseWriter, r *http.Request, params SignInWithPasskeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4347,7 +4357,7 @@ func (_ Unimplemented) LogoutUser(w http.ResponseWriter, r *http.Request, params
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetPasswordResetPage The page where people choose a new password with a reset token
+// GetPasswordResetPage The page for choosing a new password with a reset token
 // (GET /auth/password-reset)
 func (_ Unimplemented) GetPasswordResetPage(w http.ResponseWriter, r *http.Request, params GetPasswordResetPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4359,25 +4369,25 @@ func (_ Unimplemented) ResetPassword(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RequestPasswordReset Ask for a link to choose a new password
+// RequestPasswordReset Request a link for choosing a new password
 // (POST /auth/password-reset/request)
 func (_ Unimplemented) RequestPasswordReset(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RefreshToken Trade a refresh token for new tokens
+// RefreshToken Exchange a refresh token for new tokens
 // (POST /auth/refresh)
 func (_ Unimplemented) RefreshToken(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CompleteStepUp Trade a second-factor proof for a raised access token
+// CompleteStepUp Exchange a second-factor proof for an access token of a higher level
 // (POST /auth/step-up)
 func (_ Unimplemented) CompleteStepUp(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListBackups List the backups that were made beside the kms, newest first
+// ListBackups List the backups of this kms, newest first
 // (GET /backups)
 func (_ Unimplemented) ListBackups(w http.ResponseWriter, r *http.Request, params ListBackupsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4395,7 +4405,7 @@ func (_ Unimplemented) ListClients(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RegisterClient Register a web app where people sign in
+// RegisterClient Register a web app
 // (POST /clients)
 func (_ Unimplemented) RegisterClient(w http.ResponseWriter, r *http.Request, params RegisterClientParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4407,25 +4417,25 @@ func (_ Unimplemented) DeleteClient(w http.ResponseWriter, r *http.Request, clie
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetClient Read a web app's registration
+// GetClient Get a web app's registration
 // (GET /clients/{clientId})
 func (_ Unimplemented) GetClient(w http.ResponseWriter, r *http.Request, clientID ClientID, params GetClientParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateClient Change a web app's registration
+// UpdateClient Update a web app's registration
 // (PATCH /clients/{clientId})
 func (_ Unimplemented) UpdateClient(w http.ResponseWriter, r *http.Request, clientID ClientID, params UpdateClientParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RotateClientSecret Give a confidential client a new secret
+// RotateClientSecret Replace a confidential client's secret
 // (POST /clients/{clientId}/secrets)
 func (_ Unimplemented) RotateClientSecret(w http.ResponseWriter, r *http.Request, clientID ClientID, params RotateClientSecretParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListContracts List the contracts of adopted services by name
+// ListContracts List contracts of adopted services in order of name
 // (GET /contracts)
 func (_ Unimplemented) ListContracts(w http.ResponseWriter, r *http.Request, params ListContractsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4437,7 +4447,7 @@ func (_ Unimplemented) RetireContract(w http.ResponseWriter, r *http.Request, co
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetServiceContract Read the contract of an adopted service, with its documents
+// GetServiceContract Get the contract of an adopted service, with its documents
 // (GET /contracts/{contractName})
 func (_ Unimplemented) GetServiceContract(w http.ResponseWriter, r *http.Request, contractName ContractName, params GetServiceContractParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4449,7 +4459,7 @@ func (_ Unimplemented) PutContract(w http.ResponseWriter, r *http.Request, contr
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetDiagnosis Tell what the doctor found last
+// GetDiagnosis Get the last report of the doctor
 // (GET /diagnosis)
 func (_ Unimplemented) GetDiagnosis(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4461,13 +4471,13 @@ func (_ Unimplemented) GetKmsHealth(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CheckInvitation Tell whether an invitation is good
+// CheckInvitation Check an invitation
 // (POST /invitations/check)
 func (_ Unimplemented) CheckInvitation(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UseInvitation Use an invitation up for one factor
+// UseInvitation Consume an invitation for one factor
 // (POST /invitations/{invitationId}/use)
 func (_ Unimplemented) UseInvitation(w http.ResponseWriter, r *http.Request, invitationID string) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4485,19 +4495,19 @@ func (_ Unimplemented) CreateKeyring(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteKeyring Delete a keyring in seven days
+// DeleteKeyring Schedule a keyring for deletion in seven days
 // (DELETE /keyrings/{keyring})
 func (_ Unimplemented) DeleteKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetKeyring Read a keyring and its newest 100 keys
+// GetKeyring Get a keyring and its newest 100 keys
 // (GET /keyrings/{keyring})
 func (_ Unimplemented) GetKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName, params GetKeyringParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateKeyring Change who may use a keyring, and which keys it has given up
+// UpdateKeyring Update who can use a keyring, and its oldest usable key
 // (PATCH /keyrings/{keyring})
 func (_ Unimplemented) UpdateKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName, params UpdateKeyringParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4509,13 +4519,13 @@ func (_ Unimplemented) CreateDataKey(w http.ResponseWriter, r *http.Request, key
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DecryptData Decrypt what a keyring has encrypted
+// DecryptData Decrypt a ciphertext of a keyring
 // (POST /keyrings/{keyring}/decrypt)
 func (_ Unimplemented) DecryptData(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// EncryptData Encrypt under the current key of a keyring
+// EncryptData Encrypt with the current key of a keyring
 // (POST /keyrings/{keyring}/encrypt)
 func (_ Unimplemented) EncryptData(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4527,19 +4537,19 @@ func (_ Unimplemented) ComputeMac(w http.ResponseWriter, r *http.Request, keyrin
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RestoreKeyring Keep a keyring that was to be deleted
+// RestoreKeyring Cancel the deletion of a keyring
 // (POST /keyrings/{keyring}/restore)
 func (_ Unimplemented) RestoreKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RewrapData Encrypt a ciphertext again under the current key
+// RewrapData Re-encrypt a ciphertext with the current key
 // (POST /keyrings/{keyring}/rewrap)
 func (_ Unimplemented) RewrapData(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RotateKeyring Give a keyring another key
+// RotateKeyring Rotate the key of a keyring
 // (POST /keyrings/{keyring}/rotate)
 func (_ Unimplemented) RotateKeyring(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4551,7 +4561,7 @@ func (_ Unimplemented) SignData(w http.ResponseWriter, r *http.Request, keyring 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UnwrapDataKey Open a wrapped data key
+// UnwrapDataKey Unwrap a data key
 // (POST /keyrings/{keyring}/unwrap)
 func (_ Unimplemented) UnwrapDataKey(w http.ResponseWriter, r *http.Request, keyring KeyringName) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4581,19 +4591,19 @@ func (_ Unimplemented) CreateAPIKey(w http.ResponseWriter, r *http.Request, para
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RotateCurrentAPIKey Rotate the key that the caller signed in with
+// RotateCurrentAPIKey Rotate the caller's own API key
 // (POST /keys/current/rotate)
 func (_ Unimplemented) RotateCurrentAPIKey(w http.ResponseWriter, r *http.Request, params RotateCurrentAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// VerifyAPIKey Tell whether an API key is good
+// VerifyAPIKey Verify an API key
 // (POST /keys/verify)
 func (_ Unimplemented) VerifyAPIKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// WhoamiAPIKey Tell the holder of an API key what it is
+// WhoamiAPIKey Get the key and owner of the API key that is sent
 // (POST /keys/whoami)
 func (_ Unimplemented) WhoamiAPIKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4605,79 +4615,79 @@ func (_ Unimplemented) RevokeAPIKey(w http.ResponseWriter, r *http.Request, keyI
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetAPIKey Read an API key's description
+// GetAPIKey Get the description of an API key
 // (GET /keys/{keyId})
 func (_ Unimplemented) GetAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params GetAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateAPIKey Change an API key's name, metadata or rate limit
+// UpdateAPIKey Update an API key's name, metadata or rate limit
 // (PATCH /keys/{keyId})
 func (_ Unimplemented) UpdateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params UpdateAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RetireAPIKey End a key that was rotated
+// RetireAPIKey Retire a rotated key before its overlap ends
 // (POST /keys/{keyId}/retire)
 func (_ Unimplemented) RetireAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RotateAPIKey Replace an API key, with an overlap
+// RotateAPIKey Rotate an API key, with an overlap
 // (POST /keys/{keyId}/rotate)
 func (_ Unimplemented) RotateAPIKey(w http.ResponseWriter, r *http.Request, keyID KeyID, params RotateAPIKeyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListMails List mails to people, newest first
+// ListMails List mails to users, newest first
 // (GET /mails)
 func (_ Unimplemented) ListMails(w http.ResponseWriter, r *http.Request, params ListMailsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ClaimMails Take up mails that are to be sent
+// ClaimMails Claim mails for sending
 // (POST /mails/claim)
 func (_ Unimplemented) ClaimMails(w http.ResponseWriter, r *http.Request, params ClaimMailsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ReportMail Tell what became of a mail
+// ReportMail Report the outcome of a mail
 // (POST /mails/{mailId}/outcome)
 func (_ Unimplemented) ReportMail(w http.ResponseWriter, r *http.Request, mailID string) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetAuthorizationPage The page where people sign in at a web app
+// GetAuthorizationPage The page for signing in at a web app
 // (GET /oauth2/authorize)
 func (_ Unimplemented) GetAuthorizationPage(w http.ResponseWriter, r *http.Request, params GetAuthorizationPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// AuthorizeClient Let a web app know who is signed in
+// AuthorizeClient Authorize a web app to sign the user in
 // (POST /oauth2/authorize)
 func (_ Unimplemented) AuthorizeClient(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CheckAuthorization Judge a web app's request before anybody signs in
+// CheckAuthorization Validate a web app's authorization request before sign-in
 // (POST /oauth2/authorize/check)
 func (_ Unimplemented) CheckAuthorization(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// IntrospectToken Tell whether a token is good now
+// IntrospectToken Introspect a token
 // (POST /oauth2/introspect)
 func (_ Unimplemented) IntrospectToken(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSignOutPage The page where a web app signs people out
+// GetSignOutPage The page for signing out of a web app
 // (GET /oauth2/logout)
 func (_ Unimplemented) GetSignOutPage(w http.ResponseWriter, r *http.Request, params GetSignOutPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// EndSession End the session that an ID token was given in
+// EndSession End the session that an ID token was issued in
 // (POST /oauth2/logout)
 func (_ Unimplemented) EndSession(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4695,7 +4705,7 @@ func (_ Unimplemented) IssueToken(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetUserInfo Tell a web app about the person who signed in
+// GetUserInfo Get the claims of the signed-in user
 // (GET /oauth2/userinfo)
 func (_ Unimplemented) GetUserInfo(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4713,13 +4723,13 @@ func (_ Unimplemented) GetKmsReadiness(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListRevocations Follow what was ended before its time
+// ListRevocations List revocations
 // (GET /revocations)
 func (_ Unimplemented) ListRevocations(w http.ResponseWriter, r *http.Request, params ListRevocationsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListRoles List the roles that users may have
+// ListRoles List roles
 // (GET /roles)
 func (_ Unimplemented) ListRoles(w http.ResponseWriter, r *http.Request, params ListRolesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4731,7 +4741,7 @@ func (_ Unimplemented) DeleteRole(w http.ResponseWriter, r *http.Request, roleNa
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetRole Read a role
+// GetRole Get a role
 // (GET /roles/{roleName})
 func (_ Unimplemented) GetRole(w http.ResponseWriter, r *http.Request, roleName RoleName, params GetRoleParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4743,49 +4753,49 @@ func (_ Unimplemented) PutRole(w http.ResponseWriter, r *http.Request, roleName 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutSecondFactorPolicy Say what second factor a role asks for
+// PutSecondFactorPolicy Set the second-factor policy of a role
 // (PUT /roles/{roleName}/second-factor)
 func (_ Unimplemented) PutSecondFactorPolicy(w http.ResponseWriter, r *http.Request, roleName RoleName, params PutSecondFactorPolicyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetRootKey Tell which root key seals, and how far a rotation is
+// GetRootKey Get the active root key and the progress of a rotation
 // (GET /root-key)
 func (_ Unimplemented) GetRootKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RotateRootKey Have the root key in the file seal from now on
+// RotateRootKey Rotate to the root key in the file
 // (POST /root-key/rotate)
 func (_ Unimplemented) RotateRootKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListScopes List the scopes that there are
+// ListScopes List all scopes
 // (GET /scopes)
 func (_ Unimplemented) ListScopes(w http.ResponseWriter, r *http.Request, params ListScopesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListSecretPolicies List the policies of secrets by name
+// ListSecretPolicies List secret policies in order of name
 // (GET /secret-policies)
 func (_ Unimplemented) ListSecretPolicies(w http.ResponseWriter, r *http.Request, params ListSecretPoliciesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteSecretPolicy Delete a policy of secrets
+// DeleteSecretPolicy Delete a secret policy
 // (DELETE /secret-policies/{policyName})
 func (_ Unimplemented) DeleteSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSecretPolicy Read a policy of secrets
+// GetSecretPolicy Get a secret policy
 // (GET /secret-policies/{policyName})
 func (_ Unimplemented) GetSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params GetSecretPolicyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutSecretPolicy Let somebody do something with the secrets of a path
+// PutSecretPolicy Set a policy for the secrets of a path
 // (PUT /secret-policies/{policyName})
 func (_ Unimplemented) PutSecretPolicy(w http.ResponseWriter, r *http.Request, policyName SecretPolicyName, params PutSecretPolicyParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4797,19 +4807,19 @@ func (_ Unimplemented) ListSecrets(w http.ResponseWriter, r *http.Request, param
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSecret Read a secret's current version
+// GetSecret Get a secret's current version
 // (GET /secrets/{secretName})
 func (_ Unimplemented) GetSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutSecret Store a secret's next version
+// PutSecret Store a new version of a secret
 // (PUT /secrets/{secretName})
 func (_ Unimplemented) PutSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+// ExplainSecretAccess Explain a subject's capabilities for a secret, and the policies that give them
 // (GET /secrets/{secretName}/access)
 func (_ Unimplemented) ExplainSecretAccess(w http.ResponseWriter, r *http.Request, secretName SecretName, params ExplainSecretAccessParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4821,25 +4831,25 @@ func (_ Unimplemented) RotateSecret(w http.ResponseWriter, r *http.Request, secr
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteSecretRotation Have a secret rotated no more
+// DeleteSecretRotation Stop the rotation of a secret
 // (DELETE /secrets/{secretName}/rotation)
 func (_ Unimplemented) DeleteSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSecretRotation Read how a secret is rotated, and how far it is
+// GetSecretRotation Get the rotation of a secret and its progress
 // (GET /secrets/{secretName}/rotation)
 func (_ Unimplemented) GetSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName, params GetSecretRotationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutSecretRotation Have a secret rotated, by a schedule or on demand
+// PutSecretRotation Configure the rotation of a secret
 // (PUT /secrets/{secretName}/rotation)
 func (_ Unimplemented) PutSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName, params PutSecretRotationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+// RollbackSecretRotation Roll back to the previous version, also at external targets
 // (POST /secrets/{secretName}/rotation/rollback)
 func (_ Unimplemented) RollbackSecretRotation(w http.ResponseWriter, r *http.Request, secretName SecretName) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4851,37 +4861,37 @@ func (_ Unimplemented) ListSecretVersions(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteSecretVersion Delete a version; it can be undeleted
+// DeleteSecretVersion Delete a secret version, with the option to undelete it
 // (DELETE /secrets/{secretName}/versions/{secretVersion})
 func (_ Unimplemented) DeleteSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSecretVersion Read one version of a secret
+// GetSecretVersion Get one version of a secret
 // (GET /secrets/{secretName}/versions/{secretVersion})
 func (_ Unimplemented) GetSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DestroySecretVersion Destroy a version for ever
+// DestroySecretVersion Destroy a secret version permanently
 // (POST /secrets/{secretName}/versions/{secretVersion}/destroy)
 func (_ Unimplemented) DestroySecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PromoteSecretVersion Make a version the current one
+// PromoteSecretVersion Make a secret version the current one
 // (POST /secrets/{secretName}/versions/{secretVersion}/promote)
 func (_ Unimplemented) PromoteSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion, params PromoteSecretVersionParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UndeleteSecretVersion Take a deleted version into use again
+// UndeleteSecretVersion Undelete a secret version
 // (POST /secrets/{secretName}/versions/{secretVersion}/undelete)
 func (_ Unimplemented) UndeleteSecretVersion(w http.ResponseWriter, r *http.Request, secretName SecretName, secretVersion WhichSecretVersion) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// WatchSecret Wait until a secret has another current version
+// WatchSecret Wait for a new current version of a secret
 // (GET /secrets/{secretName}/watch)
 func (_ Unimplemented) WatchSecret(w http.ResponseWriter, r *http.Request, secretName SecretName, params WatchSecretParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4899,7 +4909,7 @@ func (_ Unimplemented) RegisterService(w http.ResponseWriter, r *http.Request, p
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// EnrolService Trade an enrolment token for the service's first key
+// EnrolService Exchange an enrolment token for the service's first key
 // (POST /services/enrol)
 func (_ Unimplemented) EnrolService(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4911,13 +4921,13 @@ func (_ Unimplemented) DeleteService(w http.ResponseWriter, r *http.Request, ser
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetService Read a service
+// GetService Get a service
 // (GET /services/{serviceId})
 func (_ Unimplemented) GetService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params GetServiceParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateService Change a service
+// UpdateService Update a service
 // (PATCH /services/{serviceId})
 func (_ Unimplemented) UpdateService(w http.ResponseWriter, r *http.Request, serviceID ServiceID, params UpdateServiceParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4929,25 +4939,25 @@ func (_ Unimplemented) CreateEnrolmentToken(w http.ResponseWriter, r *http.Reque
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListSigningKeys List the keys that sign tokens, newest first, without their private parts
+// ListSigningKeys List token-signing keys, newest first, without their private parts
 // (GET /signing-keys)
 func (_ Unimplemented) ListSigningKeys(w http.ResponseWriter, r *http.Request, params ListSigningKeysParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RotateSigningKey Have the next key sign from now on
+// RotateSigningKey Rotate the token-signing key
 // (POST /signing-keys/rotate)
 func (_ Unimplemented) RotateSigningKey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RevokeSigningKey Refuse everything that a key has signed, at once
+// RevokeSigningKey Revoke a token-signing key and every token that it has signed
 // (POST /signing-keys/{kid}/revoke)
 func (_ Unimplemented) RevokeSigningKey(w http.ResponseWriter, r *http.Request, kid SigningKid) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListUsers List users by username
+// ListUsers List users in order of username
 // (GET /users)
 func (_ Unimplemented) ListUsers(w http.ResponseWriter, r *http.Request, params ListUsersParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -4965,55 +4975,55 @@ func (_ Unimplemented) DeleteUser(w http.ResponseWriter, r *http.Request, userID
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetUser Read a user
+// GetUser Get a user
 // (GET /users/{userId})
 func (_ Unimplemented) GetUser(w http.ResponseWriter, r *http.Request, userID UserID, params GetUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UpdateUser Change a user's roles, or disable and enable them
+// UpdateUser Update a user's roles or email, or disable or enable the user
 // (PATCH /users/{userId})
 func (_ Unimplemented) UpdateUser(w http.ResponseWriter, r *http.Request, userID UserID, params UpdateUserParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListConsents List the web apps that a user has allowed to sign them in
+// ListConsents List the web apps that a user has consented to
 // (GET /users/{userId}/consents)
 func (_ Unimplemented) ListConsents(w http.ResponseWriter, r *http.Request, userID UserID, params ListConsentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// WithdrawConsent Withdraw a consent; what the web app got for the user ends
+// WithdrawConsent Withdraw a consent and revoke the web app's tokens for the user
 // (DELETE /users/{userId}/consents/{clientId})
 func (_ Unimplemented) WithdrawConsent(w http.ResponseWriter, r *http.Request, userID UserID, clientID ClientID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateInvitation Invite an administrator to enrol their first second factor
+// CreateInvitation Create an invitation to enrol a first second factor
 // (POST /users/{userId}/invitations)
 func (_ Unimplemented) CreateInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params CreateInvitationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// MailInvitation Send an administrator the invitation to enrol their first second factor
+// MailInvitation Send an administrator an invitation to enrol a first second factor
 // (POST /users/{userId}/invitations/mail)
 func (_ Unimplemented) MailInvitation(w http.ResponseWriter, r *http.Request, userID UserID, params MailInvitationParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ChangePassword Change the own password
+// ChangePassword Change the caller's own password
 // (PUT /users/{userId}/password)
 func (_ Unimplemented) ChangePassword(w http.ResponseWriter, r *http.Request, userID UserID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreatePasswordReset Let a user choose a new password
+// CreatePasswordReset Create a password reset token for a user
 // (POST /users/{userId}/password-resets)
 func (_ Unimplemented) CreatePasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params CreatePasswordResetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// MailPasswordReset Send a user a link to choose a new password
+// MailPasswordReset Send a user a link for choosing a new password
 // (POST /users/{userId}/password-resets/mail)
 func (_ Unimplemented) MailPasswordReset(w http.ResponseWriter, r *http.Request, userID UserID, params MailPasswordResetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -5037,7 +5047,7 @@ func (_ Unimplemented) RevokeSession(w http.ResponseWriter, r *http.Request, use
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UnlockUser Forgive a user's failed sign-ins
+// UnlockUser Reset a user's failed sign-ins
 // (POST /users/{userId}/unlock)
 func (_ Unimplemented) UnlockUser(w http.ResponseWriter, r *http.Request, userID UserID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -40058,67 +40068,67 @@ func (response UnlockUserdefaultApplicationProblemPlusJSONResponse) VisitUnlockU
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetJwks The public keys that verify our tokens (RFC 7517)
+	// GetJwks Get the public keys that verify tokens (RFC 7517)
 	// (GET /.well-known/jwks.json)
 	GetJwks(ctx context.Context, request GetJwksRequestObject) (GetJwksResponseObject, error)
-	// GetServerMetadata Authorization server metadata (RFC 8414)
+	// GetServerMetadata Get the authorization server metadata (RFC 8414)
 	// (GET /.well-known/oauth-authorization-server)
 	GetServerMetadata(ctx context.Context, request GetServerMetadataRequestObject) (GetServerMetadataResponseObject, error)
-	// GetProviderMetadata OpenID provider metadata (OpenID Connect Discovery 1.0)
+	// GetProviderMetadata Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
 	// (GET /.well-known/openid-configuration)
 	GetProviderMetadata(ctx context.Context, request GetProviderMetadataRequestObject) (GetProviderMetadataResponseObject, error)
-	// ArchiveAudit Have events removed from an audit trail that are in an archive
+	// ArchiveAudit Remove archived events from an audit trail
 	// (POST /audit/archive)
 	ArchiveAudit(ctx context.Context, request ArchiveAuditRequestObject) (ArchiveAuditResponseObject, error)
-	// GetAuditCheckpoint Sign where the audit trail ends
+	// GetAuditCheckpoint Get a signed checkpoint of the audit trail
 	// (GET /audit/checkpoint)
 	GetAuditCheckpoint(ctx context.Context, request GetAuditCheckpointRequestObject) (GetAuditCheckpointResponseObject, error)
-	// ListAuditEvents Read who did what, newest first
+	// ListAuditEvents List audit events, newest first
 	// (GET /audit/events)
 	ListAuditEvents(ctx context.Context, request ListAuditEventsRequestObject) (ListAuditEventsResponseObject, error)
-	// ExportAudit Take the audit trail out, line by line
+	// ExportAudit Export the audit trail as NDJSON
 	// (GET /audit/export)
 	ExportAudit(ctx context.Context, request ExportAuditRequestObject) (ExportAuditResponseObject, error)
-	// GetAuditOrder Read which events of a service's own audit trail are to be removed
+	// GetAuditOrder Get the order to remove archived events of the caller's audit trail
 	// (GET /audit/order)
 	GetAuditOrder(ctx context.Context, request GetAuditOrderRequestObject) (GetAuditOrderResponseObject, error)
-	// VerifyAudit Verify the audit trail with its key
+	// VerifyAudit Verify the audit trail
 	// (POST /audit/verify)
 	VerifyAudit(ctx context.Context, request VerifyAuditRequestObject) (VerifyAuditResponseObject, error)
-	// WitnessAudit Record where a service's own audit trail ends
+	// WitnessAudit Record the checkpoint of a service's own audit trail
 	// (POST /audit/witness)
 	WitnessAudit(ctx context.Context, request WitnessAuditRequestObject) (WitnessAuditResponseObject, error)
-	// RefreshBrowserSession Go on with the session of this browser
+	// RefreshBrowserSession Continue the session of this browser
 	// (POST /auth/browser-session/refresh)
 	RefreshBrowserSession(ctx context.Context, request RefreshBrowserSessionRequestObject) (RefreshBrowserSessionResponseObject, error)
 	// LoginUser Sign in with a password
 	// (POST /auth/login)
 	LoginUser(ctx context.Context, request LoginUserRequestObject) (LoginUserResponseObject, error)
-	// CompleteSignIn End a sign-in with a second-factor proof
+	// CompleteSignIn Complete a sign-in with a second-factor proof
 	// (POST /auth/login/complete)
 	CompleteSignIn(ctx context.Context, request CompleteSignInRequestObject) (CompleteSignInResponseObject, error)
-	// SignInWithPasskey Sign in with a passkey alone
+	// SignInWithPasskey Sign in with a passkey only
 	// (POST /auth/login/passkey)
 	SignInWithPasskey(ctx context.Context, request SignInWithPasskeyRequestObject) (SignInWithPasskeyResponseObject, error)
 	// LogoutUser Sign out
 	// (POST /auth/logout)
 	LogoutUser(ctx context.Context, request LogoutUserRequestObject) (LogoutUserResponseObject, error)
-	// GetPasswordResetPage The page where people choose a new password with a reset token
+	// GetPasswordResetPage The page for choosing a new password with a reset token
 	// (GET /auth/password-reset)
 	GetPasswordResetPage(ctx context.Context, request GetPasswordResetPageRequestObject) (GetPasswordResetPageResponseObject, error)
 	// ResetPassword Choose a new password with a reset token
 	// (POST /auth/password-reset)
 	ResetPassword(ctx context.Context, request ResetPasswordRequestObject) (ResetPasswordResponseObject, error)
-	// RequestPasswordReset Ask for a link to choose a new password
+	// RequestPasswordReset Request a link for choosing a new password
 	// (POST /auth/password-reset/request)
 	RequestPasswordReset(ctx context.Context, request RequestPasswordResetRequestObject) (RequestPasswordResetResponseObject, error)
-	// RefreshToken Trade a refresh token for new tokens
+	// RefreshToken Exchange a refresh token for new tokens
 	// (POST /auth/refresh)
 	RefreshToken(ctx context.Context, request RefreshTokenRequestObject) (RefreshTokenResponseObject, error)
-	// CompleteStepUp Trade a second-factor proof for a raised access token
+	// CompleteStepUp Exchange a second-factor proof for an access token of a higher level
 	// (POST /auth/step-up)
 	CompleteStepUp(ctx context.Context, request CompleteStepUpRequestObject) (CompleteStepUpResponseObject, error)
-	// ListBackups List the backups that were made beside the kms, newest first
+	// ListBackups List the backups of this kms, newest first
 	// (GET /backups)
 	ListBackups(ctx context.Context, request ListBackupsRequestObject) (ListBackupsResponseObject, error)
 	// BootstrapAdmin Create the first administrator
@@ -40127,43 +40137,43 @@ type StrictServerInterface interface {
 	// ListClients List web apps, oldest first
 	// (GET /clients)
 	ListClients(ctx context.Context, request ListClientsRequestObject) (ListClientsResponseObject, error)
-	// RegisterClient Register a web app where people sign in
+	// RegisterClient Register a web app
 	// (POST /clients)
 	RegisterClient(ctx context.Context, request RegisterClientRequestObject) (RegisterClientResponseObject, error)
 	// DeleteClient Delete a web app's registration
 	// (DELETE /clients/{clientId})
 	DeleteClient(ctx context.Context, request DeleteClientRequestObject) (DeleteClientResponseObject, error)
-	// GetClient Read a web app's registration
+	// GetClient Get a web app's registration
 	// (GET /clients/{clientId})
 	GetClient(ctx context.Context, request GetClientRequestObject) (GetClientResponseObject, error)
-	// UpdateClient Change a web app's registration
+	// UpdateClient Update a web app's registration
 	// (PATCH /clients/{clientId})
 	UpdateClient(ctx context.Context, request UpdateClientRequestObject) (UpdateClientResponseObject, error)
-	// RotateClientSecret Give a confidential client a new secret
+	// RotateClientSecret Replace a confidential client's secret
 	// (POST /clients/{clientId}/secrets)
 	RotateClientSecret(ctx context.Context, request RotateClientSecretRequestObject) (RotateClientSecretResponseObject, error)
-	// ListContracts List the contracts of adopted services by name
+	// ListContracts List contracts of adopted services in order of name
 	// (GET /contracts)
 	ListContracts(ctx context.Context, request ListContractsRequestObject) (ListContractsResponseObject, error)
 	// RetireContract End the adoption of a service
 	// (DELETE /contracts/{contractName})
 	RetireContract(ctx context.Context, request RetireContractRequestObject) (RetireContractResponseObject, error)
-	// GetServiceContract Read the contract of an adopted service, with its documents
+	// GetServiceContract Get the contract of an adopted service, with its documents
 	// (GET /contracts/{contractName})
 	GetServiceContract(ctx context.Context, request GetServiceContractRequestObject) (GetServiceContractResponseObject, error)
 	// PutContract Adopt a service by its OpenAPI document, or replace the document
 	// (PUT /contracts/{contractName})
 	PutContract(ctx context.Context, request PutContractRequestObject) (PutContractResponseObject, error)
-	// GetDiagnosis Tell what the doctor found last
+	// GetDiagnosis Get the last report of the doctor
 	// (GET /diagnosis)
 	GetDiagnosis(ctx context.Context, request GetDiagnosisRequestObject) (GetDiagnosisResponseObject, error)
 	// GetKmsHealth Report that the process is alive
 	// (GET /health)
 	GetKmsHealth(ctx context.Context, request GetKmsHealthRequestObject) (GetKmsHealthResponseObject, error)
-	// CheckInvitation Tell whether an invitation is good
+	// CheckInvitation Check an invitation
 	// (POST /invitations/check)
 	CheckInvitation(ctx context.Context, request CheckInvitationRequestObject) (CheckInvitationResponseObject, error)
-	// UseInvitation Use an invitation up for one factor
+	// UseInvitation Consume an invitation for one factor
 	// (POST /invitations/{invitationId}/use)
 	UseInvitation(ctx context.Context, request UseInvitationRequestObject) (UseInvitationResponseObject, error)
 	// ListKeyrings List keyrings by name
@@ -40172,40 +40182,40 @@ type StrictServerInterface interface {
 	// CreateKeyring Create a keyring
 	// (POST /keyrings)
 	CreateKeyring(ctx context.Context, request CreateKeyringRequestObject) (CreateKeyringResponseObject, error)
-	// DeleteKeyring Delete a keyring in seven days
+	// DeleteKeyring Schedule a keyring for deletion in seven days
 	// (DELETE /keyrings/{keyring})
 	DeleteKeyring(ctx context.Context, request DeleteKeyringRequestObject) (DeleteKeyringResponseObject, error)
-	// GetKeyring Read a keyring and its newest 100 keys
+	// GetKeyring Get a keyring and its newest 100 keys
 	// (GET /keyrings/{keyring})
 	GetKeyring(ctx context.Context, request GetKeyringRequestObject) (GetKeyringResponseObject, error)
-	// UpdateKeyring Change who may use a keyring, and which keys it has given up
+	// UpdateKeyring Update who can use a keyring, and its oldest usable key
 	// (PATCH /keyrings/{keyring})
 	UpdateKeyring(ctx context.Context, request UpdateKeyringRequestObject) (UpdateKeyringResponseObject, error)
 	// CreateDataKey Create a data key
 	// (POST /keyrings/{keyring}/data-keys)
 	CreateDataKey(ctx context.Context, request CreateDataKeyRequestObject) (CreateDataKeyResponseObject, error)
-	// DecryptData Decrypt what a keyring has encrypted
+	// DecryptData Decrypt a ciphertext of a keyring
 	// (POST /keyrings/{keyring}/decrypt)
 	DecryptData(ctx context.Context, request DecryptDataRequestObject) (DecryptDataResponseObject, error)
-	// EncryptData Encrypt under the current key of a keyring
+	// EncryptData Encrypt with the current key of a keyring
 	// (POST /keyrings/{keyring}/encrypt)
 	EncryptData(ctx context.Context, request EncryptDataRequestObject) (EncryptDataResponseObject, error)
 	// ComputeMac Compute the HMAC of data
 	// (POST /keyrings/{keyring}/mac)
 	ComputeMac(ctx context.Context, request ComputeMacRequestObject) (ComputeMacResponseObject, error)
-	// RestoreKeyring Keep a keyring that was to be deleted
+	// RestoreKeyring Cancel the deletion of a keyring
 	// (POST /keyrings/{keyring}/restore)
 	RestoreKeyring(ctx context.Context, request RestoreKeyringRequestObject) (RestoreKeyringResponseObject, error)
-	// RewrapData Encrypt a ciphertext again under the current key
+	// RewrapData Re-encrypt a ciphertext with the current key
 	// (POST /keyrings/{keyring}/rewrap)
 	RewrapData(ctx context.Context, request RewrapDataRequestObject) (RewrapDataResponseObject, error)
-	// RotateKeyring Give a keyring another key
+	// RotateKeyring Rotate the key of a keyring
 	// (POST /keyrings/{keyring}/rotate)
 	RotateKeyring(ctx context.Context, request RotateKeyringRequestObject) (RotateKeyringResponseObject, error)
 	// SignData Sign data
 	// (POST /keyrings/{keyring}/sign)
 	SignData(ctx context.Context, request SignDataRequestObject) (SignDataResponseObject, error)
-	// UnwrapDataKey Open a wrapped data key
+	// UnwrapDataKey Unwrap a data key
 	// (POST /keyrings/{keyring}/unwrap)
 	UnwrapDataKey(ctx context.Context, request UnwrapDataKeyRequestObject) (UnwrapDataKeyResponseObject, error)
 	// VerifySignature Verify a signature
@@ -40220,55 +40230,55 @@ type StrictServerInterface interface {
 	// CreateAPIKey Create an API key
 	// (POST /keys)
 	CreateAPIKey(ctx context.Context, request CreateAPIKeyRequestObject) (CreateAPIKeyResponseObject, error)
-	// RotateCurrentAPIKey Rotate the key that the caller signed in with
+	// RotateCurrentAPIKey Rotate the caller's own API key
 	// (POST /keys/current/rotate)
 	RotateCurrentAPIKey(ctx context.Context, request RotateCurrentAPIKeyRequestObject) (RotateCurrentAPIKeyResponseObject, error)
-	// VerifyAPIKey Tell whether an API key is good
+	// VerifyAPIKey Verify an API key
 	// (POST /keys/verify)
 	VerifyAPIKey(ctx context.Context, request VerifyAPIKeyRequestObject) (VerifyAPIKeyResponseObject, error)
-	// WhoamiAPIKey Tell the holder of an API key what it is
+	// WhoamiAPIKey Get the key and owner of the API key that is sent
 	// (POST /keys/whoami)
 	WhoamiAPIKey(ctx context.Context, request WhoamiAPIKeyRequestObject) (WhoamiAPIKeyResponseObject, error)
 	// RevokeAPIKey Revoke an API key and its successors
 	// (DELETE /keys/{keyId})
 	RevokeAPIKey(ctx context.Context, request RevokeAPIKeyRequestObject) (RevokeAPIKeyResponseObject, error)
-	// GetAPIKey Read an API key's description
+	// GetAPIKey Get the description of an API key
 	// (GET /keys/{keyId})
 	GetAPIKey(ctx context.Context, request GetAPIKeyRequestObject) (GetAPIKeyResponseObject, error)
-	// UpdateAPIKey Change an API key's name, metadata or rate limit
+	// UpdateAPIKey Update an API key's name, metadata or rate limit
 	// (PATCH /keys/{keyId})
 	UpdateAPIKey(ctx context.Context, request UpdateAPIKeyRequestObject) (UpdateAPIKeyResponseObject, error)
-	// RetireAPIKey End a key that was rotated
+	// RetireAPIKey Retire a rotated key before its overlap ends
 	// (POST /keys/{keyId}/retire)
 	RetireAPIKey(ctx context.Context, request RetireAPIKeyRequestObject) (RetireAPIKeyResponseObject, error)
-	// RotateAPIKey Replace an API key, with an overlap
+	// RotateAPIKey Rotate an API key, with an overlap
 	// (POST /keys/{keyId}/rotate)
 	RotateAPIKey(ctx context.Context, request RotateAPIKeyRequestObject) (RotateAPIKeyResponseObject, error)
-	// ListMails List mails to people, newest first
+	// ListMails List mails to users, newest first
 	// (GET /mails)
 	ListMails(ctx context.Context, request ListMailsRequestObject) (ListMailsResponseObject, error)
-	// ClaimMails Take up mails that are to be sent
+	// ClaimMails Claim mails for sending
 	// (POST /mails/claim)
 	ClaimMails(ctx context.Context, request ClaimMailsRequestObject) (ClaimMailsResponseObject, error)
-	// ReportMail Tell what became of a mail
+	// ReportMail Report the outcome of a mail
 	// (POST /mails/{mailId}/outcome)
 	ReportMail(ctx context.Context, request ReportMailRequestObject) (ReportMailResponseObject, error)
-	// GetAuthorizationPage The page where people sign in at a web app
+	// GetAuthorizationPage The page for signing in at a web app
 	// (GET /oauth2/authorize)
 	GetAuthorizationPage(ctx context.Context, request GetAuthorizationPageRequestObject) (GetAuthorizationPageResponseObject, error)
-	// AuthorizeClient Let a web app know who is signed in
+	// AuthorizeClient Authorize a web app to sign the user in
 	// (POST /oauth2/authorize)
 	AuthorizeClient(ctx context.Context, request AuthorizeClientRequestObject) (AuthorizeClientResponseObject, error)
-	// CheckAuthorization Judge a web app's request before anybody signs in
+	// CheckAuthorization Validate a web app's authorization request before sign-in
 	// (POST /oauth2/authorize/check)
 	CheckAuthorization(ctx context.Context, request CheckAuthorizationRequestObject) (CheckAuthorizationResponseObject, error)
-	// IntrospectToken Tell whether a token is good now
+	// IntrospectToken Introspect a token
 	// (POST /oauth2/introspect)
 	IntrospectToken(ctx context.Context, request IntrospectTokenRequestObject) (IntrospectTokenResponseObject, error)
-	// GetSignOutPage The page where a web app signs people out
+	// GetSignOutPage The page for signing out of a web app
 	// (GET /oauth2/logout)
 	GetSignOutPage(ctx context.Context, request GetSignOutPageRequestObject) (GetSignOutPageResponseObject, error)
-	// EndSession End the session that an ID token was given in
+	// EndSession End the session that an ID token was issued in
 	// (POST /oauth2/logout)
 	EndSession(ctx context.Context, request EndSessionRequestObject) (EndSessionResponseObject, error)
 	// RevokeToken Revoke a token
@@ -40277,7 +40287,7 @@ type StrictServerInterface interface {
 	// IssueToken OAuth 2.0 token endpoint
 	// (POST /oauth2/token)
 	IssueToken(ctx context.Context, request IssueTokenRequestObject) (IssueTokenResponseObject, error)
-	// GetUserInfo Tell a web app about the person who signed in
+	// GetUserInfo Get the claims of the signed-in user
 	// (GET /oauth2/userinfo)
 	GetUserInfo(ctx context.Context, request GetUserInfoRequestObject) (GetUserInfoResponseObject, error)
 	// PutProofKey Register a key that signs second-factor proofs
@@ -40286,91 +40296,91 @@ type StrictServerInterface interface {
 	// GetKmsReadiness Report whether the service is ready
 	// (GET /ready)
 	GetKmsReadiness(ctx context.Context, request GetKmsReadinessRequestObject) (GetKmsReadinessResponseObject, error)
-	// ListRevocations Follow what was ended before its time
+	// ListRevocations List revocations
 	// (GET /revocations)
 	ListRevocations(ctx context.Context, request ListRevocationsRequestObject) (ListRevocationsResponseObject, error)
-	// ListRoles List the roles that users may have
+	// ListRoles List roles
 	// (GET /roles)
 	ListRoles(ctx context.Context, request ListRolesRequestObject) (ListRolesResponseObject, error)
 	// DeleteRole Delete a role
 	// (DELETE /roles/{roleName})
 	DeleteRole(ctx context.Context, request DeleteRoleRequestObject) (DeleteRoleResponseObject, error)
-	// GetRole Read a role
+	// GetRole Get a role
 	// (GET /roles/{roleName})
 	GetRole(ctx context.Context, request GetRoleRequestObject) (GetRoleResponseObject, error)
 	// PutRole Define a role
 	// (PUT /roles/{roleName})
 	PutRole(ctx context.Context, request PutRoleRequestObject) (PutRoleResponseObject, error)
-	// PutSecondFactorPolicy Say what second factor a role asks for
+	// PutSecondFactorPolicy Set the second-factor policy of a role
 	// (PUT /roles/{roleName}/second-factor)
 	PutSecondFactorPolicy(ctx context.Context, request PutSecondFactorPolicyRequestObject) (PutSecondFactorPolicyResponseObject, error)
-	// GetRootKey Tell which root key seals, and how far a rotation is
+	// GetRootKey Get the active root key and the progress of a rotation
 	// (GET /root-key)
 	GetRootKey(ctx context.Context, request GetRootKeyRequestObject) (GetRootKeyResponseObject, error)
-	// RotateRootKey Have the root key in the file seal from now on
+	// RotateRootKey Rotate to the root key in the file
 	// (POST /root-key/rotate)
 	RotateRootKey(ctx context.Context, request RotateRootKeyRequestObject) (RotateRootKeyResponseObject, error)
-	// ListScopes List the scopes that there are
+	// ListScopes List all scopes
 	// (GET /scopes)
 	ListScopes(ctx context.Context, request ListScopesRequestObject) (ListScopesResponseObject, error)
-	// ListSecretPolicies List the policies of secrets by name
+	// ListSecretPolicies List secret policies in order of name
 	// (GET /secret-policies)
 	ListSecretPolicies(ctx context.Context, request ListSecretPoliciesRequestObject) (ListSecretPoliciesResponseObject, error)
-	// DeleteSecretPolicy Delete a policy of secrets
+	// DeleteSecretPolicy Delete a secret policy
 	// (DELETE /secret-policies/{policyName})
 	DeleteSecretPolicy(ctx context.Context, request DeleteSecretPolicyRequestObject) (DeleteSecretPolicyResponseObject, error)
-	// GetSecretPolicy Read a policy of secrets
+	// GetSecretPolicy Get a secret policy
 	// (GET /secret-policies/{policyName})
 	GetSecretPolicy(ctx context.Context, request GetSecretPolicyRequestObject) (GetSecretPolicyResponseObject, error)
-	// PutSecretPolicy Let somebody do something with the secrets of a path
+	// PutSecretPolicy Set a policy for the secrets of a path
 	// (PUT /secret-policies/{policyName})
 	PutSecretPolicy(ctx context.Context, request PutSecretPolicyRequestObject) (PutSecretPolicyResponseObject, error)
 	// ListSecrets List secrets by name, without their values
 	// (GET /secrets)
 	ListSecrets(ctx context.Context, request ListSecretsRequestObject) (ListSecretsResponseObject, error)
-	// GetSecret Read a secret's current version
+	// GetSecret Get a secret's current version
 	// (GET /secrets/{secretName})
 	GetSecret(ctx context.Context, request GetSecretRequestObject) (GetSecretResponseObject, error)
-	// PutSecret Store a secret's next version
+	// PutSecret Store a new version of a secret
 	// (PUT /secrets/{secretName})
 	PutSecret(ctx context.Context, request PutSecretRequestObject) (PutSecretResponseObject, error)
-	// ExplainSecretAccess Tell what somebody may do with a secret, and by which policies
+	// ExplainSecretAccess Explain a subject's capabilities for a secret, and the policies that give them
 	// (GET /secrets/{secretName}/access)
 	ExplainSecretAccess(ctx context.Context, request ExplainSecretAccessRequestObject) (ExplainSecretAccessResponseObject, error)
 	// RotateSecret Rotate a secret now
 	// (POST /secrets/{secretName}/rotate)
 	RotateSecret(ctx context.Context, request RotateSecretRequestObject) (RotateSecretResponseObject, error)
-	// DeleteSecretRotation Have a secret rotated no more
+	// DeleteSecretRotation Stop the rotation of a secret
 	// (DELETE /secrets/{secretName}/rotation)
 	DeleteSecretRotation(ctx context.Context, request DeleteSecretRotationRequestObject) (DeleteSecretRotationResponseObject, error)
-	// GetSecretRotation Read how a secret is rotated, and how far it is
+	// GetSecretRotation Get the rotation of a secret and its progress
 	// (GET /secrets/{secretName}/rotation)
 	GetSecretRotation(ctx context.Context, request GetSecretRotationRequestObject) (GetSecretRotationResponseObject, error)
-	// PutSecretRotation Have a secret rotated, by a schedule or on demand
+	// PutSecretRotation Configure the rotation of a secret
 	// (PUT /secrets/{secretName}/rotation)
 	PutSecretRotation(ctx context.Context, request PutSecretRotationRequestObject) (PutSecretRotationResponseObject, error)
-	// RollbackSecretRotation Go back to the previous version, also where a driver has put it
+	// RollbackSecretRotation Roll back to the previous version, also at external targets
 	// (POST /secrets/{secretName}/rotation/rollback)
 	RollbackSecretRotation(ctx context.Context, request RollbackSecretRotationRequestObject) (RollbackSecretRotationResponseObject, error)
 	// ListSecretVersions List a secret's versions, newest first, without their values
 	// (GET /secrets/{secretName}/versions)
 	ListSecretVersions(ctx context.Context, request ListSecretVersionsRequestObject) (ListSecretVersionsResponseObject, error)
-	// DeleteSecretVersion Delete a version; it can be undeleted
+	// DeleteSecretVersion Delete a secret version, with the option to undelete it
 	// (DELETE /secrets/{secretName}/versions/{secretVersion})
 	DeleteSecretVersion(ctx context.Context, request DeleteSecretVersionRequestObject) (DeleteSecretVersionResponseObject, error)
-	// GetSecretVersion Read one version of a secret
+	// GetSecretVersion Get one version of a secret
 	// (GET /secrets/{secretName}/versions/{secretVersion})
 	GetSecretVersion(ctx context.Context, request GetSecretVersionRequestObject) (GetSecretVersionResponseObject, error)
-	// DestroySecretVersion Destroy a version for ever
+	// DestroySecretVersion Destroy a secret version permanently
 	// (POST /secrets/{secretName}/versions/{secretVersion}/destroy)
 	DestroySecretVersion(ctx context.Context, request DestroySecretVersionRequestObject) (DestroySecretVersionResponseObject, error)
-	// PromoteSecretVersion Make a version the current one
+	// PromoteSecretVersion Make a secret version the current one
 	// (POST /secrets/{secretName}/versions/{secretVersion}/promote)
 	PromoteSecretVersion(ctx context.Context, request PromoteSecretVersionRequestObject) (PromoteSecretVersionResponseObject, error)
-	// UndeleteSecretVersion Take a deleted version into use again
+	// UndeleteSecretVersion Undelete a secret version
 	// (POST /secrets/{secretName}/versions/{secretVersion}/undelete)
 	UndeleteSecretVersion(ctx context.Context, request UndeleteSecretVersionRequestObject) (UndeleteSecretVersionResponseObject, error)
-	// WatchSecret Wait until a secret has another current version
+	// WatchSecret Wait for a new current version of a secret
 	// (GET /secrets/{secretName}/watch)
 	WatchSecret(ctx context.Context, request WatchSecretRequestObject) (WatchSecretResponseObject, error)
 	// ListServices List services by name
@@ -40379,31 +40389,31 @@ type StrictServerInterface interface {
 	// RegisterService Register a service
 	// (POST /services)
 	RegisterService(ctx context.Context, request RegisterServiceRequestObject) (RegisterServiceResponseObject, error)
-	// EnrolService Trade an enrolment token for the service's first key
+	// EnrolService Exchange an enrolment token for the service's first key
 	// (POST /services/enrol)
 	EnrolService(ctx context.Context, request EnrolServiceRequestObject) (EnrolServiceResponseObject, error)
 	// DeleteService Delete a service
 	// (DELETE /services/{serviceId})
 	DeleteService(ctx context.Context, request DeleteServiceRequestObject) (DeleteServiceResponseObject, error)
-	// GetService Read a service
+	// GetService Get a service
 	// (GET /services/{serviceId})
 	GetService(ctx context.Context, request GetServiceRequestObject) (GetServiceResponseObject, error)
-	// UpdateService Change a service
+	// UpdateService Update a service
 	// (PATCH /services/{serviceId})
 	UpdateService(ctx context.Context, request UpdateServiceRequestObject) (UpdateServiceResponseObject, error)
 	// CreateEnrolmentToken Create a new enrolment token for a service
 	// (POST /services/{serviceId}/enrolment-tokens)
 	CreateEnrolmentToken(ctx context.Context, request CreateEnrolmentTokenRequestObject) (CreateEnrolmentTokenResponseObject, error)
-	// ListSigningKeys List the keys that sign tokens, newest first, without their private parts
+	// ListSigningKeys List token-signing keys, newest first, without their private parts
 	// (GET /signing-keys)
 	ListSigningKeys(ctx context.Context, request ListSigningKeysRequestObject) (ListSigningKeysResponseObject, error)
-	// RotateSigningKey Have the next key sign from now on
+	// RotateSigningKey Rotate the token-signing key
 	// (POST /signing-keys/rotate)
 	RotateSigningKey(ctx context.Context, request RotateSigningKeyRequestObject) (RotateSigningKeyResponseObject, error)
-	// RevokeSigningKey Refuse everything that a key has signed, at once
+	// RevokeSigningKey Revoke a token-signing key and every token that it has signed
 	// (POST /signing-keys/{kid}/revoke)
 	RevokeSigningKey(ctx context.Context, request RevokeSigningKeyRequestObject) (RevokeSigningKeyResponseObject, error)
-	// ListUsers List users by username
+	// ListUsers List users in order of username
 	// (GET /users)
 	ListUsers(ctx context.Context, request ListUsersRequestObject) (ListUsersResponseObject, error)
 	// CreateUser Create a user
@@ -40412,31 +40422,31 @@ type StrictServerInterface interface {
 	// DeleteUser Delete a user
 	// (DELETE /users/{userId})
 	DeleteUser(ctx context.Context, request DeleteUserRequestObject) (DeleteUserResponseObject, error)
-	// GetUser Read a user
+	// GetUser Get a user
 	// (GET /users/{userId})
 	GetUser(ctx context.Context, request GetUserRequestObject) (GetUserResponseObject, error)
-	// UpdateUser Change a user's roles, or disable and enable them
+	// UpdateUser Update a user's roles or email, or disable or enable the user
 	// (PATCH /users/{userId})
 	UpdateUser(ctx context.Context, request UpdateUserRequestObject) (UpdateUserResponseObject, error)
-	// ListConsents List the web apps that a user has allowed to sign them in
+	// ListConsents List the web apps that a user has consented to
 	// (GET /users/{userId}/consents)
 	ListConsents(ctx context.Context, request ListConsentsRequestObject) (ListConsentsResponseObject, error)
-	// WithdrawConsent Withdraw a consent; what the web app got for the user ends
+	// WithdrawConsent Withdraw a consent and revoke the web app's tokens for the user
 	// (DELETE /users/{userId}/consents/{clientId})
 	WithdrawConsent(ctx context.Context, request WithdrawConsentRequestObject) (WithdrawConsentResponseObject, error)
-	// CreateInvitation Invite an administrator to enrol their first second factor
+	// CreateInvitation Create an invitation to enrol a first second factor
 	// (POST /users/{userId}/invitations)
 	CreateInvitation(ctx context.Context, request CreateInvitationRequestObject) (CreateInvitationResponseObject, error)
-	// MailInvitation Send an administrator the invitation to enrol their first second factor
+	// MailInvitation Send an administrator an invitation to enrol a first second factor
 	// (POST /users/{userId}/invitations/mail)
 	MailInvitation(ctx context.Context, request MailInvitationRequestObject) (MailInvitationResponseObject, error)
-	// ChangePassword Change the own password
+	// ChangePassword Change the caller's own password
 	// (PUT /users/{userId}/password)
 	ChangePassword(ctx context.Context, request ChangePasswordRequestObject) (ChangePasswordResponseObject, error)
-	// CreatePasswordReset Let a user choose a new password
+	// CreatePasswordReset Create a password reset token for a user
 	// (POST /users/{userId}/password-resets)
 	CreatePasswordReset(ctx context.Context, request CreatePasswordResetRequestObject) (CreatePasswordResetResponseObject, error)
-	// MailPasswordReset Send a user a link to choose a new password
+	// MailPasswordReset Send a user a link for choosing a new password
 	// (POST /users/{userId}/password-resets/mail)
 	MailPasswordReset(ctx context.Context, request MailPasswordResetRequestObject) (MailPasswordResetResponseObject, error)
 	// RevokeSessions End all of a user's sessions
@@ -40448,7 +40458,7 @@ type StrictServerInterface interface {
 	// RevokeSession End one session
 	// (DELETE /users/{userId}/sessions/{sessionId})
 	RevokeSession(ctx context.Context, request RevokeSessionRequestObject) (RevokeSessionResponseObject, error)
-	// UnlockUser Forgive a user's failed sign-ins
+	// UnlockUser Reset a user's failed sign-ins
 	// (POST /users/{userId}/unlock)
 	UnlockUser(ctx context.Context, request UnlockUserRequestObject) (UnlockUserResponseObject, error)
 }

@@ -546,27 +546,27 @@ func (e SetKind) Valid() bool {
 
 // Collection defines model for Collection.
 type Collection struct {
-	// Access What the caller may do with it.
+	// Access The caller's access to the collection.
 	Access              CollectionAccess `json:"access"`
 	CreatedAt           time.Time        `json:"createdAt"`
 	DefaultSortingField *string          `json:"defaultSortingField,omitempty"`
 
-	// Documents How many documents the caller reaches.
+	// Documents Number of documents that the caller can read.
 	Documents int64   `json:"documents"`
 	Fields    []Field `json:"fields"`
 	Name      string  `json:"name"`
 
-	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
+	// Owner The owner: `service:<id>`, `tenant:<name>` or `administrators`.
 	Owner string `json:"owner"`
 
-	// TenantScoped The caller reaches the documents of their own tenant, unless they are the owning service or an administrator.
+	// TenantScoped Whether every document belongs to a tenant. Callers other than the owning service and administrators then have access only to documents of their own tenant.
 	TenantScoped bool `json:"tenantScoped"`
 
-	// Versioned A version is kept of each document. Absent is not.
+	// Versioned Whether a version is kept of each document. Absent means false.
 	Versioned *bool `json:"versioned,omitempty"`
 }
 
-// CollectionAccess What the caller may do with it.
+// CollectionAccess The caller's access to the collection.
 type CollectionAccess string
 
 // CollectionCreate defines model for CollectionCreate.
@@ -574,15 +574,15 @@ type CollectionCreate struct {
 	DefaultSortingField *string `json:"defaultSortingField,omitempty"`
 	Fields              []Field `json:"fields"`
 
-	// Name Administrators may write `<tenant>.<name>`: the collection is that tenant's.
+	// Name The collection's name. Administrators may use `<tenant>.<name>`; the collection then belongs to that tenant.
 	Name string `json:"name"`
 
-	// TenantScoped Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
-	// Fields must be named and typed: no patterns and no `auto`.
+	// TenantScoped Whether every document belongs to a tenant. Callers other than the owning service and administrators then have access only to documents of their own tenant. Fields must have
+	// names and types: no patterns and no `auto`.
 	TenantScoped *bool `json:"tenantScoped,omitempty"`
 
-	// Versioned A version is kept of each document, for changes that ask for one (`ifVersion` of `syncDocuments`, `If-Match`). It can't be changed later. A write costs two short transactions of the service's database more, and writes
-	// of the same documents wait for each other.
+	// Versioned Whether a version is kept of each document, for conditional changes (`ifVersion` of `syncDocuments`, `If-Match`). It cannot be changed later. A write then costs two additional
+	// short transactions in the service's database, and writes of the same documents wait for each other.
 	Versioned *bool `json:"versioned,omitempty"`
 }
 
@@ -594,25 +594,25 @@ type CollectionList struct {
 
 // CollectionSchema defines model for CollectionSchema.
 type CollectionSchema struct {
-	// Changes What of the engine's schema is to be changed; empty when it is as it should be.
+	// Changes The differences of the engine's schema from the intended one; empty if there are none.
 	Changes             []SchemaChange `json:"changes"`
 	Collection          string         `json:"collection"`
 	DefaultSortingField *string        `json:"defaultSortingField,omitempty"`
 
-	// Fields The fields that the collection should have.
+	// Fields The fields of the intended schema.
 	Fields []Field `json:"fields"`
 
-	// ReindexID The reindex that is under way, or keeps the collection before.
+	// ReindexID The reindex that is in progress, or that keeps the old collection.
 	ReindexID *string `json:"reindexId,omitempty"`
 
-	// Remedy What brings the collection there: nothing, a change as it is, or a reindex.
+	// Remedy How the intended schema can be applied: nothing to do, alter in place, or reindex.
 	Remedy CollectionSchemaRemedy `json:"remedy"`
 
-	// Version Of the schema that the collection should have; its `ETag` begins with it.
+	// Version The version of the intended schema; the `ETag` begins with it.
 	Version int64 `json:"version"`
 }
 
-// CollectionSchemaRemedy What brings the collection there: nothing, a change as it is, or a reindex.
+// CollectionSchemaRemedy How the intended schema can be applied: nothing to do, alter in place, or reindex.
 type CollectionSchemaRemedy string
 
 // CollectionSchemaOutcome defines model for CollectionSchemaOutcome.
@@ -629,18 +629,18 @@ type CollectionSchemaOutcomeOutcome string
 type CollectionSchemaPut struct {
 	DefaultSortingField *string `json:"defaultSortingField,omitempty"`
 
-	// DryRun Only tell what would be done.
+	// DryRun Only report what would be done.
 	DryRun *bool   `json:"dryRun,omitempty"`
 	Fields []Field `json:"fields"`
 
-	// KeepOldSeconds For how long the collection before is kept, and kept up to date, after a reindex.
+	// KeepOldSeconds Seconds for which the old collection is kept, and kept up to date, after a reindex.
 	KeepOldSeconds *KeepOldSeconds `json:"keepOldSeconds,omitempty"`
 
-	// Mode `alter` is refused (422) where only a reindex brings the collection there.
+	// Mode `alter` is refused (422) if the schema can be applied only by a reindex.
 	Mode *CollectionSchemaPutMode `json:"mode,omitempty"`
 }
 
-// CollectionSchemaPutMode `alter` is refused (422) where only a reindex brings the collection there.
+// CollectionSchemaPutMode `alter` is refused (422) if the schema can be applied only by a reindex.
 type CollectionSchemaPutMode string
 
 // CollectionSearch defines model for CollectionSearch.
@@ -662,35 +662,35 @@ type CollectionSetsPut struct {
 	SynonymSets  []SetName `json:"synonymSets"`
 }
 
-// Curation What is done with a search whose words are `query`, or contain it.
+// Curation A rule for searches whose words equal or contain `query`.
 type Curation struct {
 	// Hidden Ids of documents that are not shown.
 	Hidden *[]DocumentID `json:"hidden,omitempty"`
 	Match  CurationMatch `json:"match"`
 
-	// Pinned Shown at these places where the filter of the search lets them through.
+	// Pinned Documents that are shown at fixed positions if they match the filter of the search.
 	Pinned *[]PinnedDocument `json:"pinned,omitempty"`
 	Query  string            `json:"query"`
 
-	// ReplaceQuery What is searched instead.
+	// ReplaceQuery The query that is used instead.
 	ReplaceQuery *string `json:"replaceQuery,omitempty"`
 }
 
 // CurationMatch defines model for Curation.Match.
 type CurationMatch string
 
-// Document A JSON object that fits the collection's fields.
+// Document A JSON object that conforms to the collection's fields.
 type Document = json.RawMessage
 
 // DocumentDeletion defines model for DocumentDeletion.
 type DocumentDeletion struct {
-	// DryRun Only count.
+	// DryRun Only count the documents.
 	DryRun *bool `json:"dryRun,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter Filter `json:"filter"`
 }
 
@@ -702,60 +702,60 @@ type DocumentDeletionResult struct {
 
 // DocumentExport defines model for DocumentExport.
 type DocumentExport struct {
-	// Fields The fields of the documents, with the id always; without it all.
+	// Fields The fields to export, in addition to the id. Without it all fields are exported.
 	Fields *[]FieldName `json:"fields,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 	Tenant *Tenant `json:"tenant,omitempty"`
 }
 
 // DocumentHit defines model for DocumentHit.
 type DocumentHit struct {
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document   Document     `json:"document"`
 	Highlights *[]Highlight `json:"highlights,omitempty"`
 
-	// Tenant Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone.
+	// Tenant The tenant of the document in a tenant-scoped collection. Absent for the default tenant, and for callers with access to only one tenant.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// TextMatch The engine's score, a decimal integer; larger is better.
+	// TextMatch The text match score of the engine, a decimal integer; higher is better.
 	TextMatch *string `json:"textMatch,omitempty"`
 }
 
-// DocumentID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+// DocumentID The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`.
 type DocumentID = string
 
 // DocumentSearch defines model for DocumentSearch.
 type DocumentSearch struct {
 	FacetBy *[]FieldName `json:"facetBy,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// FilterBy In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents.
+	// FilterBy A filter in the engine's language, instead of `filter`. For the owner of the collection, if all of its documents are accessible to the caller.
 	FilterBy       *string `json:"filterBy,omitempty"`
 	MaxFacetValues *int32  `json:"maxFacetValues,omitempty"`
 	Page           *int32  `json:"page,omitempty"`
 	PerPage        *int32  `json:"perPage,omitempty"`
 
-	// Preset A preset that the caller may read. What the search says itself goes before it, but both filters hold.
+	// Preset A preset that the caller can read. Parameters of the search take precedence over it, except that both filters apply.
 	Preset *string `json:"preset,omitempty"`
 
-	// Q Words; `*` finds everything.
+	// Q The words to search for; `*` matches all documents.
 	Q string `json:"q"`
 
-	// QueryBy Required (422 `validation_failed`) but with a preset that has it.
+	// QueryBy The fields to search. Required (422 `validation_failed`), unless the preset sets it.
 	QueryBy []FieldName `json:"queryBy,omitempty"`
 	SortBy  *[]SortKey  `json:"sortBy,omitempty"`
 
-	// Stopwords A set of stopwords that the caller may read: these words of `q` are not searched for.
+	// Stopwords A stopword set that the caller can read. Its words are removed from `q`.
 	Stopwords *string `json:"stopwords,omitempty"`
 }
 
@@ -787,44 +787,44 @@ type DocumentSyncResult struct {
 
 // Engine defines model for Engine.
 type Engine struct {
-	// KeyVersion The version of the secret `search.typesense` that this instance uses; absent where the key is in a file.
+	// KeyVersion The version of the secret `search.typesense` that this instance uses; absent if the key is in a file.
 	KeyVersion *int64 `json:"keyVersion,omitempty"`
 
-	// Limits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+	// Limits Limits of this service and of the embedded engine. `documents` and the properties after it are set only for the embedded engine.
 	Limits EngineLimits `json:"limits"`
 	Mode   EngineMode   `json:"mode"`
 
-	// Nodes The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy.
+	// Nodes The nodes of Typesense, as seen by this instance. Requests are distributed over the healthy ones in turn.
 	Nodes *[]EngineNode `json:"nodes,omitempty"`
 
-	// Unsupported What of Typesense the embedded engine refuses by name: operations, and flags of fields.
+	// Unsupported Typesense features that the embedded engine refuses by name: operations and field flags.
 	Unsupported []string `json:"unsupported"`
 
-	// Version Of Typesense; of the embedded engine the version that it follows.
+	// Version The version of Typesense. For the embedded engine it is the version of Typesense that it implements.
 	Version string `json:"version"`
 }
 
 // EngineMode defines model for Engine.Mode.
 type EngineMode string
 
-// EngineLimits The bounds of this service, and of the embedded engine, which has `documents` and what follows.
+// EngineLimits Limits of this service and of the embedded engine. `documents` and the properties after it are set only for the embedded engine.
 type EngineLimits struct {
 	Collections *int64 `json:"collections,omitempty"`
 
-	// DocumentBytes Of one document.
+	// DocumentBytes Maximum size of one document in bytes.
 	DocumentBytes *int64 `json:"documentBytes,omitempty"`
 
-	// Documents In all collections.
+	// Documents Maximum number of documents in all collections.
 	Documents              *int64 `json:"documents,omitempty"`
 	DocumentsPerCollection *int64 `json:"documentsPerCollection,omitempty"`
 
-	// MemoryBytes Of the indexes, by estimate.
+	// MemoryBytes Maximum estimated memory of the indexes in bytes.
 	MemoryBytes *int64 `json:"memoryBytes,omitempty"`
 
-	// Searches Searches of one `multiSearch`.
+	// Searches Maximum number of searches in one `multiSearch` request.
 	Searches int32 `json:"searches"`
 
-	// SyncItems Items of one `syncDocuments`.
+	// SyncItems Maximum number of items in one `syncDocuments` request.
 	SyncItems int32 `json:"syncItems"`
 }
 
@@ -832,22 +832,22 @@ type EngineLimits struct {
 type EngineNode struct {
 	Address string `json:"address"`
 
-	// Healthy It answers, and its health says that it can work.
+	// Healthy True if the node responds and its health check succeeds.
 	Healthy bool `json:"healthy"`
 
-	// Since Of `healthy`: since when it is so for this instance.
+	// Since The time since which `healthy` has had its value for this instance.
 	Since time.Time `json:"since"`
 }
 
 // ExportLine defines model for ExportLine.
 type ExportLine struct {
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document *Document `json:"document,omitempty"`
 
-	// Documents How many documents there were. Of the last line alone.
+	// Documents Number of documents in the export. Only in the last line.
 	Documents *int64 `json:"documents,omitempty"`
 
-	// Tenant Whose document it is, as in DocumentHit.
+	// Tenant The tenant of the document, as in DocumentHit.
 	Tenant *string `json:"tenant,omitempty"`
 }
 
@@ -856,11 +856,11 @@ type Field struct {
 	Facet *bool `json:"facet,omitempty"`
 	Index *bool `json:"index,omitempty"`
 
-	// Name A name, or a pattern as `attr_.*`.
+	// Name A name, or a pattern such as `attr_.*`.
 	Name     string `json:"name"`
 	Optional *bool  `json:"optional,omitempty"`
 
-	// Sort By default numbers and bools can be sorted by, strings not.
+	// Sort Whether results can be sorted by the field. The default is true for numbers and booleans, false for strings.
 	Sort *bool     `json:"sort,omitempty"`
 	Type FieldType `json:"type"`
 }
@@ -883,20 +883,20 @@ type FieldFacetCount struct {
 // FieldName defines model for FieldName.
 type FieldName = string
 
-// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 type Filter struct {
 	And      *[]Filter  `json:"and,omitempty"`
 	Booleans *[]bool    `json:"booleans,omitempty"`
 	Field    *FieldName `json:"field,omitempty"`
 	Integers *[]int64   `json:"integers,omitempty"`
 
-	// Not One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Not Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Not     *Filter    `json:"not,omitempty"`
 	Numbers *[]float64 `json:"numbers,omitempty"`
 
@@ -927,11 +927,11 @@ type GrantList struct {
 
 // GrantPut defines model for GrantPut.
 type GrantPut struct {
-	// Access Who may write may read.
+	// Access The access that is granted. `write` includes `read`.
 	Access GrantPutAccess `json:"access"`
 }
 
-// GrantPutAccess Who may write may read.
+// GrantPutAccess The access that is granted. `write` includes `read`.
 type GrantPutAccess string
 
 // Grantee defines model for Grantee.
@@ -941,13 +941,13 @@ type Grantee = string
 type Highlight struct {
 	Field string `json:"field"`
 
-	// Snippet The matches stand in `<mark>`; escape it before showing it as HTML.
+	// Snippet The text around the matches, which are marked with `<mark>`. Escape it before showing it as HTML.
 	Snippet string `json:"snippet"`
 }
 
 // Job defines model for Job.
 type Job struct {
-	// ChangedAt When it last went on, or ended.
+	// ChangedAt When the job last made progress, or ended.
 	ChangedAt  time.Time   `json:"changedAt"`
 	Collection string      `json:"collection"`
 	CreatedAt  time.Time   `json:"createdAt"`
@@ -957,14 +957,16 @@ type Job struct {
 	ID         string      `json:"id"`
 	Items      int64       `json:"items"`
 
-	// State The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-	// `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
+	// State The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the
+	// job was given up, and `failure` contains the reason: the collection was deleted, the sender can no longer write the collection, the engine was unavailable for an hour, or
+	// 10,000 items failed.
 	State     JobState `json:"state"`
 	Succeeded int64    `json:"succeeded"`
 }
 
-// JobState The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-// `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
+// JobState The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the
+// job was given up, and `failure` contains the reason: the collection was deleted, the sender can no longer write the collection, the engine was unavailable for an hour, or
+// 10,000 items failed.
 type JobState string
 
 // JobFailure defines model for JobFailure.
@@ -977,17 +979,17 @@ type JobFailure struct {
 type JobFailureLine struct {
 	Code *string `json:"code,omitempty"`
 
-	// Failures How many lines there were. Of the last line alone.
+	// Failures Number of failures. Only in the last line.
 	Failures *int64 `json:"failures,omitempty"`
 
 	// ID The document's id.
 	ID *string `json:"id,omitempty"`
 
-	// Item The place of the item in what was sent, from 1.
+	// Item The position of the item in the request, from 1.
 	Item    *int64  `json:"item,omitempty"`
 	Message *string `json:"message,omitempty"`
 
-	// Tenant Whose document it is, as the item said it.
+	// Tenant The tenant of the document, as given in the item.
 	Tenant *string `json:"tenant,omitempty"`
 }
 
@@ -997,7 +999,7 @@ type JobList struct {
 	NextCursor *string `json:"nextCursor,omitempty"`
 }
 
-// KeepOldSeconds For how long the collection before is kept, and kept up to date, after a reindex.
+// KeepOldSeconds Seconds for which the old collection is kept, and kept up to date, after a reindex.
 type KeepOldSeconds = int64
 
 // MultiSearch defines model for MultiSearch.
@@ -1007,41 +1009,41 @@ type MultiSearch struct {
 
 // PinnedDocument defines model for PinnedDocument.
 type PinnedDocument struct {
-	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+	// ID The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`.
 	ID       DocumentID `json:"id"`
 	Position int32      `json:"position"`
 }
 
 // Reindex defines model for Reindex.
 type Reindex struct {
-	// CaughtUp How many documents were brought up to date that were written meanwhile.
+	// CaughtUp Number of documents that were written during the reindex and then updated in the new collection.
 	CaughtUp int64 `json:"caughtUp"`
 
-	// ChangedAt When it came into its state.
+	// ChangedAt When the reindex entered its current state.
 	ChangedAt  time.Time `json:"changedAt"`
 	Collection string    `json:"collection"`
 	Copied     int64     `json:"copied"`
 
-	// Documents How many there were when copying began.
+	// Documents Number of documents when copying began.
 	Documents int64           `json:"documents"`
 	Failure   *ReindexFailure `json:"failure,omitempty"`
 	ID        string          `json:"id"`
 
-	// OldKeptUntil Until when it can be rolled back.
+	// OldKeptUntil When the reindex can no longer be rolled back.
 	OldKeptUntil *time.Time `json:"oldKeptUntil,omitempty"`
 
-	// Refused Documents written after the swap that the old schema refuses: with any, there is no way back.
+	// Refused Number of documents written after the swap that the old schema refuses. If there are any, a rollback is not possible.
 	Refused       int64     `json:"refused"`
 	SchemaVersion int64     `json:"schemaVersion"`
 	StartedAt     time.Time `json:"startedAt"`
 
-	// State `created`: the new collection is made. `copying`: the documents are copied. `verifying`: what was written meanwhile is caught up, and copies are compared. `swapping`: the new
-	// collection takes the place of the old. The others are its ends, but for `rollingBack`.
+	// State `created`: the new collection is being created. `copying`: the documents are copied. `verifying`: writes since the start are applied, and copies are compared. `swapping`: the
+	// new collection replaces the old one. `rollingBack`: the old collection replaces the new one. The other states are final, but a reindex that is `done` can be rolled back.
 	State ReindexState `json:"state"`
 }
 
-// ReindexState `created`: the new collection is made. `copying`: the documents are copied. `verifying`: what was written meanwhile is caught up, and copies are compared. `swapping`: the new
-// collection takes the place of the old. The others are its ends, but for `rollingBack`.
+// ReindexState `created`: the new collection is being created. `copying`: the documents are copied. `verifying`: writes since the start are applied, and copies are compared. `swapping`: the
+// new collection replaces the old one. `rollingBack`: the old collection replaces the new one. The other states are final, but a reindex that is `done` can be rolled back.
 type ReindexState string
 
 // ReindexFailure defines model for ReindexFailure.
@@ -1058,7 +1060,7 @@ type ReindexList struct {
 
 // ReindexStart defines model for ReindexStart.
 type ReindexStart struct {
-	// KeepOldSeconds For how long the collection before is kept, and kept up to date, after a reindex.
+	// KeepOldSeconds Seconds for which the old collection is kept, and kept up to date, after a reindex.
 	KeepOldSeconds *KeepOldSeconds `json:"keepOldSeconds,omitempty"`
 }
 
@@ -1066,47 +1068,47 @@ type ReindexStart struct {
 type SchemaChange struct {
 	Actual *Field `json:"actual,omitempty"`
 
-	// Change The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
+	// Change `missing`: the engine's schema lacks the field. `unexpected`: it has a field that is not intended. `different`: it defines the field differently. `defaultSortingField`: it has another default sorting field.
 	Change SchemaChangeChange `json:"change"`
 	Field  string             `json:"field"`
 	Wanted *Field             `json:"wanted,omitempty"`
 }
 
-// SchemaChangeChange The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
+// SchemaChangeChange `missing`: the engine's schema lacks the field. `unexpected`: it has a field that is not intended. `different`: it defines the field differently. `defaultSortingField`: it has another default sorting field.
 type SchemaChangeChange string
 
 // SearchKey defines model for SearchKey.
 type SearchKey struct {
-	// Collection The name of the collection at the engine, for this key.
+	// Collection The name under which the key reaches the collection at the engine.
 	Collection string `json:"collection"`
 
-	// EngineURL Where the engine is for browsers, when the service was told.
+	// EngineURL The URL of the engine for browsers, if the service is configured with one.
 	EngineURL *string   `json:"engineUrl,omitempty"`
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// Key For the header `X-Typesense-Api-Key`.
+	// Key The key, for the header `X-Typesense-Api-Key`.
 	Key string `json:"key"`
 }
 
 // SearchKeyCreate defines model for SearchKeyCreate.
 type SearchKeyCreate struct {
-	// ExcludeFields Fields of documents that are not shown.
+	// ExcludeFields Fields that are not returned with documents.
 	ExcludeFields    *[]FieldName `json:"excludeFields,omitempty"`
 	ExpiresInSeconds *int64       `json:"expiresInSeconds,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter *Filter `json:"filter,omitempty"`
 
-	// PerPage How many hits are on each page, whatever is asked for.
+	// PerPage Number of hits on each page, regardless of what the request asks for.
 	PerPage *int32 `json:"perPage,omitempty"`
 }
 
 // SearchOutcome defines model for SearchOutcome.
 type SearchOutcome struct {
-	// Code Why it failed.
+	// Code The problem code of the failure.
 	Code    *string               `json:"code,omitempty"`
 	Message *string               `json:"message,omitempty"`
 	Result  *DocumentSearchResult `json:"result,omitempty"`
@@ -1123,14 +1125,14 @@ type SearchOutcomes struct {
 	Succeeded int64           `json:"succeeded"`
 }
 
-// SearchPreset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+// SearchPreset Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply.
 type SearchPreset struct {
 	FacetBy *[]FieldName `json:"facetBy,omitempty"`
 
-	// Filter One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-	// none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-	// punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-	// colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+	// Filter Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+	// the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+	// and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+	// colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
 	Filter         *Filter      `json:"filter,omitempty"`
 	MaxFacetValues *int32       `json:"maxFacetValues,omitempty"`
 	PerPage        *int32       `json:"perPage,omitempty"`
@@ -1140,30 +1142,30 @@ type SearchPreset struct {
 
 // SearchSet defines model for SearchSet.
 type SearchSet struct {
-	// Access What the caller may do with it.
+	// Access The caller's access to the set.
 	Access    SearchSetAccess `json:"access"`
 	ChangedAt time.Time       `json:"changedAt"`
 	Curations *[]Curation     `json:"curations,omitempty"`
 
-	// Engine What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+	// Engine Status of the set at the search engine, as seen by this instance. Absent for a preset, which is not sent to the engine.
 	Engine *SearchSetStatus `json:"engine,omitempty"`
 	Kind   SearchSetKind    `json:"kind"`
 	Name   string           `json:"name"`
 
-	// Owner Whose it is: `service:<id>`, `tenant:<name>` or `administrators`.
+	// Owner The owner: `service:<id>`, `tenant:<name>` or `administrators`.
 	Owner string `json:"owner"`
 
-	// Preset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+	// Preset Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply.
 	Preset *SearchPreset `json:"preset,omitempty"`
 
-	// Readers Told to the owner alone.
+	// Readers The readers of the set. Returned only to the owner.
 	Readers   *[]string  `json:"readers,omitempty"`
 	Stopwords *[]string  `json:"stopwords,omitempty"`
 	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
 	Version   int64      `json:"version"`
 }
 
-// SearchSetAccess What the caller may do with it.
+// SearchSetAccess The caller's access to the set.
 type SearchSetAccess string
 
 // SearchSetKind defines model for SearchSet.Kind.
@@ -1179,37 +1181,37 @@ type SearchSetList struct {
 type SearchSetPut struct {
 	Curations *[]Curation `json:"curations,omitempty"`
 
-	// Preset What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search.
+	// Preset Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply.
 	Preset *SearchPreset `json:"preset,omitempty"`
 
-	// Readers Who may read and use it beside its owner.
+	// Readers Callers other than the owner that can read and use the set.
 	Readers   *[]Grantee `json:"readers,omitempty"`
 	Stopwords *[]string  `json:"stopwords,omitempty"`
 	Synonyms  *[]Synonym `json:"synonyms,omitempty"`
 }
 
-// SearchSetStatus What this instance has found of the set at the search engine. Absent of a preset, which never goes there.
+// SearchSetStatus Status of the set at the search engine, as seen by this instance. Absent for a preset, which is not sent to the engine.
 type SearchSetStatus struct {
-	// Code Why it failed.
+	// Code The problem code of the failure.
 	Code    *string `json:"code,omitempty"`
 	Message *string `json:"message,omitempty"`
 
-	// State `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+	// State `applied`: the engine has this version wherever a collection or a search uses it. `pending`: not yet; the version is sent within half a minute of the engine being available. `failed`: the engine refused it, and the service retries.
 	State SearchSetStatusState `json:"state"`
 }
 
-// SearchSetStatusState `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+// SearchSetStatusState `applied`: the engine has this version wherever a collection or a search uses it. `pending`: not yet; the version is sent within half a minute of the engine being available. `failed`: the engine refused it, and the service retries.
 type SearchSetStatusState string
 
 // SearchUnion defines model for SearchUnion.
 type SearchUnion struct {
 	Engine SearchUnionEngine `json:"engine"`
 
-	// Found The sum of what the searches found.
+	// Found Sum of the hits of all searches.
 	Found int64      `json:"found"`
 	Hits  []UnionHit `json:"hits"`
 
-	// OutOf How many documents the caller reaches in the collections, each counted once.
+	// OutOf Number of documents that the caller can read in the collections, each counted once.
 	OutOf  int64 `json:"outOf"`
 	Page   int32 `json:"page"`
 	TookMs int64 `json:"tookMs"`
@@ -1232,17 +1234,17 @@ type SortKeyOrder string
 
 // SyncItem defines model for SyncItem.
 type SyncItem struct {
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document *Document `json:"document,omitempty"`
 
-	// ID `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`.
+	// ID The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`.
 	ID DocumentID `json:"id"`
 
-	// IfVersion The version that the document must have; 0: it must not be there. Only in a collection that is `versioned`.
+	// IfVersion The version that the document must have; 0 means that it must not exist. Only in a `versioned` collection.
 	IfVersion *int64     `json:"ifVersion,omitempty"`
 	Op        SyncItemOp `json:"op"`
 
-	// Tenant Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant.
+	// Tenant The tenant of the document in a tenant-scoped collection. For the owning service and administrators; for other callers it is always their own tenant.
 	Tenant *string `json:"tenant,omitempty"`
 }
 
@@ -1251,21 +1253,21 @@ type SyncItemOp string
 
 // SyncOutcome defines model for SyncOutcome.
 type SyncOutcome struct {
-	// Code Why it failed.
+	// Code The problem code of the failure.
 	Code      *string           `json:"code,omitempty"`
 	ID        string            `json:"id"`
 	Message   *string           `json:"message,omitempty"`
 	Retryable *bool             `json:"retryable,omitempty"`
 	Status    SyncOutcomeStatus `json:"status"`
 
-	// Version Of a collection that is `versioned`: the version that the document has now. After a `version_conflict` 0 says that it is not there.
+	// Version The current version of the document, in a `versioned` collection. After a `version_conflict`, 0 means that the document does not exist.
 	Version *int64 `json:"version,omitempty"`
 }
 
 // SyncOutcomeStatus defines model for SyncOutcome.Status.
 type SyncOutcomeStatus string
 
-// Synonym Words or phrases of which each stands for every other; with `root` each of them is found by the root, and not the other way.
+// Synonym Words or phrases that are equivalent. With `root` a search for the root finds each of them, but not the reverse.
 type Synonym struct {
 	Root  *string  `json:"root,omitempty"`
 	Words []string `json:"words"`
@@ -1276,20 +1278,20 @@ type Tenant = string
 
 // UnionHit defines model for UnionHit.
 type UnionHit struct {
-	// Collection As the search names it.
+	// Collection The collection, as named in the search.
 	Collection string `json:"collection"`
 
-	// Document A JSON object that fits the collection's fields.
+	// Document A JSON object that conforms to the collection's fields.
 	Document   Document     `json:"document"`
 	Highlights *[]Highlight `json:"highlights,omitempty"`
 
-	// Search The place of the search that found it, from 0.
+	// Search The index of the search that found the document, from 0.
 	Search int32 `json:"search"`
 
-	// Tenant As in DocumentHit.
+	// Tenant The tenant of the document, as in DocumentHit.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// TextMatch The engine's score, a decimal integer; larger is better.
+	// TextMatch The text match score of the engine, a decimal integer; higher is better.
 	TextMatch *string `json:"textMatch,omitempty"`
 }
 
@@ -1298,7 +1300,7 @@ type UnionSearch struct {
 	Page    *int32 `json:"page,omitempty"`
 	PerPage *int32 `json:"perPage,omitempty"`
 
-	// Searches Without `page`, `perPage` and facets of their own.
+	// Searches The searches. They must not set `page`, `perPage` or facets of their own.
 	Searches []CollectionSearch `json:"searches"`
 }
 
@@ -1337,40 +1339,40 @@ type CreateCollectionParams struct {
 
 // SyncDocumentsParams defines parameters for SyncDocuments.
 type SyncDocumentsParams struct {
-	// Prefer `respond-async`: carry the items out by a job.
+	// Prefer `respond-async`: carry out the items in a job.
 	Prefer *string `json:"Prefer,omitempty"`
 }
 
 // DeleteDocumentParams defines parameters for DeleteDocument.
 type DeleteDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 
-	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	// IfMatch In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412.
 	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // GetDocumentParams defines parameters for GetDocument.
 type GetDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 }
 
 // PatchDocumentParams defines parameters for PatchDocument.
 type PatchDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 
-	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	// IfMatch In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412.
 	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
 // PutDocumentParams defines parameters for PutDocument.
 type PutDocumentParams struct {
-	// Tenant Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators.
+	// Tenant The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators.
 	Tenant *Tenant `form:"tenant,omitempty" json:"tenant,omitempty"`
 
-	// IfMatch Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always.
+	// IfMatch In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412.
 	IfMatch *DocumentIfMatch `json:"If-Match,omitempty"`
 }
 
@@ -1426,10 +1428,10 @@ type ListSearchSetsParams struct {
 
 // PutSearchSetParams defines parameters for PutSearchSet.
 type PutSearchSetParams struct {
-	// IfMatch The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one.
+	// IfMatch The version to replace, as an ETag; a list of which one must be current; or `*` for any existing version.
 	IfMatch *string `json:"If-Match,omitempty"`
 
-	// IfNoneMatch Only `*`, to make a set that is not there yet.
+	// IfNoneMatch Only `*`, to create a set that does not exist yet.
 	IfNoneMatch *string `json:"If-None-Match,omitempty"`
 }
 
@@ -1489,85 +1491,85 @@ type ServerInterface interface {
 	// DeleteCollection Delete a collection with its documents
 	// (DELETE /collections/{collection})
 	DeleteCollection(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// GetCollection Read a collection's schema
+	// GetCollection Get a collection
 	// (GET /collections/{collection})
 	GetCollection(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// DeleteDocumentsByQuery Delete the documents that fit a filter
+	// DeleteDocumentsByQuery Delete the documents that match a filter
 	// (POST /collections/{collection}/documents/delete-by-query)
 	DeleteDocumentsByQuery(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// ExportDocuments Take the documents out, line by line
+	// ExportDocuments Export documents as NDJSON
 	// (POST /collections/{collection}/documents/export)
 	ExportDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// SyncDocuments Bring documents up to date
+	// SyncDocuments Upsert and delete documents in bulk
 	// (POST /collections/{collection}/documents/sync)
 	SyncDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName, params SyncDocumentsParams)
 	// DeleteDocument Delete a document
 	// (DELETE /collections/{collection}/documents/{documentId})
 	DeleteDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params DeleteDocumentParams)
-	// GetDocument Read a document
+	// GetDocument Get a document
 	// (GET /collections/{collection}/documents/{documentId})
 	GetDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params GetDocumentParams)
-	// PatchDocument Change fields of a document
+	// PatchDocument Update fields of a document
 	// (PATCH /collections/{collection}/documents/{documentId})
 	PatchDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params PatchDocumentParams)
 	// PutDocument Create or replace a document
 	// (PUT /collections/{collection}/documents/{documentId})
 	PutDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params PutDocumentParams)
-	// ListCollectionGrants List who may use a collection beside its owner
+	// ListCollectionGrants List the grants of a collection
 	// (GET /collections/{collection}/grants)
 	ListCollectionGrants(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListCollectionGrantsParams)
-	// DeleteCollectionGrant Take a grant back
+	// DeleteCollectionGrant Revoke a grant
 	// (DELETE /collections/{collection}/grants/{grantee})
 	DeleteCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee)
-	// PutCollectionGrant Let somebody use a collection
+	// PutCollectionGrant Grant access to a collection
 	// (PUT /collections/{collection}/grants/{grantee})
 	PutCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee)
-	// ListJobs List the jobs of a collection, the newest first
+	// ListJobs List the jobs of a collection, newest first
 	// (GET /collections/{collection}/jobs)
 	ListJobs(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListJobsParams)
-	// GetJob Read how far a job is
+	// GetJob Get the state of a job
 	// (GET /collections/{collection}/jobs/{jobId})
 	GetJob(w http.ResponseWriter, r *http.Request, collection CollectionName, jobID JobID)
 	// CancelJob Cancel a job
 	// (POST /collections/{collection}/jobs/{jobId}/cancel)
 	CancelJob(w http.ResponseWriter, r *http.Request, collection CollectionName, jobID JobID)
-	// GetJobFailures Read which items of a job failed, line by line
+	// GetJobFailures Get the failed items of a job as NDJSON
 	// (GET /collections/{collection}/jobs/{jobId}/failures)
 	GetJobFailures(w http.ResponseWriter, r *http.Request, collection CollectionName, jobID JobID)
-	// ListReindexes List the reindexes of a collection, the newest first
+	// ListReindexes List the reindexes of a collection, newest first
 	// (GET /collections/{collection}/reindexes)
 	ListReindexes(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListReindexesParams)
-	// StartReindex Copy a collection into a new one that takes its place
+	// StartReindex Copy a collection into a new one that replaces it
 	// (POST /collections/{collection}/reindexes)
 	StartReindex(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// GetReindex Read how far a reindex is
+	// GetReindex Get the state of a reindex
 	// (GET /collections/{collection}/reindexes/{reindexId})
 	GetReindex(w http.ResponseWriter, r *http.Request, collection CollectionName, reindexID ReindexID)
-	// AbortReindex Give a reindex up
+	// AbortReindex Abort a reindex
 	// (POST /collections/{collection}/reindexes/{reindexId}/abort)
 	AbortReindex(w http.ResponseWriter, r *http.Request, collection CollectionName, reindexID ReindexID)
-	// RollbackReindex Go back to the collection before a reindex
+	// RollbackReindex Roll back a reindex to the old collection
 	// (POST /collections/{collection}/reindexes/{reindexId}/rollback)
 	RollbackReindex(w http.ResponseWriter, r *http.Request, collection CollectionName, reindexID ReindexID)
-	// GetCollectionSchema Compare the schema that a collection should have with the one that it has
+	// GetCollectionSchema Compare a collection's intended schema with its current one
 	// (GET /collections/{collection}/schema)
 	GetCollectionSchema(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// PutCollectionSchema Say which schema a collection should have, and bring it there
+	// PutCollectionSchema Set a collection's intended schema and apply it
 	// (PUT /collections/{collection}/schema)
 	PutCollectionSchema(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSchemaParams)
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// CreateSearchKey Make a key by which a browser searches the engine itself
+	// CreateSearchKey Create a key for direct searches of the engine by a browser
 	// (POST /collections/{collection}/search-keys)
 	CreateSearchKey(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// GetCollectionSets Tell which synonyms and curations hold for a collection
+	// GetCollectionSets Get the synonym and curation sets of a collection
 	// (GET /collections/{collection}/sets)
 	GetCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName)
-	// PutCollectionSets Say which synonyms and curations hold for a collection
+	// PutCollectionSets Set the synonym and curation sets of a collection
 	// (PUT /collections/{collection}/sets)
 	PutCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSetsParams)
-	// GetEngine Tell which search engine is in use and what it takes
+	// GetEngine Get the search engine in use and its limits
 	// (GET /engine)
 	GetEngine(w http.ResponseWriter, r *http.Request)
 	// GetSearchHealth Report that the process is alive
@@ -1576,10 +1578,10 @@ type ServerInterface interface {
 	// GetSearchReadiness Report whether the service is ready
 	// (GET /ready)
 	GetSearchReadiness(w http.ResponseWriter, r *http.Request)
-	// MultiSearch Carry out several searches at once
+	// MultiSearch Run several searches in one request
 	// (POST /search)
 	MultiSearch(w http.ResponseWriter, r *http.Request)
-	// UnionSearch Search several collections for one list
+	// UnionSearch Search several collections and merge the hits into one list
 	// (POST /search/union)
 	UnionSearch(w http.ResponseWriter, r *http.Request)
 	// ListSearchSets List the sets of a kind by name
@@ -1588,10 +1590,10 @@ type ServerInterface interface {
 	// DeleteSearchSet Delete a set
 	// (DELETE /sets/{kind}/{set})
 	DeleteSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName)
-	// GetSearchSet Read a set
+	// GetSearchSet Get a set
 	// (GET /sets/{kind}/{set})
 	GetSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName)
-	// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+	// PutSearchSet Create or replace a set
 	// (PUT /sets/{kind}/{set})
 	PutSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName, params PutSearchSetParams)
 }
@@ -1618,25 +1620,25 @@ func (_ Unimplemented) DeleteCollection(w http.ResponseWriter, r *http.Request, 
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetCollection Read a collection's schema
+// GetCollection Get a collection
 // (GET /collections/{collection})
 func (_ Unimplemented) GetCollection(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteDocumentsByQuery Delete the documents that fit a filter
+// DeleteDocumentsByQuery Delete the documents that match a filter
 // (POST /collections/{collection}/documents/delete-by-query)
 func (_ Unimplemented) DeleteDocumentsByQuery(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ExportDocuments Take the documents out, line by line
+// ExportDocuments Export documents as NDJSON
 // (POST /collections/{collection}/documents/export)
 func (_ Unimplemented) ExportDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// SyncDocuments Bring documents up to date
+// SyncDocuments Upsert and delete documents in bulk
 // (POST /collections/{collection}/documents/sync)
 func (_ Unimplemented) SyncDocuments(w http.ResponseWriter, r *http.Request, collection CollectionName, params SyncDocumentsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1648,13 +1650,13 @@ func (_ Unimplemented) DeleteDocument(w http.ResponseWriter, r *http.Request, co
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetDocument Read a document
+// GetDocument Get a document
 // (GET /collections/{collection}/documents/{documentId})
 func (_ Unimplemented) GetDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params GetDocumentParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PatchDocument Change fields of a document
+// PatchDocument Update fields of a document
 // (PATCH /collections/{collection}/documents/{documentId})
 func (_ Unimplemented) PatchDocument(w http.ResponseWriter, r *http.Request, collection CollectionName, documentID DocumentID, params PatchDocumentParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1666,31 +1668,31 @@ func (_ Unimplemented) PutDocument(w http.ResponseWriter, r *http.Request, colle
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListCollectionGrants List who may use a collection beside its owner
+// ListCollectionGrants List the grants of a collection
 // (GET /collections/{collection}/grants)
 func (_ Unimplemented) ListCollectionGrants(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListCollectionGrantsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// DeleteCollectionGrant Take a grant back
+// DeleteCollectionGrant Revoke a grant
 // (DELETE /collections/{collection}/grants/{grantee})
 func (_ Unimplemented) DeleteCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutCollectionGrant Let somebody use a collection
+// PutCollectionGrant Grant access to a collection
 // (PUT /collections/{collection}/grants/{grantee})
 func (_ Unimplemented) PutCollectionGrant(w http.ResponseWriter, r *http.Request, collection CollectionName, grantee Grantee) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListJobs List the jobs of a collection, the newest first
+// ListJobs List the jobs of a collection, newest first
 // (GET /collections/{collection}/jobs)
 func (_ Unimplemented) ListJobs(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListJobsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetJob Read how far a job is
+// GetJob Get the state of a job
 // (GET /collections/{collection}/jobs/{jobId})
 func (_ Unimplemented) GetJob(w http.ResponseWriter, r *http.Request, collection CollectionName, jobID JobID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1702,49 +1704,49 @@ func (_ Unimplemented) CancelJob(w http.ResponseWriter, r *http.Request, collect
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetJobFailures Read which items of a job failed, line by line
+// GetJobFailures Get the failed items of a job as NDJSON
 // (GET /collections/{collection}/jobs/{jobId}/failures)
 func (_ Unimplemented) GetJobFailures(w http.ResponseWriter, r *http.Request, collection CollectionName, jobID JobID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListReindexes List the reindexes of a collection, the newest first
+// ListReindexes List the reindexes of a collection, newest first
 // (GET /collections/{collection}/reindexes)
 func (_ Unimplemented) ListReindexes(w http.ResponseWriter, r *http.Request, collection CollectionName, params ListReindexesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// StartReindex Copy a collection into a new one that takes its place
+// StartReindex Copy a collection into a new one that replaces it
 // (POST /collections/{collection}/reindexes)
 func (_ Unimplemented) StartReindex(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetReindex Read how far a reindex is
+// GetReindex Get the state of a reindex
 // (GET /collections/{collection}/reindexes/{reindexId})
 func (_ Unimplemented) GetReindex(w http.ResponseWriter, r *http.Request, collection CollectionName, reindexID ReindexID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// AbortReindex Give a reindex up
+// AbortReindex Abort a reindex
 // (POST /collections/{collection}/reindexes/{reindexId}/abort)
 func (_ Unimplemented) AbortReindex(w http.ResponseWriter, r *http.Request, collection CollectionName, reindexID ReindexID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// RollbackReindex Go back to the collection before a reindex
+// RollbackReindex Roll back a reindex to the old collection
 // (POST /collections/{collection}/reindexes/{reindexId}/rollback)
 func (_ Unimplemented) RollbackReindex(w http.ResponseWriter, r *http.Request, collection CollectionName, reindexID ReindexID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetCollectionSchema Compare the schema that a collection should have with the one that it has
+// GetCollectionSchema Compare a collection's intended schema with its current one
 // (GET /collections/{collection}/schema)
 func (_ Unimplemented) GetCollectionSchema(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutCollectionSchema Say which schema a collection should have, and bring it there
+// PutCollectionSchema Set a collection's intended schema and apply it
 // (PUT /collections/{collection}/schema)
 func (_ Unimplemented) PutCollectionSchema(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSchemaParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1756,25 +1758,25 @@ func (_ Unimplemented) SearchDocuments(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreateSearchKey Make a key by which a browser searches the engine itself
+// CreateSearchKey Create a key for direct searches of the engine by a browser
 // (POST /collections/{collection}/search-keys)
 func (_ Unimplemented) CreateSearchKey(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetCollectionSets Tell which synonyms and curations hold for a collection
+// GetCollectionSets Get the synonym and curation sets of a collection
 // (GET /collections/{collection}/sets)
 func (_ Unimplemented) GetCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutCollectionSets Say which synonyms and curations hold for a collection
+// PutCollectionSets Set the synonym and curation sets of a collection
 // (PUT /collections/{collection}/sets)
 func (_ Unimplemented) PutCollectionSets(w http.ResponseWriter, r *http.Request, collection CollectionName, params PutCollectionSetsParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetEngine Tell which search engine is in use and what it takes
+// GetEngine Get the search engine in use and its limits
 // (GET /engine)
 func (_ Unimplemented) GetEngine(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1792,13 +1794,13 @@ func (_ Unimplemented) GetSearchReadiness(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// MultiSearch Carry out several searches at once
+// MultiSearch Run several searches in one request
 // (POST /search)
 func (_ Unimplemented) MultiSearch(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// UnionSearch Search several collections for one list
+// UnionSearch Search several collections and merge the hits into one list
 // (POST /search/union)
 func (_ Unimplemented) UnionSearch(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1816,13 +1818,13 @@ func (_ Unimplemented) DeleteSearchSet(w http.ResponseWriter, r *http.Request, k
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetSearchSet Read a set
+// GetSearchSet Get a set
 // (GET /sets/{kind}/{set})
 func (_ Unimplemented) GetSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+// PutSearchSet Create or replace a set
 // (PUT /sets/{kind}/{set})
 func (_ Unimplemented) PutSearchSet(w http.ResponseWriter, r *http.Request, kind SetKind, set SetName, params PutSearchSetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -14140,85 +14142,85 @@ type StrictServerInterface interface {
 	// DeleteCollection Delete a collection with its documents
 	// (DELETE /collections/{collection})
 	DeleteCollection(ctx context.Context, request DeleteCollectionRequestObject) (DeleteCollectionResponseObject, error)
-	// GetCollection Read a collection's schema
+	// GetCollection Get a collection
 	// (GET /collections/{collection})
 	GetCollection(ctx context.Context, request GetCollectionRequestObject) (GetCollectionResponseObject, error)
-	// DeleteDocumentsByQuery Delete the documents that fit a filter
+	// DeleteDocumentsByQuery Delete the documents that match a filter
 	// (POST /collections/{collection}/documents/delete-by-query)
 	DeleteDocumentsByQuery(ctx context.Context, request DeleteDocumentsByQueryRequestObject) (DeleteDocumentsByQueryResponseObject, error)
-	// ExportDocuments Take the documents out, line by line
+	// ExportDocuments Export documents as NDJSON
 	// (POST /collections/{collection}/documents/export)
 	ExportDocuments(ctx context.Context, request ExportDocumentsRequestObject) (ExportDocumentsResponseObject, error)
-	// SyncDocuments Bring documents up to date
+	// SyncDocuments Upsert and delete documents in bulk
 	// (POST /collections/{collection}/documents/sync)
 	SyncDocuments(ctx context.Context, request SyncDocumentsRequestObject) (SyncDocumentsResponseObject, error)
 	// DeleteDocument Delete a document
 	// (DELETE /collections/{collection}/documents/{documentId})
 	DeleteDocument(ctx context.Context, request DeleteDocumentRequestObject) (DeleteDocumentResponseObject, error)
-	// GetDocument Read a document
+	// GetDocument Get a document
 	// (GET /collections/{collection}/documents/{documentId})
 	GetDocument(ctx context.Context, request GetDocumentRequestObject) (GetDocumentResponseObject, error)
-	// PatchDocument Change fields of a document
+	// PatchDocument Update fields of a document
 	// (PATCH /collections/{collection}/documents/{documentId})
 	PatchDocument(ctx context.Context, request PatchDocumentRequestObject) (PatchDocumentResponseObject, error)
 	// PutDocument Create or replace a document
 	// (PUT /collections/{collection}/documents/{documentId})
 	PutDocument(ctx context.Context, request PutDocumentRequestObject) (PutDocumentResponseObject, error)
-	// ListCollectionGrants List who may use a collection beside its owner
+	// ListCollectionGrants List the grants of a collection
 	// (GET /collections/{collection}/grants)
 	ListCollectionGrants(ctx context.Context, request ListCollectionGrantsRequestObject) (ListCollectionGrantsResponseObject, error)
-	// DeleteCollectionGrant Take a grant back
+	// DeleteCollectionGrant Revoke a grant
 	// (DELETE /collections/{collection}/grants/{grantee})
 	DeleteCollectionGrant(ctx context.Context, request DeleteCollectionGrantRequestObject) (DeleteCollectionGrantResponseObject, error)
-	// PutCollectionGrant Let somebody use a collection
+	// PutCollectionGrant Grant access to a collection
 	// (PUT /collections/{collection}/grants/{grantee})
 	PutCollectionGrant(ctx context.Context, request PutCollectionGrantRequestObject) (PutCollectionGrantResponseObject, error)
-	// ListJobs List the jobs of a collection, the newest first
+	// ListJobs List the jobs of a collection, newest first
 	// (GET /collections/{collection}/jobs)
 	ListJobs(ctx context.Context, request ListJobsRequestObject) (ListJobsResponseObject, error)
-	// GetJob Read how far a job is
+	// GetJob Get the state of a job
 	// (GET /collections/{collection}/jobs/{jobId})
 	GetJob(ctx context.Context, request GetJobRequestObject) (GetJobResponseObject, error)
 	// CancelJob Cancel a job
 	// (POST /collections/{collection}/jobs/{jobId}/cancel)
 	CancelJob(ctx context.Context, request CancelJobRequestObject) (CancelJobResponseObject, error)
-	// GetJobFailures Read which items of a job failed, line by line
+	// GetJobFailures Get the failed items of a job as NDJSON
 	// (GET /collections/{collection}/jobs/{jobId}/failures)
 	GetJobFailures(ctx context.Context, request GetJobFailuresRequestObject) (GetJobFailuresResponseObject, error)
-	// ListReindexes List the reindexes of a collection, the newest first
+	// ListReindexes List the reindexes of a collection, newest first
 	// (GET /collections/{collection}/reindexes)
 	ListReindexes(ctx context.Context, request ListReindexesRequestObject) (ListReindexesResponseObject, error)
-	// StartReindex Copy a collection into a new one that takes its place
+	// StartReindex Copy a collection into a new one that replaces it
 	// (POST /collections/{collection}/reindexes)
 	StartReindex(ctx context.Context, request StartReindexRequestObject) (StartReindexResponseObject, error)
-	// GetReindex Read how far a reindex is
+	// GetReindex Get the state of a reindex
 	// (GET /collections/{collection}/reindexes/{reindexId})
 	GetReindex(ctx context.Context, request GetReindexRequestObject) (GetReindexResponseObject, error)
-	// AbortReindex Give a reindex up
+	// AbortReindex Abort a reindex
 	// (POST /collections/{collection}/reindexes/{reindexId}/abort)
 	AbortReindex(ctx context.Context, request AbortReindexRequestObject) (AbortReindexResponseObject, error)
-	// RollbackReindex Go back to the collection before a reindex
+	// RollbackReindex Roll back a reindex to the old collection
 	// (POST /collections/{collection}/reindexes/{reindexId}/rollback)
 	RollbackReindex(ctx context.Context, request RollbackReindexRequestObject) (RollbackReindexResponseObject, error)
-	// GetCollectionSchema Compare the schema that a collection should have with the one that it has
+	// GetCollectionSchema Compare a collection's intended schema with its current one
 	// (GET /collections/{collection}/schema)
 	GetCollectionSchema(ctx context.Context, request GetCollectionSchemaRequestObject) (GetCollectionSchemaResponseObject, error)
-	// PutCollectionSchema Say which schema a collection should have, and bring it there
+	// PutCollectionSchema Set a collection's intended schema and apply it
 	// (PUT /collections/{collection}/schema)
 	PutCollectionSchema(ctx context.Context, request PutCollectionSchemaRequestObject) (PutCollectionSchemaResponseObject, error)
 	// SearchDocuments Search a collection
 	// (POST /collections/{collection}/search)
 	SearchDocuments(ctx context.Context, request SearchDocumentsRequestObject) (SearchDocumentsResponseObject, error)
-	// CreateSearchKey Make a key by which a browser searches the engine itself
+	// CreateSearchKey Create a key for direct searches of the engine by a browser
 	// (POST /collections/{collection}/search-keys)
 	CreateSearchKey(ctx context.Context, request CreateSearchKeyRequestObject) (CreateSearchKeyResponseObject, error)
-	// GetCollectionSets Tell which synonyms and curations hold for a collection
+	// GetCollectionSets Get the synonym and curation sets of a collection
 	// (GET /collections/{collection}/sets)
 	GetCollectionSets(ctx context.Context, request GetCollectionSetsRequestObject) (GetCollectionSetsResponseObject, error)
-	// PutCollectionSets Say which synonyms and curations hold for a collection
+	// PutCollectionSets Set the synonym and curation sets of a collection
 	// (PUT /collections/{collection}/sets)
 	PutCollectionSets(ctx context.Context, request PutCollectionSetsRequestObject) (PutCollectionSetsResponseObject, error)
-	// GetEngine Tell which search engine is in use and what it takes
+	// GetEngine Get the search engine in use and its limits
 	// (GET /engine)
 	GetEngine(ctx context.Context, request GetEngineRequestObject) (GetEngineResponseObject, error)
 	// GetSearchHealth Report that the process is alive
@@ -14227,10 +14229,10 @@ type StrictServerInterface interface {
 	// GetSearchReadiness Report whether the service is ready
 	// (GET /ready)
 	GetSearchReadiness(ctx context.Context, request GetSearchReadinessRequestObject) (GetSearchReadinessResponseObject, error)
-	// MultiSearch Carry out several searches at once
+	// MultiSearch Run several searches in one request
 	// (POST /search)
 	MultiSearch(ctx context.Context, request MultiSearchRequestObject) (MultiSearchResponseObject, error)
-	// UnionSearch Search several collections for one list
+	// UnionSearch Search several collections and merge the hits into one list
 	// (POST /search/union)
 	UnionSearch(ctx context.Context, request UnionSearchRequestObject) (UnionSearchResponseObject, error)
 	// ListSearchSets List the sets of a kind by name
@@ -14239,10 +14241,10 @@ type StrictServerInterface interface {
 	// DeleteSearchSet Delete a set
 	// (DELETE /sets/{kind}/{set})
 	DeleteSearchSet(ctx context.Context, request DeleteSearchSetRequestObject) (DeleteSearchSetResponseObject, error)
-	// GetSearchSet Read a set
+	// GetSearchSet Get a set
 	// (GET /sets/{kind}/{set})
 	GetSearchSet(ctx context.Context, request GetSearchSetRequestObject) (GetSearchSetResponseObject, error)
-	// PutSearchSet Create or replace a set of synonyms, curations or stopwords, or a preset
+	// PutSearchSet Create or replace a set
 	// (PUT /sets/{kind}/{set})
 	PutSearchSet(ctx context.Context, request PutSearchSetRequestObject) (PutSearchSetResponseObject, error)
 }

@@ -303,7 +303,7 @@ type Element struct {
 	FormattedNumber *string `json:"formattedNumber,omitempty"`
 	ID              string  `json:"id"`
 
-	// Number The gap-free number in its scope and type
+	// Number The gap-free number in its scope and type, from 1.
 	Number    int64         `json:"number"`
 	Scope     string        `json:"scope"`
 	Status    ElementStatus `json:"status"`
@@ -630,10 +630,10 @@ type Shifted struct {
 	// By 1 or -1.
 	By int64 `json:"by"`
 
-	// From The lowest number of the range
+	// From The lowest number of the range, before the move.
 	From int64 `json:"from"`
 
-	// To The highest number of the range
+	// To The highest number of the range, before the move.
 	To int64 `json:"to"`
 }
 

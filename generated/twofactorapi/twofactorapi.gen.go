@@ -200,15 +200,15 @@ type Challenge struct {
 	AttemptsLeft int32  `json:"attemptsLeft"`
 	ChallengeID  string `json:"challengeId"`
 
-	// Channel Told to the subject alone.
+	// Channel The channel of the code. Returned only to the subject.
 	Channel   *string   `json:"channel,omitempty"`
 	CreatedAt time.Time `json:"createdAt"`
 	Delivery  string    `json:"delivery"`
 
-	// ExpiresAt At the latest; it comes nearer when the provider takes the code over.
+	// ExpiresAt The latest time at which the challenge expires. It becomes earlier when the provider accepts the code.
 	ExpiresAt time.Time `json:"expiresAt"`
 
-	// MaskedTarget Told to the subject alone.
+	// MaskedTarget The masked address. Returned only to the subject.
 	MaskedTarget *string `json:"maskedTarget,omitempty"`
 	Operation    *string `json:"operation,omitempty"`
 
@@ -221,23 +221,23 @@ type Challenge struct {
 
 // ChallengeCreate defines model for ChallengeCreate.
 type ChallengeCreate struct {
-	// Channel The default is that of the address that was used last.
+	// Channel The channel. The default is the channel of the address that was used last.
 	Channel *ChallengeCreateChannel `json:"channel,omitempty"`
 
-	// Life Seconds that the code lives from the provider's acceptance.
+	// Life Seconds for which the code is valid after the provider has accepted it.
 	Life *int32 `json:"life,omitempty"`
 
-	// Operation What exactly the person agrees to by giving the code; the message shows it.
+	// Operation What the user agrees to by giving the code; shown in the message.
 	Operation *string `json:"operation,omitempty"`
 
-	// Purpose What the code is for, in a word or two; the message shows it.
+	// Purpose The purpose of the code, in one or two words; shown in the message.
 	Purpose string `json:"purpose"`
 
-	// Subject Whose code it is: a service must name it, a user may not name another.
+	// Subject The user who gets the code. A service must set it; a user cannot name another user.
 	Subject *string `json:"subject,omitempty"`
 }
 
-// ChallengeCreateChannel The default is that of the address that was used last.
+// ChallengeCreateChannel The channel. The default is the channel of the address that was used last.
 type ChallengeCreateChannel string
 
 // ChallengeVerified defines model for ChallengeVerified.
@@ -248,7 +248,7 @@ type ChallengeVerified struct {
 	// OperationDigest SHA-256 of the operation in hexadecimal.
 	OperationDigest *string `json:"operationDigest,omitempty"`
 
-	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	// Proof Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`.
 	Proof   *OtpProof `json:"proof,omitempty"`
 	Purpose string    `json:"purpose"`
 	Subject string    `json:"subject"`
@@ -258,7 +258,7 @@ type ChallengeVerified struct {
 type ChallengeVerify struct {
 	Code string `json:"code"`
 
-	// Proof Ask for a proof that raises the session.
+	// Proof Whether to return a proof that raises the session.
 	Proof *bool `json:"proof,omitempty"`
 }
 
@@ -270,10 +270,10 @@ type ConfirmedFactor struct {
 	Label       *string    `json:"label,omitempty"`
 	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
 
-	// Proof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+	// Proof Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`.
 	Proof *OtpProof `json:"proof,omitempty"`
 
-	// RecoveryCodes With the first factor, of a person who has none: shown once.
+	// RecoveryCodes Recovery codes, shown once. Set with the first factor, if the user has no recovery codes.
 	RecoveryCodes *[]string             `json:"recoveryCodes,omitempty"`
 	Status        ConfirmedFactorStatus `json:"status"`
 	Type          string                `json:"type"`
@@ -289,14 +289,14 @@ type Delivery struct {
 	ID           string    `json:"id"`
 	MaskedTarget *string   `json:"maskedTarget,omitempty"`
 
-	// Notice Of a message that brings no code: what its owner is told.
+	// Notice For a message without a code: the event that it reports to the owner.
 	Notice   *string `json:"notice,omitempty"`
 	Provider *string `json:"provider,omitempty"`
 
-	// ProviderID The provider's name of the message.
+	// ProviderID The provider's id of the message.
 	ProviderID *string `json:"providerId,omitempty"`
 
-	// Reason Of the last failure.
+	// Reason The reason of the last failure.
 	Reason  *string    `json:"reason,omitempty"`
 	SentAt  *time.Time `json:"sentAt,omitempty"`
 	Status  string     `json:"status"`
@@ -313,13 +313,13 @@ type DeliveryConfirm struct {
 type DeliveryEnrol struct {
 	Channel DeliveryEnrolChannel `json:"channel"`
 
-	// Invitation For an administrator's first factor.
+	// Invitation The invitation for an administrator's first factor.
 	Invitation *string `json:"invitation,omitempty"`
 
-	// Label What the person calls it.
+	// Label The user's name for the address.
 	Label *string `json:"label,omitempty"`
 
-	// Target A mail address, a phone number, or the name of one of the webhooks that the operator has set up.
+	// Target An email address, a phone number, or the name of a webhook that the operator has configured.
 	Target string `json:"target"`
 }
 
@@ -346,7 +346,7 @@ type Factor struct {
 	Label       *string    `json:"label,omitempty"`
 	LastUsedAt  *time.Time `json:"lastUsedAt,omitempty"`
 
-	// MaskedTarget Where codes are sent, as far as it is shown.
+	// MaskedTarget The masked address to which codes are sent.
 	MaskedTarget *string      `json:"maskedTarget,omitempty"`
 	Status       FactorStatus `json:"status"`
 	Type         string       `json:"type"`
@@ -363,13 +363,13 @@ type FactorList struct {
 
 // FactorReset defines model for FactorReset.
 type FactorReset struct {
-	// Reason Why, and how the person was identified.
+	// Reason The reason, and how the user was identified.
 	Reason string `json:"reason"`
 }
 
 // FactorUpdate defines model for FactorUpdate.
 type FactorUpdate struct {
-	// Label What the person calls the device.
+	// Label The user's name for the factor.
 	Label string `json:"label"`
 }
 
@@ -379,7 +379,7 @@ type FactorsEnded struct {
 	RecoveryCodes int32 `json:"recoveryCodes"`
 }
 
-// OtpProof That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`.
+// OtpProof Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`.
 type OtpProof struct {
 	Acr       string    `json:"acr"`
 	Amr       []string  `json:"amr"`
@@ -406,33 +406,33 @@ type OtpVerify struct {
 type OtpVerifyFor struct {
 	Code string `json:"code"`
 
-	// Session The sign-in at the service, as the service calls it: its wrong codes are taken for typing errors once it gives a right one.
+	// Session The service's own id of the sign-in. Its wrong codes count as typing errors as soon as it gives a right one.
 	Session *string `json:"session,omitempty"`
 }
 
 // PasskeyAlgorithm defines model for PasskeyAlgorithm.
 type PasskeyAlgorithm struct {
-	// Alg A COSE algorithm.
+	// Alg A COSE algorithm identifier.
 	Alg  int32  `json:"alg"`
 	Type string `json:"type"`
 }
 
-// PasskeyAssertion AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+// PasskeyAssertion AuthenticationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 type PasskeyAssertion struct {
 	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
 
-	// ClientExtensionResults Not read.
+	// ClientExtensionResults Ignored.
 	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
 	ID                     string           `json:"id"`
 	RawID                  string           `json:"rawId"`
 	Response               struct {
-		// AttestationObject Not read.
+		// AttestationObject Ignored.
 		AttestationObject *string `json:"attestationObject,omitempty"`
 		AuthenticatorData string  `json:"authenticatorData"`
 		ClientDataJSON    string  `json:"clientDataJSON"`
 		Signature         string  `json:"signature"`
 
-		// UserHandle A sign-in must have it.
+		// UserHandle The user handle, in base64url. Required for a sign-in.
 		UserHandle *string `json:"userHandle,omitempty"`
 	} `json:"response"`
 	Type PasskeyAssertionType `json:"type"`
@@ -452,7 +452,7 @@ type PasskeyChallenge struct {
 
 // PasskeyConfirm defines model for PasskeyConfirm.
 type PasskeyConfirm struct {
-	// Credential RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	// Credential RegistrationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 	Credential PasskeyRegistration `json:"credential"`
 }
 
@@ -465,7 +465,7 @@ type PasskeyCreationOptions struct {
 		UserVerification   string `json:"userVerification"`
 	} `json:"authenticatorSelection"`
 
-	// Challenge base64url.
+	// Challenge The challenge, in base64url.
 	Challenge          string              `json:"challenge"`
 	ExcludeCredentials []PasskeyDescriptor `json:"excludeCredentials"`
 	PubKeyCredParams   []PasskeyAlgorithm  `json:"pubKeyCredParams"`
@@ -474,12 +474,12 @@ type PasskeyCreationOptions struct {
 		Name string `json:"name"`
 	} `json:"rp"`
 
-	// Timeout Milliseconds.
+	// Timeout The timeout in milliseconds.
 	Timeout int32 `json:"timeout"`
 	User    struct {
 		DisplayName string `json:"displayName"`
 
-		// ID base64url.
+		// ID The user handle, in base64url.
 		ID   string `json:"id"`
 		Name string `json:"name"`
 	} `json:"user"`
@@ -487,7 +487,7 @@ type PasskeyCreationOptions struct {
 
 // PasskeyDescriptor defines model for PasskeyDescriptor.
 type PasskeyDescriptor struct {
-	// ID base64url.
+	// ID The credential id, in base64url.
 	ID         string    `json:"id"`
 	Transports *[]string `json:"transports,omitempty"`
 	Type       string    `json:"type"`
@@ -495,10 +495,10 @@ type PasskeyDescriptor struct {
 
 // PasskeyEnrol defines model for PasskeyEnrol.
 type PasskeyEnrol struct {
-	// Invitation For an administrator's first factor.
+	// Invitation The invitation for an administrator's first factor.
 	Invitation *string `json:"invitation,omitempty"`
 
-	// Label What the person calls it.
+	// Label The user's name for the passkey.
 	Label *string `json:"label,omitempty"`
 }
 
@@ -511,25 +511,25 @@ type PasskeyEnrolment struct {
 	Options PasskeyCreationOptions `json:"options"`
 }
 
-// PasskeyRegistration RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+// PasskeyRegistration RegistrationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 type PasskeyRegistration struct {
 	AuthenticatorAttachment *string `json:"authenticatorAttachment,omitempty"`
 
-	// ClientExtensionResults Not read.
+	// ClientExtensionResults Ignored.
 	ClientExtensionResults *json.RawMessage `json:"clientExtensionResults,omitempty"`
 	ID                     string           `json:"id"`
 	RawID                  string           `json:"rawId"`
 	Response               struct {
 		AttestationObject string `json:"attestationObject"`
 
-		// AuthenticatorData Not read: the attestation object has it.
+		// AuthenticatorData Ignored, because the attestation object contains it.
 		AuthenticatorData *string `json:"authenticatorData,omitempty"`
 		ClientDataJSON    string  `json:"clientDataJSON"`
 
-		// PublicKey Not read: the attestation object has it.
+		// PublicKey Ignored, because the attestation object contains it.
 		PublicKey *string `json:"publicKey,omitempty"`
 
-		// PublicKeyAlgorithm Not read: the attestation object has it.
+		// PublicKeyAlgorithm Ignored, because the attestation object contains it.
 		PublicKeyAlgorithm *int32    `json:"publicKeyAlgorithm,omitempty"`
 		Transports         *[]string `json:"transports,omitempty"`
 	} `json:"response"`
@@ -543,11 +543,11 @@ type PasskeyRegistrationType string
 type PasskeyRequestOptions struct {
 	AllowCredentials *[]PasskeyDescriptor `json:"allowCredentials,omitempty"`
 
-	// Challenge base64url.
+	// Challenge The challenge, in base64url.
 	Challenge string `json:"challenge"`
 	RpID      string `json:"rpId"`
 
-	// Timeout Milliseconds.
+	// Timeout The timeout in milliseconds.
 	Timeout          int32  `json:"timeout"`
 	UserVerification string `json:"userVerification"`
 }
@@ -569,7 +569,7 @@ type PasskeySignInProof struct {
 
 // PasskeyVerify defines model for PasskeyVerify.
 type PasskeyVerify struct {
-	// Credential AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out.
+	// Credential AuthenticationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted.
 	Credential PasskeyAssertion `json:"credential"`
 }
 
@@ -588,7 +588,7 @@ type RecoveryCodes struct {
 type RecoveryCodesLeft struct {
 	CreatedAt *time.Time `json:"createdAt,omitempty"`
 
-	// Few Fewer than three are left; make new ones.
+	// Few True if fewer than three codes are left. Create new ones then.
 	Few       bool  `json:"few"`
 	Remaining int32 `json:"remaining"`
 }
@@ -603,13 +603,13 @@ type TotpEnrol struct {
 	Algorithm *TotpEnrolAlgorithm `json:"algorithm,omitempty"`
 	Digits    *TotpEnrolDigits    `json:"digits,omitempty"`
 
-	// Invitation For an administrator's first factor.
+	// Invitation The invitation for an administrator's first factor.
 	Invitation *string `json:"invitation,omitempty"`
 
-	// Label What the person calls the device.
+	// Label The user's name for the factor.
 	Label *string `json:"label,omitempty"`
 
-	// Period Seconds.
+	// Period Seconds for which each code is shown.
 	Period *TotpEnrolPeriod `json:"period,omitempty"`
 }
 
@@ -619,7 +619,7 @@ type TotpEnrolAlgorithm string
 // TotpEnrolDigits defines model for TotpEnrol.Digits.
 type TotpEnrolDigits int32
 
-// TotpEnrolPeriod Seconds.
+// TotpEnrolPeriod Seconds for which each code is shown.
 type TotpEnrolPeriod int32
 
 // TotpEnrolment defines model for TotpEnrolment.
@@ -641,7 +641,7 @@ type TotpResync struct {
 	Second string `json:"second"`
 }
 
-// TwilioStatus Twilio's parameters by name. It may add some at any time.
+// TwilioStatus Parameters of Twilio by name. Twilio may add more at any time.
 type TwilioStatus = struct{}
 
 // ChallengeID defines model for ChallengeId.
@@ -703,19 +703,19 @@ type EnrolTotpParams struct {
 
 // GetTotpQrPngParams defines parameters for GetTotpQrPng.
 type GetTotpQrPngParams struct {
-	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	// Size The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
 	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // GetTotpQrSvgParams defines parameters for GetTotpQrSvg.
 type GetTotpQrSvgParams struct {
-	// Size The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+	// Size The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
 	Size *QrSize `form:"size,omitempty" json:"size,omitempty"`
 }
 
 // ReceiveTwilioStatusParams defines parameters for ReceiveTwilioStatus.
 type ReceiveTwilioStatusParams struct {
-	// XTwilioSignature base64 of HMAC-SHA1 by the account's auth token over the URL and the sorted parameters.
+	// XTwilioSignature Base64 of the HMAC-SHA1 of the URL and the sorted parameters, with the account's auth token as the key.
 	XTwilioSignature *string `json:"X-Twilio-Signature,omitempty"`
 }
 
@@ -772,16 +772,16 @@ type VerifyOtpJSONRequestBody = OtpVerify
 
 // ServerInterface represents all server handlers.
 type ServerInterface interface {
-	// GetEnrolmentAsset A file of the page
+	// GetEnrolmentAsset Get a file of the page
 	// (GET /assets/{asset})
 	GetEnrolmentAsset(w http.ResponseWriter, r *http.Request, asset string, params GetEnrolmentAssetParams)
 	// CreateChallenge Send a code
 	// (POST /challenges)
 	CreateChallenge(w http.ResponseWriter, r *http.Request)
-	// CancelChallenge End a challenge
+	// CancelChallenge Cancel a challenge
 	// (DELETE /challenges/{challengeId})
 	CancelChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID)
-	// GetChallenge Tell where a challenge stands
+	// GetChallenge Get the state of a challenge
 	// (GET /challenges/{challengeId})
 	GetChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID)
 	// ResendChallenge Send another code for a challenge
@@ -790,10 +790,10 @@ type ServerInterface interface {
 	// VerifyChallenge Verify the code of a challenge
 	// (POST /challenges/{challengeId}/verify)
 	VerifyChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID)
-	// ListDeliveries List the codes and notices that were sent, newest first
+	// ListDeliveries List sent codes and notices, newest first
 	// (GET /deliveries)
 	ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams)
-	// GetEnrolmentPage The page where people sign in and manage their factors
+	// GetEnrolmentPage Get the page for sign-in and factor management
 	// (GET /enroll)
 	GetEnrolmentPage(w http.ResponseWriter, r *http.Request, params GetEnrolmentPageParams)
 	// ListFactors List the caller's factors, oldest first
@@ -808,7 +808,7 @@ type ServerInterface interface {
 	// EnrolPasskey Enrol a passkey
 	// (POST /factors/passkey)
 	EnrolPasskey(w http.ResponseWriter, r *http.Request)
-	// ConfirmPasskey Confirm a pending passkey with what the browser made
+	// ConfirmPasskey Confirm a pending passkey with the browser's new credential
 	// (POST /factors/passkey/{factorId}/confirm)
 	ConfirmPasskey(w http.ResponseWriter, r *http.Request, factorID FactorID)
 	// EnrolTotp Enrol a TOTP authenticator
@@ -817,13 +817,13 @@ type ServerInterface interface {
 	// ConfirmTotp Confirm a pending factor with its first code
 	// (POST /factors/totp/{factorId}/confirm)
 	ConfirmTotp(w http.ResponseWriter, r *http.Request, factorID FactorID)
-	// GetTotpQrPng The enrolment's QR code as PNG
+	// GetTotpQrPng Get the enrolment's QR code as PNG
 	// (GET /factors/totp/{factorId}/qr.png)
 	GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrPngParams)
-	// GetTotpQrSvg The enrolment's QR code as SVG
+	// GetTotpQrSvg Get the enrolment's QR code as SVG
 	// (GET /factors/totp/{factorId}/qr.svg)
 	GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrSvgParams)
-	// ResyncTotp Set an authenticator's clock right with two codes
+	// ResyncTotp Resynchronise an authenticator's clock with two codes
 	// (POST /factors/totp/{factorId}/resync)
 	ResyncTotp(w http.ResponseWriter, r *http.Request, factorID FactorID)
 	// RevokeFactor Revoke a factor
@@ -835,16 +835,16 @@ type ServerInterface interface {
 	// GetTwofactorHealth Report that the process is alive
 	// (GET /health)
 	GetTwofactorHealth(w http.ResponseWriter, r *http.Request)
-	// ReceiveTwilioStatus Take a status report of Twilio's
+	// ReceiveTwilioStatus Receive a status report from Twilio
 	// (POST /hooks/twilio/status)
 	ReceiveTwilioStatus(w http.ResponseWriter, r *http.Request, params ReceiveTwilioStatusParams)
-	// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+	// CreatePasskeyChallenge Request a signature of one of the caller's passkeys
 	// (POST /passkey-challenges)
 	CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request)
 	// VerifyPasskey Verify a passkey's signature and get a proof
 	// (POST /passkey-challenges/{challengeId}/verify)
 	VerifyPasskey(w http.ResponseWriter, r *http.Request, challengeID PasskeyChallengeID)
-	// CreatePasskeySignIn Begin a sign-in with a passkey alone
+	// CreatePasskeySignIn Start a sign-in with only a passkey
 	// (POST /passkey-sign-ins)
 	CreatePasskeySignIn(w http.ResponseWriter, r *http.Request)
 	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
@@ -853,7 +853,7 @@ type ServerInterface interface {
 	// GetTwofactorReadiness Report whether the service is ready
 	// (GET /ready)
 	GetTwofactorReadiness(w http.ResponseWriter, r *http.Request)
-	// GetRecoveryCodes Tell how many recovery codes are left
+	// GetRecoveryCodes Get the number of unused recovery codes
 	// (GET /recovery-codes)
 	GetRecoveryCodes(w http.ResponseWriter, r *http.Request)
 	// CreateRecoveryCodes Create new recovery codes
@@ -862,7 +862,7 @@ type ServerInterface interface {
 	// UseRecoveryCode Use a recovery code and get a proof
 	// (POST /recovery-codes/use)
 	UseRecoveryCode(w http.ResponseWriter, r *http.Request)
-	// ResetFactors End all factors of a user
+	// ResetFactors Revoke all factors of a user
 	// (POST /subjects/{subjectId}/reset)
 	ResetFactors(w http.ResponseWriter, r *http.Request, subjectID SubjectID)
 	// VerifyOtpFor Verify a user's code for a service
@@ -877,7 +877,7 @@ type ServerInterface interface {
 
 type Unimplemented struct{}
 
-// GetEnrolmentAsset A file of the page
+// GetEnrolmentAsset Get a file of the page
 // (GET /assets/{asset})
 func (_ Unimplemented) GetEnrolmentAsset(w http.ResponseWriter, r *http.Request, asset string, params GetEnrolmentAssetParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -889,13 +889,13 @@ func (_ Unimplemented) CreateChallenge(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CancelChallenge End a challenge
+// CancelChallenge Cancel a challenge
 // (DELETE /challenges/{challengeId})
 func (_ Unimplemented) CancelChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetChallenge Tell where a challenge stands
+// GetChallenge Get the state of a challenge
 // (GET /challenges/{challengeId})
 func (_ Unimplemented) GetChallenge(w http.ResponseWriter, r *http.Request, challengeID ChallengeID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -913,13 +913,13 @@ func (_ Unimplemented) VerifyChallenge(w http.ResponseWriter, r *http.Request, c
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ListDeliveries List the codes and notices that were sent, newest first
+// ListDeliveries List sent codes and notices, newest first
 // (GET /deliveries)
 func (_ Unimplemented) ListDeliveries(w http.ResponseWriter, r *http.Request, params ListDeliveriesParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetEnrolmentPage The page where people sign in and manage their factors
+// GetEnrolmentPage Get the page for sign-in and factor management
 // (GET /enroll)
 func (_ Unimplemented) GetEnrolmentPage(w http.ResponseWriter, r *http.Request, params GetEnrolmentPageParams) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -949,7 +949,7 @@ func (_ Unimplemented) EnrolPasskey(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ConfirmPasskey Confirm a pending passkey with what the browser made
+// ConfirmPasskey Confirm a pending passkey with the browser's new credential
 // (POST /factors/passkey/{factorId}/confirm)
 func (_ Unimplemented) ConfirmPasskey(w http.ResponseWriter, r *http.Request, factorID FactorID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -967,19 +967,19 @@ func (_ Unimplemented) ConfirmTotp(w http.ResponseWriter, r *http.Request, facto
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTotpQrPng The enrolment's QR code as PNG
+// GetTotpQrPng Get the enrolment's QR code as PNG
 // (GET /factors/totp/{factorId}/qr.png)
 func (_ Unimplemented) GetTotpQrPng(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrPngParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetTotpQrSvg The enrolment's QR code as SVG
+// GetTotpQrSvg Get the enrolment's QR code as SVG
 // (GET /factors/totp/{factorId}/qr.svg)
 func (_ Unimplemented) GetTotpQrSvg(w http.ResponseWriter, r *http.Request, factorID FactorID, params GetTotpQrSvgParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ResyncTotp Set an authenticator's clock right with two codes
+// ResyncTotp Resynchronise an authenticator's clock with two codes
 // (POST /factors/totp/{factorId}/resync)
 func (_ Unimplemented) ResyncTotp(w http.ResponseWriter, r *http.Request, factorID FactorID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1003,13 +1003,13 @@ func (_ Unimplemented) GetTwofactorHealth(w http.ResponseWriter, r *http.Request
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ReceiveTwilioStatus Take a status report of Twilio's
+// ReceiveTwilioStatus Receive a status report from Twilio
 // (POST /hooks/twilio/status)
 func (_ Unimplemented) ReceiveTwilioStatus(w http.ResponseWriter, r *http.Request, params ReceiveTwilioStatusParams) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+// CreatePasskeyChallenge Request a signature of one of the caller's passkeys
 // (POST /passkey-challenges)
 func (_ Unimplemented) CreatePasskeyChallenge(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1021,7 +1021,7 @@ func (_ Unimplemented) VerifyPasskey(w http.ResponseWriter, r *http.Request, cha
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// CreatePasskeySignIn Begin a sign-in with a passkey alone
+// CreatePasskeySignIn Start a sign-in with only a passkey
 // (POST /passkey-sign-ins)
 func (_ Unimplemented) CreatePasskeySignIn(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1039,7 +1039,7 @@ func (_ Unimplemented) GetTwofactorReadiness(w http.ResponseWriter, r *http.Requ
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// GetRecoveryCodes Tell how many recovery codes are left
+// GetRecoveryCodes Get the number of unused recovery codes
 // (GET /recovery-codes)
 func (_ Unimplemented) GetRecoveryCodes(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -1057,7 +1057,7 @@ func (_ Unimplemented) UseRecoveryCode(w http.ResponseWriter, r *http.Request) {
 	w.WriteHeader(http.StatusNotImplemented)
 }
 
-// ResetFactors End all factors of a user
+// ResetFactors Revoke all factors of a user
 // (POST /subjects/{subjectId}/reset)
 func (_ Unimplemented) ResetFactors(w http.ResponseWriter, r *http.Request, subjectID SubjectID) {
 	w.WriteHeader(http.StatusNotImplemented)
@@ -10141,16 +10141,16 @@ func (response VerifyOtpdefaultApplicationProblemPlusJSONResponse) VisitVerifyOt
 
 // StrictServerInterface represents all server handlers.
 type StrictServerInterface interface {
-	// GetEnrolmentAsset A file of the page
+	// GetEnrolmentAsset Get a file of the page
 	// (GET /assets/{asset})
 	GetEnrolmentAsset(ctx context.Context, request GetEnrolmentAssetRequestObject) (GetEnrolmentAssetResponseObject, error)
 	// CreateChallenge Send a code
 	// (POST /challenges)
 	CreateChallenge(ctx context.Context, request CreateChallengeRequestObject) (CreateChallengeResponseObject, error)
-	// CancelChallenge End a challenge
+	// CancelChallenge Cancel a challenge
 	// (DELETE /challenges/{challengeId})
 	CancelChallenge(ctx context.Context, request CancelChallengeRequestObject) (CancelChallengeResponseObject, error)
-	// GetChallenge Tell where a challenge stands
+	// GetChallenge Get the state of a challenge
 	// (GET /challenges/{challengeId})
 	GetChallenge(ctx context.Context, request GetChallengeRequestObject) (GetChallengeResponseObject, error)
 	// ResendChallenge Send another code for a challenge
@@ -10159,10 +10159,10 @@ type StrictServerInterface interface {
 	// VerifyChallenge Verify the code of a challenge
 	// (POST /challenges/{challengeId}/verify)
 	VerifyChallenge(ctx context.Context, request VerifyChallengeRequestObject) (VerifyChallengeResponseObject, error)
-	// ListDeliveries List the codes and notices that were sent, newest first
+	// ListDeliveries List sent codes and notices, newest first
 	// (GET /deliveries)
 	ListDeliveries(ctx context.Context, request ListDeliveriesRequestObject) (ListDeliveriesResponseObject, error)
-	// GetEnrolmentPage The page where people sign in and manage their factors
+	// GetEnrolmentPage Get the page for sign-in and factor management
 	// (GET /enroll)
 	GetEnrolmentPage(ctx context.Context, request GetEnrolmentPageRequestObject) (GetEnrolmentPageResponseObject, error)
 	// ListFactors List the caller's factors, oldest first
@@ -10177,7 +10177,7 @@ type StrictServerInterface interface {
 	// EnrolPasskey Enrol a passkey
 	// (POST /factors/passkey)
 	EnrolPasskey(ctx context.Context, request EnrolPasskeyRequestObject) (EnrolPasskeyResponseObject, error)
-	// ConfirmPasskey Confirm a pending passkey with what the browser made
+	// ConfirmPasskey Confirm a pending passkey with the browser's new credential
 	// (POST /factors/passkey/{factorId}/confirm)
 	ConfirmPasskey(ctx context.Context, request ConfirmPasskeyRequestObject) (ConfirmPasskeyResponseObject, error)
 	// EnrolTotp Enrol a TOTP authenticator
@@ -10186,13 +10186,13 @@ type StrictServerInterface interface {
 	// ConfirmTotp Confirm a pending factor with its first code
 	// (POST /factors/totp/{factorId}/confirm)
 	ConfirmTotp(ctx context.Context, request ConfirmTotpRequestObject) (ConfirmTotpResponseObject, error)
-	// GetTotpQrPng The enrolment's QR code as PNG
+	// GetTotpQrPng Get the enrolment's QR code as PNG
 	// (GET /factors/totp/{factorId}/qr.png)
 	GetTotpQrPng(ctx context.Context, request GetTotpQrPngRequestObject) (GetTotpQrPngResponseObject, error)
-	// GetTotpQrSvg The enrolment's QR code as SVG
+	// GetTotpQrSvg Get the enrolment's QR code as SVG
 	// (GET /factors/totp/{factorId}/qr.svg)
 	GetTotpQrSvg(ctx context.Context, request GetTotpQrSvgRequestObject) (GetTotpQrSvgResponseObject, error)
-	// ResyncTotp Set an authenticator's clock right with two codes
+	// ResyncTotp Resynchronise an authenticator's clock with two codes
 	// (POST /factors/totp/{factorId}/resync)
 	ResyncTotp(ctx context.Context, request ResyncTotpRequestObject) (ResyncTotpResponseObject, error)
 	// RevokeFactor Revoke a factor
@@ -10204,16 +10204,16 @@ type StrictServerInterface interface {
 	// GetTwofactorHealth Report that the process is alive
 	// (GET /health)
 	GetTwofactorHealth(ctx context.Context, request GetTwofactorHealthRequestObject) (GetTwofactorHealthResponseObject, error)
-	// ReceiveTwilioStatus Take a status report of Twilio's
+	// ReceiveTwilioStatus Receive a status report from Twilio
 	// (POST /hooks/twilio/status)
 	ReceiveTwilioStatus(ctx context.Context, request ReceiveTwilioStatusRequestObject) (ReceiveTwilioStatusResponseObject, error)
-	// CreatePasskeyChallenge Ask for a signature of one of the caller's passkeys
+	// CreatePasskeyChallenge Request a signature of one of the caller's passkeys
 	// (POST /passkey-challenges)
 	CreatePasskeyChallenge(ctx context.Context, request CreatePasskeyChallengeRequestObject) (CreatePasskeyChallengeResponseObject, error)
 	// VerifyPasskey Verify a passkey's signature and get a proof
 	// (POST /passkey-challenges/{challengeId}/verify)
 	VerifyPasskey(ctx context.Context, request VerifyPasskeyRequestObject) (VerifyPasskeyResponseObject, error)
-	// CreatePasskeySignIn Begin a sign-in with a passkey alone
+	// CreatePasskeySignIn Start a sign-in with only a passkey
 	// (POST /passkey-sign-ins)
 	CreatePasskeySignIn(ctx context.Context, request CreatePasskeySignInRequestObject) (CreatePasskeySignInResponseObject, error)
 	// VerifyPasskeySignIn Verify a passkey's signature and get a proof of the sign-in
@@ -10222,7 +10222,7 @@ type StrictServerInterface interface {
 	// GetTwofactorReadiness Report whether the service is ready
 	// (GET /ready)
 	GetTwofactorReadiness(ctx context.Context, request GetTwofactorReadinessRequestObject) (GetTwofactorReadinessResponseObject, error)
-	// GetRecoveryCodes Tell how many recovery codes are left
+	// GetRecoveryCodes Get the number of unused recovery codes
 	// (GET /recovery-codes)
 	GetRecoveryCodes(ctx context.Context, request GetRecoveryCodesRequestObject) (GetRecoveryCodesResponseObject, error)
 	// CreateRecoveryCodes Create new recovery codes
@@ -10231,7 +10231,7 @@ type StrictServerInterface interface {
 	// UseRecoveryCode Use a recovery code and get a proof
 	// (POST /recovery-codes/use)
 	UseRecoveryCode(ctx context.Context, request UseRecoveryCodeRequestObject) (UseRecoveryCodeResponseObject, error)
-	// ResetFactors End all factors of a user
+	// ResetFactors Revoke all factors of a user
 	// (POST /subjects/{subjectId}/reset)
 	ResetFactors(ctx context.Context, request ResetFactorsRequestObject) (ResetFactorsResponseObject, error)
 	// VerifyOtpFor Verify a user's code for a service

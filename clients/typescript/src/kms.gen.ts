@@ -49,7 +49,7 @@ export interface paths {
         put?: never;
         /**
          * Create the first administrator
-         * @description Consumes the one-time token that the kms wrote to its data directory. It works while no administrator exists, and once.
+         * @description Consumes the one-time token that the kms wrote to its data directory. The operation succeeds once, and only while no administrator exists.
          */
         post: operations["bootstrapAdmin"];
         delete?: never;
@@ -69,9 +69,10 @@ export interface paths {
         put?: never;
         /**
          * Sign in with a password
-         * @description Every failure is the same 401 `invalid_credentials`, whether the user is unknown, disabled, locked or the password wrong. Where a role of the
-         *     user asks for a second factor at sign-in, a right password is 202: the session waits for 5 minutes, and `mfaToken` is good for nothing but to
-         *     get a proof at the twofactor service (or, without a factor, to enrol the first one there), to give it to `completeSignIn`, and to sign out.
+         * @description Every failure is the same 401 `invalid_credentials`: an unknown user, a disabled user, a locked user or a wrong password.
+         *
+         *     If a role of the user requires a second factor at sign-in, a correct password gives 202: the session is pending for 5 minutes. `mfaToken` can only be used to get a proof at the
+         *     twofactor service (or, for a user without a factor, to enrol the first one there), to call `completeSignIn`, and to sign out.
          */
         post: operations["loginUser"];
         delete?: never;
@@ -90,11 +91,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End a sign-in with a second-factor proof
-         * @description Takes the `mfaToken` of `loginUser` as the bearer, and a proof that the twofactor service gave for it: from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
-         *     `verifyChallenge` or `verifyPasskey`. A proof works once. One of another session is 422 `invalid_proof`, one of a type of factor that a role of the
-         *     user does not accept 403 `factor_not_accepted`; a sign-in that is complete is 409 `state_conflict`. The tokens are of the level of the proof, so that
-         *     operations ask for no second factor again while it is recent enough for them; a refresh keeps the level for as long as the roles allow.
+         * Complete a sign-in with a second-factor proof
+         * @description The bearer token is the `mfaToken` of `loginUser`. The request contains a proof that the twofactor service issued for it, from `verifyOtp`, `confirmTotp`, `useRecoveryCode`,
+         *     `verifyChallenge` or `verifyPasskey`. A proof can be used once. A proof of another session is refused (422 `invalid_proof`), as is a type of factor that a role of the user does
+         *     not accept (403 `factor_not_accepted`) and a sign-in that is already complete (409 `state_conflict`).
+         *
+         *     The tokens have the authentication level of the proof, so operations do not require a second factor again while it is recent enough for them. A refresh keeps the level for as
+         *     long as the roles allow.
          */
         post: operations["completeSignIn"];
         delete?: never;
@@ -113,9 +116,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Sign in with a passkey alone
-         * @description Takes the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The
-         *     session is of the level `phr`.
+         * Sign in with a passkey only
+         * @description Accepts the proof of the twofactor service's `verifyPasskeySignIn`, once and within 60 seconds. Every failure is the same 401 `invalid_credentials`. The session has the
+         *     authentication level `phr`.
          */
         post: operations["signInWithPasskey"];
         delete?: never;
@@ -134,10 +137,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Trade a refresh token for new tokens
-         * @description A refresh token is used once. The same token shown again within 10 seconds gets the same successor (a lost answer may be
-         *     asked for again); later it is taken as stolen and the whole family is revoked. The level of a sign-in with a second factor is kept for as
-         *     long as the user's roles allow (`putSecondFactorPolicy`); where they ask for a second factor at sign-in, the session ends with the level.
+         * Exchange a refresh token for new tokens
+         * @description A refresh token can be used once. If the same token is sent again within 10 seconds, the response has the same successor, so a client can retry after a lost response. A later
+         *     reuse is treated as theft, and the whole token family is revoked.
+         *
+         *     The authentication level of a sign-in with a second factor is kept for as long as the user's roles allow (`putSecondFactorPolicy`). If the roles require a second factor at
+         *     sign-in, the session ends when the level expires.
          */
         post: operations["refreshToken"];
         delete?: never;
@@ -156,13 +161,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Go on with the session of this browser
-         * @description As `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set, which no script can read. The answer sets the
-         *     cookie of the next token. A page asks at its start whether the browser has a session, and later when its access token ends. 204 says that there is
-         *     none (any more), and takes a cookie of none away.
+         * Continue the session of this browser
+         * @description Like `refreshToken`, with the refresh token in the cookie that a sign-in with `refreshIn: cookie` has set. Scripts cannot read the cookie. The response sets the cookie of the
+         *     next token. A page calls this operation when it starts, to find out whether the browser has a session, and again when its access token expires. The response is 204 if there is no
+         *     session; it also deletes the cookie of a session that has ended.
          *
-         *     It is for pages of the family's own origin alone: `Origin` must be the one that the request was sent to, or the issuer's, else 403; where the browser says
-         *     `Sec-Fetch-Site`, it must be `same-origin`.
+         *     Only pages of the family's own origin can use this operation: `Origin` must be the origin that the request was sent to, or the issuer's; otherwise the response is 403. If the
+         *     browser sends `Sec-Fetch-Site`, it must be `same-origin`.
          */
         post: operations["refreshBrowserSession"];
         delete?: never;
@@ -182,7 +187,8 @@ export interface paths {
         put?: never;
         /**
          * Sign out
-         * @description Ends this session, also one that waits for its second factor. Its refresh token and every access token made in it are refused at once here, and within a second by every service. A browser's cookie of this session is taken away with it.
+         * @description Ends the session of the token, also if its second factor is pending. This service refuses its refresh token and all its access tokens immediately; other services refuse them
+         *     within one second. If a browser cookie belongs to the session, it is deleted.
          */
         post: operations["logoutUser"];
         delete?: never;
@@ -201,9 +207,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Trade a second-factor proof for a raised access token
-         * @description The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`, lives 60 seconds, is used once and only with the session that asked for it. One of a type of
-         *     factor that a role of the user does not accept is 403 `factor_not_accepted`.
+         * Exchange a second-factor proof for an access token of a higher level
+         * @description The proof comes from the twofactor service's `verifyOtp` or `confirmTotp`. It is valid for 60 seconds, can be used once, and only with the session that requested it. A type of
+         *     factor that a role of the user does not accept is refused (403 `factor_not_accepted`).
          */
         post: operations["completeStepUp"];
         delete?: never;
@@ -223,17 +229,22 @@ export interface paths {
         put?: never;
         /**
          * OAuth 2.0 token endpoint
-         * @description RFC 6749, section 3.2. `client_credentials`: `client_id` is the API key's id, `client_secret` the API key, by HTTP Basic or in
-         *     the body. `refresh_token`: as `refreshToken`, by the public client `fountain`, which does not authenticate. `resource` (RFC 8707)
-         *     names the services the token is for; it may be repeated where a token may have several audiences, which is at sign-in and refresh
-         *     for services of the family. A token for a registered service that declares scopes is for that one alone: it is asked for by its
-         *     name in `resource`, and with any other beside it refused with `invalid_target`. A token for an API key names exactly one: without it a key whose scopes reach several services is
-         *     refused with `invalid_target`. There is no password grant.
-         *     `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its
-         *     secret. The answer has an ID token; without `resource` the access token is for `getUserInfo` and the family's services that the granted scopes reach. It is of
-         *     the level of a password, so that no app steps up. With `offline_access` there is a refresh token, which ends with the person's session. A code that is shown
-         *     again is `invalid_grant`, and ends what it gave. `rateLimit` tells the limit of a key that has one: each token issued for
-         *     the key counts against it, so a gateway that takes such a key in the place of a token asks for a token with every request.
+         * @description RFC 6749, section 3.2. There is no password grant.
+         *
+         *     `client_credentials`: `client_id` is the API key's id and `client_secret` the API key, by HTTP Basic or in the body. `refresh_token`: like `refreshToken`, for the public client
+         *     `fountain`, which does not authenticate.
+         *
+         *     `resource` (RFC 8707) names the services that the token is for. It can be repeated where a token can have several audiences: at sign-in and refresh, for services of the family. A
+         *     token for a registered service that declares scopes has only that audience: request it by the service's name in `resource`; in combination with another service it is refused with
+         *     `invalid_target`. A token for an API key has exactly one audience: without `resource`, a key whose scopes cover several services is refused with `invalid_target`.
+         *
+         *     `authorization_code`: the code of a web app (`registerClient`) with its `redirect_uri` and `code_verifier`; a confidential client authenticates with its secret. The response has
+         *     an ID token. Without `resource` the access token is for `getUserInfo` and for the family's services that the granted scopes cover. It has the level of a password, so an app
+         *     cannot step up. With `offline_access` there is a refresh token, which ends with the user's session. A code that is used again is refused with `invalid_grant`, and the tokens
+         *     issued for it are revoked.
+         *
+         *     `rateLimit` reports the limit of a key that has one. Each token that is issued for the key counts against the limit, so a gateway that accepts such a key in place of a token
+         *     requests a token for each request.
          */
         post: operations["issueToken"];
         delete?: never;
@@ -253,9 +264,8 @@ export interface paths {
         put?: never;
         /**
          * Revoke a token
-         * @description RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` is revoked by whoever
-         *     holds it. A refresh token ends its session, an access token itself alone. A token that is unknown, expired or another client's
-         *     is answered with 200 too, and nothing is revoked.
+         * @description RFC 7009. The client authenticates as at the token endpoint; a refresh token of the public client `fountain` can be revoked by any holder. Revoking a refresh token ends its
+         *     session; revoking an access token affects only that token. For a token that is unknown, expired or of another client, the response is also 200 and nothing is revoked.
          */
         post: operations["revokeToken"];
         delete?: never;
@@ -274,10 +284,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell whether a token is good now
-         * @description RFC 7662. The client authenticates with an API key, as at the token endpoint. A service asks about tokens that are for it, and every
-         *     client about tokens that were given to it; all others are answered as not active.
-         *     The answer is read from the rows that the token stands on: its session or key, its owner, and what the owner may do now.
+         * Introspect a token
+         * @description RFC 7662. The client authenticates with an API key, as at the token endpoint. A service can introspect tokens whose audience it is, and any client can introspect tokens that were
+         *     issued to it; other tokens are reported as inactive. The response is computed from the current state of the token's session or key, of its owner, and of the owner's permissions.
          */
         post: operations["introspectToken"];
         delete?: never;
@@ -294,11 +303,12 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Follow what was ended before its time
-         * @description The feed by which every service learns within a second which tokens it must refuse. Items come in the order in which they were ended;
-         *     `position` is what to ask `after` next. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is
-         *     nothing. When `feed` is another than the caller's, or `after` is beyond the feed (a backup was restored), the page begins at the
-         *     beginning, and the caller forgets what it knew. An item is kept until no token can exist any more that it ends.
+         * List revocations
+         * @description The feed from which every service learns within one second which tokens to refuse. Items are in the order of revocation. Send `position` as `after` in the next request. With
+         *     `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for an item if there is none.
+         *
+         *     If `feed` differs from the feed that the caller sent, or `after` is beyond the end of the feed (a backup was restored), the page starts at the beginning of the feed and the
+         *     caller must discard what it has stored. An item is kept until every token that it revokes has expired.
          */
         get: operations["listRevocations"];
         put?: never;
@@ -316,7 +326,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** The public keys that verify our tokens (RFC 7517) */
+        /** Get the public keys that verify tokens (RFC 7517) */
         get: operations["getJwks"];
         put?: never;
         post?: never;
@@ -333,7 +343,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Authorization server metadata (RFC 8414) */
+        /** Get the authorization server metadata (RFC 8414) */
         get: operations["getServerMetadata"];
         put?: never;
         post?: never;
@@ -351,8 +361,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * OpenID provider metadata (OpenID Connect Discovery 1.0)
-         * @description The same document as `getServerMetadata`, at the place where OpenID Connect clients look for it; the gateway serves it below the issuer.
+         * Get the OpenID provider metadata (OpenID Connect Discovery 1.0)
+         * @description The same document as `getServerMetadata`, at the path that OpenID Connect clients use. The gateway serves it below the issuer.
          */
         get: operations["getProviderMetadata"];
         put?: never;
@@ -371,17 +381,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The page where people sign in at a web app
-         * @description The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2): code flow with PKCE alone. For a browser, which a web app sends here. The page asks for
-         *     the sign-in, and for consent where the client is somebody else's, and then calls `authorizeClient`, which checks everything again. What is wrong with
-         *     a request is told to the app where its `client_id` and `redirect_uri` are registered, and shown otherwise.
+         * The page for signing in at a web app
+         * @description The authorization endpoint (OpenID Connect Core 1.0, section 3.1.2); it supports only the authorization code flow with PKCE. A web app redirects the browser to this page. The
+         *     page signs the user in, asks for consent unless the client is trusted, and calls `authorizeClient`, which validates the request again. An error in the request is reported to the
+         *     app if its `client_id` and `redirect_uri` are registered; otherwise the page shows it.
          */
         get: operations["getAuthorizationPage"];
         put?: never;
         /**
-         * Let a web app know who is signed in
-         * @description For the authorization page. `redirect` is where the browser goes then: with a code that works once within 60 seconds, or with what went wrong.
-         *     Otherwise nothing was given yet, and `status` says what is missing. What a person agrees to is kept for the client and its scopes.
+         * Authorize a web app to sign the user in
+         * @description For the authorization page. `redirect` is where the browser goes next: with a code that can be used once within 60 seconds, or with an error. Otherwise no code was issued, and
+         *     `status` reports what is missing. A user's consent is stored for the client and the scopes.
          */
         post: operations["authorizeClient"];
         delete?: never;
@@ -400,9 +410,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Judge a web app's request before anybody signs in
-         * @description For the authorization page. A client or redirect URI that is not registered is 422 `validation_failed`; whatever else is wrong is told to the client, by
-         *     `redirect`. With `prompt=none` it is `login_required`: nobody is signed in who calls this.
+         * Validate a web app's authorization request before sign-in
+         * @description For the authorization page. A client or redirect URI that is not registered is refused (422 `validation_failed`); any other error is reported to the client by `redirect`. With
+         *     `prompt=none` the error is `login_required`, because no user is signed in when this operation is called.
          */
         post: operations["checkAuthorization"];
         delete?: never;
@@ -419,9 +429,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell a web app about the person who signed in
-         * @description OpenID Connect Core 1.0, section 5.3, with the access token of a code flow. Apps are told no names and addresses of people: `profile` gives the user name.
-         *     The answer is read from the rows that the token stands on.
+         * Get the claims of the signed-in user
+         * @description OpenID Connect Core 1.0, section 5.3, with the access token of an authorization code flow. Apps receive no real names and no addresses of users: `profile` gives the username. The
+         *     claims are computed from the current state of the session and the user.
          */
         get: operations["getUserInfo"];
         put?: never;
@@ -440,15 +450,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The page where a web app signs people out
-         * @description The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). For a browser, which a web app sends here. The page calls `endSession`.
+         * The page for signing out of a web app
+         * @description The end-session endpoint (OpenID Connect RP-Initiated Logout 1.0). A web app redirects the browser to this page. The page calls `endSession`.
          */
         get: operations["getSignOutPage"];
         put?: never;
         /**
-         * End the session that an ID token was given in
-         * @description For the sign-out page. The session that the person signed in with ends, and with it what every web app got by it. An ID token that does not hold is
-         *     422 `validation_failed`, and so is a `post_logout_redirect_uri` that is not exactly one of the client's; then nothing ends. Repeating is safe.
+         * End the session that an ID token was issued in
+         * @description For the sign-out page. The user's session ends, and with it the tokens that every web app received through it. An invalid ID token is refused (422 `validation_failed`), as is a
+         *     `post_logout_redirect_uri` that is not exactly one of the client's; the session then continues. The operation is idempotent.
          */
         post: operations["endSession"];
         delete?: never;
@@ -468,10 +478,10 @@ export interface paths {
         get: operations["listClients"];
         put?: never;
         /**
-         * Register a web app where people sign in
-         * @description A `confidential` client gets a secret, shown once; a `public` one proves itself by PKCE alone. A redirect URI is compared as it is, character by character;
-         *     it is https, or http on a loopback address or `localhost`, without user, fragment and wildcard. `scopes` is what the client may ask for at services
-         *     of the family (sequence and search) and at registered ones, each within what the person may do. `trusted` clients are the team's own: their people are not asked for consent.
+         * Register a web app
+         * @description A `confidential` client gets a secret, which is shown once. A `public` client proves itself only by PKCE. Redirect URIs are compared character by character. A redirect URI is
+         *     https, or http on a loopback address or `localhost`, without user information, fragment or wildcard. `scopes` lists what the client can request at services of the family
+         *     (sequence and search) and at registered services, within the permissions of the user. `trusted` clients belong to the operator's own team; their users are not asked for consent.
          */
         post: operations["registerClient"];
         delete?: never;
@@ -486,27 +496,28 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
             };
             cookie?: never;
         };
-        /** Read a web app's registration */
+        /** Get a web app's registration */
         get: operations["getClient"];
         put?: never;
         post?: never;
         /**
          * Delete a web app's registration
-         * @description Its codes, and what it got for people, end; their own sessions go on.
+         * @description Its codes and the tokens that were issued to it for users are revoked; the users' own sessions continue.
          */
         delete: operations["deleteClient"];
         options?: never;
         head?: never;
         /**
-         * Change a web app's registration
-         * @description What is absent stays. Taking a scope away ends what the client got for people, and they sign in again; taking a redirect URI away voids codes for it.
+         * Update a web app's registration
+         * @description Properties that are absent are not changed. Removing a scope revokes the tokens that were issued to the client for users, who must sign in again; removing a redirect URI
+         *     invalidates the codes for it.
          */
         patch: operations["updateClient"];
         trace?: never;
@@ -517,7 +528,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -527,8 +538,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give a confidential client a new secret
-         * @description The old one stops working at once. A public client has none (409 `state_conflict`).
+         * Replace a confidential client's secret
+         * @description The old secret stops working immediately. A public client has no secret (409 `state_conflict`).
          */
         post: operations["rotateClientSecret"];
         delete?: never;
@@ -544,7 +555,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List users by username */
+        /** List users in order of username */
         get: operations["listUsers"];
         put?: never;
         /** Create a user */
@@ -561,7 +572,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -569,23 +580,24 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read a user
-         * @description Everyone reads themselves, an administrator with `users:read` and a second factor anyone. For other callers a user who is not they does not exist (404).
+         * Get a user
+         * @description Users can read themselves; an administrator with `users:read` and a second factor can read any user. For other callers another user does not exist (404).
          */
         get: operations["getUser"];
         put?: never;
         post?: never;
         /**
          * Delete a user
-         * @description Ends every session, key and token of the user for ever. The username stays taken, so that it never means somebody else. The last active
-         *     administrator can't be deleted (409 `last_administrator`).
+         * @description Ends all sessions, keys and tokens of the user permanently. The username stays reserved, so it can never identify another user. The last active administrator cannot be deleted
+         *     (409 `last_administrator`).
          */
         delete: operations["deleteUser"];
         options?: never;
         head?: never;
         /**
-         * Change a user's roles, or disable and enable them
-         * @description Disabling revokes every session, key, reset and invitation of the user; another address, too, ends resets and invitations. The last active administrator can't be disabled or demoted (409 `last_administrator`).
+         * Update a user's roles or email, or disable or enable the user
+         * @description Disabling a user revokes the user's sessions, keys, password resets and invitations. A new email address also revokes password resets and invitations. The last active
+         *     administrator cannot be disabled or demoted (409 `last_administrator`).
          */
         patch: operations["updateUser"];
         trace?: never;
@@ -596,7 +608,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -605,9 +617,9 @@ export interface paths {
         };
         get?: never;
         /**
-         * Change the own password
-         * @description Asks for the current password, and counts a wrong one as a failed sign-in. Every other session of the user ends; this one goes on with
-         *     its refresh token. The token of an API key can't change the password.
+         * Change the caller's own password
+         * @description Requires the current password; a wrong one counts as a failed sign-in. All other sessions of the user end; this session continues with its refresh token. A token that was issued
+         *     for an API key cannot change the password.
          */
         put: operations["changePassword"];
         post?: never;
@@ -623,7 +635,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -633,9 +645,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Let a user choose a new password
-         * @description A single-use token (one hour), shown once; older unused ones stop working. It is handed over in person or by a safe channel; the user
-         *     gives it to `resetPassword`. The old password works until then.
+         * Create a password reset token for a user
+         * @description The token can be used once, is valid for one hour and is shown once; older unused tokens of the user stop working. Give it to the user in person or over a secure channel; the
+         *     user sends it to `resetPassword`. The old password works until then.
          */
         post: operations["createPasswordReset"];
         delete?: never;
@@ -650,7 +662,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -660,9 +672,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send a user a link to choose a new password
-         * @description As `createPasswordReset`, but nobody is shown the token: the user gets a link to `getPasswordResetPage` with it by mail, at the address that the
-         *     request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+         * Send a user a link for choosing a new password
+         * @description Like `createPasswordReset`, but the token is not returned: the user receives a mail with a link to `getPasswordResetPage`, at the address in the request or else at the user's own
+         *     address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
          */
         post: operations["mailPasswordReset"];
         delete?: never;
@@ -677,7 +689,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -686,7 +698,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Forgive a user's failed sign-ins */
+        /** Reset a user's failed sign-ins */
         post: operations["unlockUser"];
         delete?: never;
         options?: never;
@@ -700,7 +712,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -709,14 +721,15 @@ export interface paths {
         };
         /**
          * List a user's sessions, newest first
-         * @description Everyone sees their own; an administrator anyone's, with a second factor.
+         * @description Users can list their own sessions; an administrator with a second factor can list those of any user.
          */
         get: operations["listSessions"];
         put?: never;
         post?: never;
         /**
          * End all of a user's sessions
-         * @description Their refresh tokens and every access token made in them are refused at once, this one too. API keys go on. Everyone ends their own; an administrator anyone's, with a second factor.
+         * @description All refresh tokens and access tokens of the sessions are refused immediately, including those of this session. API keys are not affected. Users can end their own sessions; an
+         *     administrator with a second factor can end those of any user.
          */
         delete: operations["revokeSessions"];
         options?: never;
@@ -730,12 +743,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
                 /**
-                 * @description The session's id.
+                 * @description The id of the session.
                  * @example ses_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 sessionId: string;
@@ -747,7 +760,7 @@ export interface paths {
         post?: never;
         /**
          * End one session
-         * @description As `revokeSessions`, for one. Repeating is safe.
+         * @description Like `revokeSessions`, for one session. The operation is idempotent.
          */
         delete: operations["revokeSession"];
         options?: never;
@@ -761,7 +774,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -769,8 +782,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the web apps that a user has allowed to sign them in
-         * @description Everyone sees their own alone; another user's are 404. Web apps of the team (`trusted`) ask nobody, and are here only when the user agreed before they were that.
+         * List the web apps that a user has consented to
+         * @description Users can list only their own consents; for another user the response is 404. Trusted web apps do not ask for consent, and are listed only if the user consented before they were
+         *     trusted.
          */
         get: operations["listConsents"];
         put?: never;
@@ -787,12 +801,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -803,9 +817,9 @@ export interface paths {
         put?: never;
         post?: never;
         /**
-         * Withdraw a consent; what the web app got for the user ends
-         * @description Its sessions, refresh tokens, access tokens and unused codes of this user are refused at once, and the next sign-in at the app asks again.
-         *     Users withdraw their own alone, with a session of their own. A consent that is not there, as one that was withdrawn before, is 404.
+         * Withdraw a consent and revoke the web app's tokens for the user
+         * @description The web app's sessions, refresh tokens, access tokens and unused codes for this user are refused immediately, and the next sign-in at the app asks for consent again. Users can
+         *     withdraw only their own consents, with a session of their own. A consent that does not exist, or that was already withdrawn, is 404.
          */
         delete: operations["withdrawConsent"];
         options?: never;
@@ -821,15 +835,15 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The page where people choose a new password with a reset token
-         * @description For a browser. A link to it has the token behind `#`, which browsers send to nobody and which stands in no log; the page takes it out of its
-         *     address, and gives it to `resetPassword`. Without a token it asks for one.
+         * The page for choosing a new password with a reset token
+         * @description A link to this page has the token behind `#`; browsers do not send that part, so it appears in no log. The page removes the token from its address and sends it to
+         *     `resetPassword`. Without a token the page asks for one.
          */
         get: operations["getPasswordResetPage"];
         put?: never;
         /**
          * Choose a new password with a reset token
-         * @description Works once. Every session and open invitation of the user ends, and failed sign-ins are forgiven.
+         * @description A token can be used once. All sessions and open invitations of the user end, and failed sign-ins are reset.
          */
         post: operations["resetPassword"];
         delete?: never;
@@ -848,10 +862,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for a link to choose a new password
-         * @description For who has forgotten the password. The answer is the same, and is given before anybody looks, whether there is such a user or not. An active user with a mail
-         *     address is then sent a link to `getPasswordResetPage`, which works once and for 30 minutes; at most three an hour and ten a day. Older links and reset tokens of the user stop
-         *     working. The old password works until a new one is chosen, and second factors stay as they are. Where no mails are sent, it is 409 `mail_off` for everybody.
+         * Request a link for choosing a new password
+         * @description For users who have forgotten their password. The response is the same whether or not the user exists, and it is sent before the user is looked up. An active user with an email
+         *     address is then sent a link to `getPasswordResetPage`, which can be used once within 30 minutes; a user gets at most three links an hour and ten a day. Older links and reset
+         *     tokens of the user stop working. The old password works until a new one is chosen, and second factors do not change. If no mails can be sent, the response is 409 `mail_off` for
+         *     everyone.
          */
         post: operations["requestPasswordReset"];
         delete?: never;
@@ -866,7 +881,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -876,9 +891,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Invite an administrator to enrol their first second factor
-         * @description A single-use token (72 hours), shown once, for a new administrator or for one who has no factor any more. Older unused
-         *     invitations of the user stop working. It is handed over in person or by a safe channel; the user gives it to `enrolTotp`.
+         * Create an invitation to enrol a first second factor
+         * @description For a new administrator, or for one who no longer has a factor. The token can be used once, is valid for 72 hours and is shown once. Older unused invitations of the user stop
+         *     working. Give it to the user in person or over a secure channel; the user sends it to `enrolTotp`.
          */
         post: operations["createInvitation"];
         delete?: never;
@@ -893,7 +908,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -903,9 +918,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Send an administrator the invitation to enrol their first second factor
-         * @description As `createInvitation`, but nobody is shown the token: the user gets a link to the page of second factors with it by mail, at the address that the
-         *     request names or else at the user's own. Where twofactor has no mail server it is 409 `mail_off`; a user without an address is 422 `validation_failed`.
+         * Send an administrator an invitation to enrol a first second factor
+         * @description Like `createInvitation`, but the token is not returned: the user receives a mail with a link to the page of second factors, at the address in the request or else at the user's
+         *     own address. If twofactor has no mail server, the response is 409 `mail_off`; for a user without an address it is 422 `validation_failed`.
          */
         post: operations["mailInvitation"];
         delete?: never;
@@ -922,9 +937,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List mails to people, newest first
-         * @description What was sent or is to be sent to people about their account, with what became of it, until a week after its end. Links are not told, and addresses
-         *     only so far as they can be recognised.
+         * List mails to users, newest first
+         * @description The mails about user accounts that are queued, sent or failed, with their status. A mail is listed until one week after it expires. Links are not returned, and addresses are
+         *     masked.
          */
         get: operations["listMails"];
         put?: never;
@@ -945,9 +960,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take up mails that are to be sent
-         * @description For the twofactor service alone, which sends them, and tells by asking that it can send mails. A mail that was taken up is that caller's for a minute; what is
-         *     not reported by then (`reportMail`) is given out again. With `Prefer: wait=N` (RFC 7240) the request is held for up to N seconds while there is nothing.
+         * Claim mails for sending
+         * @description Only for the twofactor service, which sends the mails; its calls also show that mails can be sent. A claimed mail belongs to the caller for one minute. If its outcome is not
+         *     reported by then (`reportMail`), it can be claimed again. With `Prefer: wait=N` (RFC 7240) the server waits up to N seconds for a mail if there is none.
          */
         post: operations["claimMails"];
         delete?: never;
@@ -962,7 +977,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The mail's id.
+                 * @description The id of the mail.
                  * @example mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 mailId: string;
@@ -972,9 +987,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell what became of a mail
-         * @description For the twofactor service alone. `sent`: a mail server has taken it over; its text is forgotten. `failed`: trying again is of no use; its text is forgotten.
-         *     `retry`: it is given out again after a pause, as long as its link would be of use. What comes by a lease that is over changes nothing.
+         * Report the outcome of a mail
+         * @description Only for the twofactor service. `sent`: a mail server has accepted the mail; its text is deleted. `failed`: a retry is of no use; its text is deleted. `retry`: the mail can be
+         *     claimed again after a pause, for as long as its link is valid. A report with an expired lease changes nothing.
          */
         post: operations["reportMail"];
         delete?: never;
@@ -993,8 +1008,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell whether an invitation is good
-         * @description For the twofactor service alone. The invitation is not used up.
+         * Check an invitation
+         * @description Only for the twofactor service. The invitation is not consumed.
          */
         post: operations["checkInvitation"];
         delete?: never;
@@ -1009,7 +1024,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The invitation's id.
+                 * @description The id of the invitation.
                  * @example inv_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 invitationId: string;
@@ -1019,8 +1034,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Use an invitation up for one factor
-         * @description For the twofactor service alone. Repeating it for the same factor is safe; for another one the invitation is used up (422 `invalid_invitation`).
+         * Consume an invitation for one factor
+         * @description Only for the twofactor service. The operation is idempotent for the same factor; for another factor the invitation is already consumed (422 `invalid_invitation`).
          */
         post: operations["useInvitation"];
         delete?: never;
@@ -1041,10 +1056,9 @@ export interface paths {
         put?: never;
         /**
          * Register a service
-         * @description The answer holds a single-use enrolment token (10 minutes); the service trades it for its own key by `enrolService`. With
-         *     `declaredScopes` the service is a resource server: its name is an audience. A token for it is asked for by `resource` (RFC 8707) and
-         *     has this one audience. The name stays taken for ever; names and scope prefixes of the family, and the first words of paths that the
-         *     gateway serves itself, are reserved (409 `already_exists`).
+         * @description The response has an enrolment token, which can be used once within 10 minutes; the service exchanges it for its own key with `enrolService`. A service with `declaredScopes` is a
+         *     resource server, and its name is an audience: a token for it is requested by `resource` (RFC 8707) and has only this audience. The name stays reserved permanently. Names and
+         *     scope prefixes of the family, and the first path segments that the gateway serves itself, are reserved (409 `already_exists`).
          */
         post: operations["registerService"];
         delete?: never;
@@ -1063,8 +1077,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Trade an enrolment token for the service's first key
-         * @description The token works once. A second use is refused (401) and recorded as a security event, because somebody else had it.
+         * Exchange an enrolment token for the service's first key
+         * @description The token can be used once. A second use is refused (401) and recorded as a security event, because another party has had the token.
          */
         post: operations["enrolService"];
         delete?: never;
@@ -1079,31 +1093,32 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The service's id.
+                 * @description The id of the service.
                  * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 serviceId: components["parameters"]["ServiceId"];
             };
             cookie?: never;
         };
-        /** Read a service */
+        /** Get a service */
         get: operations["getService"];
         put?: never;
         post?: never;
         /**
          * Delete a service
-         * @description Ends the service's keys and tokens for ever, withdraws its declared scopes and retires its contract. Its name stays taken, so that it
-         *     never means another service. The family's services can't be deleted (403).
+         * @description Ends the service's keys and tokens permanently, withdraws its declared scopes and retires its contract. Its name stays reserved, so it can never identify another service. The
+         *     family's services cannot be deleted (403).
          */
         delete: operations["deleteService"];
         options?: never;
         head?: never;
         /**
-         * Change a service
-         * @description What is absent stays. Disabling revokes the service's keys and tokens; a disabled service gets no enrolment token. The service
-         *     `twofactor` can't be disabled (409 `required_service`), because enabling it again needs a second factor. Taking a scope away ends the
-         *     service's tokens; withdrawing a declared scope takes it from every role and service that carries it, and ends their tokens. The scopes
-         *     of the family's services are those of the release (403). The gateways close a disabled service's contract and open it again.
+         * Update a service
+         * @description Properties that are absent are not changed. Disabling a service revokes its keys and tokens; a disabled service cannot get an enrolment token. The gateways stop serving the
+         *     contract of a disabled service, and serve it again when the service is enabled.
+         *
+         *     The service `twofactor` cannot be disabled (409 `required_service`), because enabling it again requires a second factor. Removing a scope revokes the service's tokens.
+         *     Withdrawing a declared scope removes it from all roles and services that have it, and revokes their tokens. The scopes of the family's services are fixed by the release (403).
          */
         patch: operations["updateService"];
         trace?: never;
@@ -1114,7 +1129,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The service's id.
+                 * @description The id of the service.
                  * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 serviceId: components["parameters"]["ServiceId"];
@@ -1142,8 +1157,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the contracts of adopted services by name
-         * @description Without documents and warnings. For administrators, and for the gateway, which loads what it does not have yet.
+         * List contracts of adopted services in order of name
+         * @description The documents and warnings are not included. For administrators, and for the gateway, which loads the contracts that it does not have.
          */
         get: operations["listContracts"];
         put?: never;
@@ -1160,35 +1175,33 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The adopted service's name.
+                 * @description The name of the adopted service.
                  * @example reports
                  */
                 contractName: components["parameters"]["ContractName"];
             };
             cookie?: never;
         };
-        /** Read the contract of an adopted service, with its documents */
+        /** Get the contract of an adopted service, with its documents */
         get: operations["getServiceContract"];
         /**
          * Adopt a service by its OpenAPI document, or replace the document
-         * @description `If-None-Match: *` adopts only a service that has no contract yet; `If-Match: "<version>"` replaces only that version; otherwise 412. The
-         *     service must be registered and active (404, 409 `state_conflict`), and not of the family (403). Every gateway serves it at `/<name>`
-         *     within a second.
+         * @description `If-None-Match: *` adopts only a service that has no contract; `If-Match: "<version>"` replaces only that version; otherwise the response is 412. The service must be registered
+         *     and active (404, 409 `state_conflict`), and must not belong to the family (403). Every gateway serves it at `/<name>` within one second.
          *
-         *     A document that can't be adopted is 422 `invalid_contract`, with file, line and what to write instead; so is one that asks for a
-         *     scope which the service does not declare. A document that breaks clients of the live one, or asks for less than it (a scope, a role,
-         *     a second factor, a limit), is 409 `contract_breaking`, which lists each change by the name by which `accept` lets it pass. What
-         *     the document itself has wrong, and is adopted around, is told in `warnings`.
+         *     A document that cannot be adopted is refused (422 `invalid_contract`) with the file, the line and a hint; so is a document that requires a scope which the service does not
+         *     declare. A document that breaks clients of the live one, or has weaker requirements (a scope, a role, a second factor, a limit), is refused with 409 `contract_breaking`, which
+         *     lists each change by the name that `accept` takes. Defects of the document that do not prevent the adoption are reported in `warnings`.
          *
-         *     With `shadow` the document is kept beside the live one, which stays as it is (409 `state_conflict` when there is none): the gateways
-         *     only report what it would refuse, and `changes` tells what replacing would ask to accept. A put without `shadow` ends it. There
-         *     are at most 200 contracts, of 64 MiB together (409 `limit_reached`).
+         *     With `shadow` the document is stored beside the live one, which does not change (409 `state_conflict` if there is none): the gateways only report the requests that it would
+         *     refuse, and `changes` lists the changes that would have to be accepted. A put without `shadow` ends the shadow. There are at most 200 contracts, with a total of 64 MiB (409
+         *     `limit_reached`).
          */
         put: operations["putContract"];
         post?: never;
         /**
          * End the adoption of a service
-         * @description The gateways serve it no more within a second. The service, its keys, scopes and audience stay.
+         * @description The gateways stop serving it within one second. The service, its keys, its scopes and its audience are kept.
          */
         delete: operations["retireContract"];
         options?: never;
@@ -1204,8 +1217,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the scopes that there are
-         * @description Those of the family's contracts, and those that registered services declare.
+         * List all scopes
+         * @description The scopes of the family's contracts, and the scopes that registered services declare.
          */
         get: operations["listScopes"];
         put?: never;
@@ -1223,7 +1236,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the roles that users may have */
+        /** List roles */
         get: operations["listRoles"];
         put?: never;
         post?: never;
@@ -1239,27 +1252,28 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The role's name.
+                 * @description The name of the role.
                  * @example reporter
                  */
                 roleName: components["parameters"]["RoleName"];
             };
             cookie?: never;
         };
-        /** Read a role */
+        /** Get a role */
         get: operations["getRole"];
         /**
          * Define a role
-         * @description `If-None-Match: *` makes only a new role; `If-Match: "<version>"` changes only that version; otherwise 412. A role carries scopes that
-         *     registered services declare, those scopes of sequence and search that users may have, `audit:read`, and `secrets:read` and `secrets:write`, which are of no use without a policy
-         *     (`putSecretPolicy`); every role gives besides what each user may do with what is theirs. Taking a scope away ends the access tokens of all who have the role. `admin`, `editor` and `reader` are the
-         *     release's (403). There are at most 200 roles (409 `limit_reached`).
+         * @description `If-None-Match: *` creates only a new role; `If-Match: "<version>"` changes only that version; otherwise the response is 412.
+         *
+         *     A role can have scopes that registered services declare, the scopes of sequence and search that are available to users, `audit:read`, and `secrets:read` and `secrets:write`,
+         *     which have no effect without a policy (`putSecretPolicy`). In addition, every role lets users manage their own account and resources. Removing a scope revokes the access tokens
+         *     of all users with the role. `admin`, `editor` and `reader` are fixed by the release (403). There are at most 200 roles (409 `limit_reached`).
          */
         put: operations["putRole"];
         post?: never;
         /**
          * Delete a role
-         * @description A role that users have or that a policy of secrets is for can't be deleted (409 `state_conflict`), nor can the release's (403).
+         * @description A role that is assigned to users or used by a secret policy cannot be deleted (409 `state_conflict`). The release's roles cannot be deleted (403).
          */
         delete: operations["deleteRole"];
         options?: never;
@@ -1273,7 +1287,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The role's name.
+                 * @description The name of the role.
                  * @example reporter
                  */
                 roleName: components["parameters"]["RoleName"];
@@ -1282,12 +1296,14 @@ export interface paths {
         };
         get?: never;
         /**
-         * Say what second factor a role asks for
-         * @description For every role, the release's too. Of several roles of a user the strictest of each part holds; a type of factor must be accepted by all of them. It
-         *     counts from the next sign-in, refresh and step-up on, at every replica; access tokens live on until their end. The second factor that the caller has given
-         *     for this must be one that their own roles accept afterwards, else this is 403 `factor_not_accepted`: nobody can lock themselves out.
-         *     Codes that are sent (`email`, `sms`, `webhook`) end a sign-in only where every role of the user names their type in `factors`, and the twofactor service lets
-         *     codes of the channel raise a session; a code by mail never does for a user whose password can be chosen by mail, or was.
+         * Set the second-factor policy of a role
+         * @description For all roles, including the release's. If a user has several roles, the strictest of each setting applies; a type of factor must be accepted by all of them. The policy applies
+         *     from the next sign-in, refresh and step-up, at every replica; access tokens remain valid until they expire. The second factor that the caller used for this request must be one
+         *     that the caller's own roles accept afterwards, otherwise the response is 403 `factor_not_accepted`: administrators cannot lock themselves out.
+         *
+         *     Codes that are sent (`email`, `sms`, `webhook`) complete a sign-in only if every role of the user lists their type in `factors` and the twofactor service lets codes of the
+         *     channel raise the level of a session. A code sent by mail never does so for a user whose password can be chosen, or was chosen, by mail.
+         *
          *     `If-Match` is the role's ETag.
          */
         put: operations["putSecondFactorPolicy"];
@@ -1307,16 +1323,16 @@ export interface paths {
         };
         /**
          * List API keys, newest first
-         * @description An administrator sees all, and is asked for a second factor; others see their own. With `owner=me` an administrator sees their own, without a second factor. Never the keys' texts.
+         * @description Administrators see all keys, and need a second factor; other users see their own. With `owner=me` administrators see their own keys, without a second factor. The texts of the
+         *     keys are never returned.
          */
         get: operations["listApiKeys"];
         put?: never;
         /**
          * Create an API key
-         * @description A key's scopes are a part of its owner's. Without `ownerKind` and `ownerId` the key is the caller's own. An administrator makes keys
-         *     for anyone but the services of the family, which get theirs by enrolment alone (403 `forbidden`). The key's text is shown once; only a
-         *     keyed hash of it is stored. A key for a service or for somebody else asks for a second factor, because its holder can do what the
-         *     caller could only do with one. An owner has at most 100 keys that work (409 `limit_reached`).
+         * @description A key's scopes are a subset of its owner's scopes. Without `ownerKind` and `ownerId` the caller is the owner. An administrator can create keys for any owner except the services
+         *     of the family, which get their keys only by enrolment (403 `forbidden`). The key's text is shown once; only a keyed hash of it is stored. A key for a service or for another user
+         *     requires a second factor, because the key's holder can then act without one. An owner can have at most 100 valid keys (409 `limit_reached`).
          */
         post: operations["createApiKey"];
         delete?: never;
@@ -1335,8 +1351,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell the holder of an API key what it is
-         * @description The key itself is the credential. One that is not good is refused with 401 `invalid_credentials`, whatever is wrong with it.
+         * Get the key and owner of the API key that is sent
+         * @description The key itself is the credential. An invalid key is refused with 401 `invalid_credentials`, regardless of the reason.
          */
         post: operations["whoamiApiKey"];
         delete?: never;
@@ -1355,9 +1371,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Tell whether an API key is good
-         * @description A wrong key is an answer, not an error. Unknown and mistyped keys tell nothing more than that they are not valid. Each check of a key
-         *     with a `rateLimit` counts against it, as does each token that is issued for it; beyond it the answer is `RATE_LIMITED`.
+         * Verify an API key
+         * @description An invalid key is a result, not an error. For unknown and mistyped keys the result says only that they are not valid. Each verification of a key with a `rateLimit` counts against
+         *     the limit, as does each token that is issued for it; beyond the limit the result is `RATE_LIMITED`.
          */
         post: operations["verifyApiKey"];
         delete?: never;
@@ -1376,8 +1392,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Rotate the key that the caller signed in with
-         * @description For services, long before their key expires. The old key works for the overlap.
+         * Rotate the caller's own API key
+         * @description For services, well before their key expires. The old key keeps working during the overlap.
          */
         post: operations["rotateCurrentApiKey"];
         delete?: never;
@@ -1392,29 +1408,29 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
             };
             cookie?: never;
         };
-        /** Read an API key's description */
+        /** Get the description of an API key */
         get: operations["getApiKey"];
         put?: never;
         post?: never;
         /**
          * Revoke an API key and its successors
-         * @description The key, every key that was made from it by rotation, and every token of them stop at once and for ever; the keys that it was made
-         *     from go on. Repeating is safe. Revoking an own key never asks for a second factor; somebody else's asks an administrator for one.
+         * @description The key, all keys that were created from it by rotation, and all their tokens are revoked immediately and permanently; the keys that it was created from keep working. The
+         *     operation is idempotent. Revoking one's own key never requires a second factor; an administrator who revokes another owner's key needs one.
          */
         delete: operations["revokeApiKey"];
         options?: never;
         head?: never;
         /**
-         * Change an API key's name, metadata or rate limit
-         * @description What is absent stays; `metadata` is replaced as a whole; a `rateLimit` of 0 takes the limit away. The rate limit is changed by whoever is
-         *     signed in, not with a token that was issued for an API key (403). A key that has ended can't be changed (409 `state_conflict`).
+         * Update an API key's name, metadata or rate limit
+         * @description Properties that are absent are not changed; `metadata` is replaced as a whole; a `rateLimit` of 0 removes the limit. The rate limit can be changed only by a signed-in user, not
+         *     with a token that was issued for an API key (403). A key that has ended cannot be changed (409 `state_conflict`).
          */
         patch: operations["updateApiKey"];
         trace?: never;
@@ -1425,7 +1441,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -1435,9 +1451,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End a key that was rotated
-         * @description Ends this one key and its tokens before its overlap is over; its successors go on. Only a key that was rotated can be retired (409
-         *     `state_conflict`). Repeating is safe. Somebody else's key asks an administrator for a second factor.
+         * Retire a rotated key before its overlap ends
+         * @description Ends this key and its tokens before its overlap is over; its successors keep working. Only a key that was rotated can be retired (409 `state_conflict`). The operation is
+         *     idempotent. An administrator who retires another owner's key needs a second factor.
          */
         post: operations["retireApiKey"];
         delete?: never;
@@ -1452,7 +1468,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -1462,9 +1478,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Replace an API key, with an overlap
-         * @description Only an active key that was not rotated before can be rotated (409 `state_conflict`), or, after a minute, one whose successor
-         *     nobody has used. The key of a service or of somebody else asks for a second factor.
+         * Rotate an API key, with an overlap
+         * @description Only an active key that has not been rotated can be rotated or, after one minute, a key whose successor has not been used (otherwise 409 `state_conflict`). Rotating the key of a
+         *     service or of another user requires a second factor.
          */
         post: operations["rotateApiKey"];
         delete?: never;
@@ -1482,7 +1498,7 @@ export interface paths {
         };
         /**
          * List secrets by name, without their values
-         * @description Those that a policy lets the caller `list`; of others nothing is told.
+         * @description Only secrets for which a policy gives the caller `list`. Other secrets are not revealed.
          */
         get: operations["listSecrets"];
         put?: never;
@@ -1499,7 +1515,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -1507,17 +1523,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read a secret's current version
-         * @description Absent and not allowed look the same (404).
+         * Get a secret's current version
+         * @description Missing and forbidden secrets are not distinguished (404).
          */
         get: operations["getSecret"];
         /**
-         * Store a secret's next version
-         * @description `If-None-Match: *` stores only when there is none yet; `If-Match: "<version>"` only over that version; otherwise 412.
+         * Store a new version of a secret
+         * @description `If-None-Match: *` stores the secret only if it does not exist; `If-Match: "<version>"` replaces only that version; otherwise the response is 412.
          *
-         *     As with all operations on secrets, a policy (`putSecretPolicy`) must let the caller do it: users by their roles or themselves, services by what is theirs. Without another policy administrators
-         *     reach all secrets, and a service those of its own name and below it. Who may do nothing at all with a secret is answered as if it were not there (404; 403 here, where it may be made); who may do
-         *     something else with it gets 403. Neither tells whether it is there.
+         *     As with all operations on secrets, a policy (`putSecretPolicy`) must allow the operation. Its subject is a role, a user, a service, or every service (`*`). Without other
+         *     policies, administrators have access to all secrets, and a service to the secrets of its own name and below it. A caller with no capability for a secret gets the same response as
+         *     if it did not exist (404; here 403, because the operation could create it); a caller with another capability for it gets 403. Neither response reveals whether the secret exists.
          */
         put: operations["putSecret"];
         post?: never;
@@ -1533,7 +1549,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -1541,9 +1557,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Wait until a secret has another current version
-         * @description With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match` the request is held for up to N seconds while that version is current; then it is 304. The answer
-         *     describes the secret; `getSecret` reads its value. Absent and not allowed look the same (404).
+         * Wait for a new current version of a secret
+         * @description With `Prefer: wait=N` (RFC 7240) and the `ETag` of the known version in `If-None-Match`, the server waits up to N seconds while that version is current; then the response is 304.
+         *     The response describes the secret; `getSecret` returns its value. Missing and forbidden secrets are not distinguished (404).
          */
         get: operations["watchSecret"];
         put?: never;
@@ -1560,7 +1576,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -1569,7 +1585,7 @@ export interface paths {
         };
         /**
          * List a secret's versions, newest first, without their values
-         * @description Of each secret the newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) are kept, and those that are current, previous or pending.
+         * @description The newest `FOUNTAIN_KMS_SECRET_VERSIONS` (50) versions of each secret are kept, and those that are current, previous or pending.
          */
         get: operations["listSecretVersions"];
         put?: never;
@@ -1586,12 +1602,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -1599,15 +1615,17 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read one version of a secret
-         * @description By its number, or the one that is `current`, `previous` or `pending`. One that is deleted or destroyed is 410. Absent and not allowed look the same (404).
+         * Get one version of a secret
+         * @description The version by number, or the one that is `current`, `previous` or `pending`. A version that was deleted or destroyed is 410. Missing and forbidden secrets are not distinguished
+         *     (404).
          */
         get: operations["getSecretVersion"];
         put?: never;
         post?: never;
         /**
-         * Delete a version; it can be undeleted
-         * @description It is not read any more until `undeleteSecretVersion`. The current version can't be deleted (409 `state_conflict`); a pending one waits no more. Repeating changes nothing.
+         * Delete a secret version, with the option to undelete it
+         * @description The version cannot be read until `undeleteSecretVersion`. The current version cannot be deleted (409 `state_conflict`); a pending one is no longer pending. Deleting it again
+         *     changes nothing.
          */
         delete: operations["deleteSecretVersion"];
         options?: never;
@@ -1621,12 +1639,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -1635,7 +1653,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Take a deleted version into use again */
+        /** Undelete a secret version */
         post: operations["undeleteSecretVersion"];
         delete?: never;
         options?: never;
@@ -1649,12 +1667,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -1664,9 +1682,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Destroy a version for ever
-         * @description Its data key and its sealed value are overwritten, so that nothing opens it any more; `remains` says where copies may lie that the kms can't reach. The current version
-         *     can't be destroyed (409 `state_conflict`): store another one first. Repeating changes nothing. It can't be undone.
+         * Destroy a secret version permanently
+         * @description The version's data key and encrypted value are overwritten, so that it can never be decrypted again; `remains` reports where copies may exist that the kms cannot reach. The
+         *     current version cannot be destroyed (409 `state_conflict`): store another one first. Destroying it again changes nothing. The operation cannot be undone.
          */
         post: operations["destroySecretVersion"];
         delete?: never;
@@ -1681,12 +1699,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -1696,8 +1714,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a version the current one
-         * @description The pending one, after it was tested, or an earlier one, to go back. The current one becomes the previous one. `If-Match` names the version that must be current (412). Repeating changes nothing.
+         * Make a secret version the current one
+         * @description Promotes the pending version, after it was tested, or an earlier version, to roll back. The current version becomes the previous one. `If-Match` names the version that must be
+         *     current (412). Promoting it again changes nothing.
          */
         post: operations["promoteSecretVersion"];
         delete?: never;
@@ -1712,28 +1731,34 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
             };
             cookie?: never;
         };
-        /** Read how a secret is rotated, and how far it is */
+        /** Get the rotation of a secret and its progress */
         get: operations["getSecretRotation"];
         /**
-         * Have a secret rotated, by a schedule or on demand
-         * @description The kms makes each new value: of `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates by itself, first after one interval. The secret must be there (404).
+         * Configure the rotation of a secret
+         * @description The kms generates each new value: `length` characters of A-Z, a-z, 0-9, `-` and `_` (6 bits each). With `intervalSeconds` it rotates the secret automatically, for the first time
+         *     after one interval; otherwise only on demand. The secret must exist (404).
          *
-         *     The driver `random` puts it nowhere else: readers follow the secret. `webhook` sends it to a rotator of yours at `url`, in requests that are signed by the secret `credential`; `typesense` has the engine at `url` take it as a
-         *     key of `actions` on `collections`, by the admin key in the secret `credential`, and tries it by a search in each. `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; else 422), and `credential` a secret that the
-         *     caller may have (404); whoever says where values are sent needs the scope `secrets:read`, too (403 `insufficient_scope`). A rotation that runs goes on, unless versions are put elsewhere from now on: then it has failed. With both the version before works on for `overlapSeconds`, and is made not work then. The operations guide has the bodies.
+         *     The driver `random` only stores the value: readers follow the secret. `webhook` sends it to your rotator at `url`, in requests that are signed with the secret `credential`.
+         *     `typesense` creates it as a key for `actions` on `collections` in the engine at `url`, with the admin key in the secret `credential`, and tests it with a search in each
+         *     collection. With both, the previous version keeps working for `overlapSeconds`, and is then revoked there.
+         *
+         *     `url` must be a target that the operator allows (`FOUNTAIN_KMS_ROTATION_ALLOW`; otherwise 422), and `credential` a secret that the caller can access (404). A caller who sets
+         *     where values are sent also needs the scope `secrets:read` (403 `insufficient_scope`). A running rotation continues, unless the change sends versions to another place: then it
+         *     fails. The operations guide documents the request bodies.
          */
         put: operations["putSecretRotation"];
         post?: never;
         /**
-         * Have a secret rotated no more
-         * @description A rotation that runs is given up; its pending version is not current and stays readable. What a driver has put elsewhere and is not current is made not work there. Repeating changes nothing.
+         * Stop the rotation of a secret
+         * @description A running rotation is aborted; its pending version does not become current, and stays readable. A value that a driver has put elsewhere and that is not current is revoked there.
+         *     Repeating the request changes nothing.
          */
         delete: operations["deleteSecretRotation"];
         options?: never;
@@ -1747,7 +1772,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -1757,9 +1782,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Go back to the previous version, also where a driver has put it
-         * @description Begins a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works outside again before it is current; what was current is the previous one then. The answer is the job at its
-         *     beginning. Without a previous version or a rotation it is 404; while a rotation runs, a version is pending, or the previous one is just being ended outside or works at another target, 409 `state_conflict`. One that is deleted or destroyed is 410.
+         * Roll back to the previous version, also at external targets
+         * @description Starts a job that takes the previous version through the steps `set`, `test` and `finish`, so that it works at the target before it becomes current; the version that was current
+         *     becomes the previous one. The response describes the job at its start. Without a previous version or a rotation the response is 404. It is 409 `state_conflict` while a rotation
+         *     runs, a version is pending, or the previous version is being revoked at the target or works at another target. A deleted or destroyed version is 410.
          */
         post: operations["rollbackSecretRotation"];
         delete?: never;
@@ -1774,7 +1800,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -1785,9 +1811,9 @@ export interface paths {
         put?: never;
         /**
          * Rotate a secret now
-         * @description Begins a job of four steps, each of which is one commit and is taken up by another replica when one dies: `create` stores a new value as the pending version, `set` puts it where it is to work, `test`
-         *     tries it, `finish` makes it current and what was current the previous one. The answer is the job at its beginning; `getSecretRotation` tells how far it is. While one runs there is no other
-         *     (409 `state_conflict`). To go back: `rollbackSecretRotation`.
+         * @description Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+         *     target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
+         *     reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
          */
         post: operations["rotateSecret"];
         delete?: never;
@@ -1802,7 +1828,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -1810,9 +1836,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell what somebody may do with a secret, and by which policies
-         * @description The caller, or, asked by an administrator, the one of `role`, `user` and `service` that is given (several: 400; not there: 404). It is not looked whether there is such a secret. A role is somebody who has it and nothing
-         *     else. `missingScopes` are those without which some of the capabilities are of no use; one who is not `active` has none.
+         * Explain a subject's capabilities for a secret, and the policies that give them
+         * @description The subject is the caller or, for an administrator, the `role`, `user` or `service` in the query (more than one: 400; not found: 404). The operation does not check whether the
+         *     secret exists. A role stands for a user who has only that role. `missingScopes` lists the scopes without which some of the capabilities have no effect; a subject that is not
+         *     `active` has no capabilities.
          */
         get: operations["explainSecretAccess"];
         put?: never;
@@ -1830,7 +1857,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List the policies of secrets by name */
+        /** List secret policies in order of name */
         get: operations["listSecretPolicies"];
         put?: never;
         post?: never;
@@ -1846,28 +1873,30 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The policy's name.
+                 * @description The name of the policy.
                  * @example payments-reads
                  */
                 policyName: components["parameters"]["SecretPolicyName"];
             };
             cookie?: never;
         };
-        /** Read a policy of secrets */
+        /** Get a secret policy */
         get: operations["getSecretPolicy"];
         /**
-         * Let somebody do something with the secrets of a path
-         * @description Nothing may be done with a secret that no policy allows. What several allow is allowed together, and none takes away what another one gives: to give less, change or delete the policies that `explainSecretAccess` names. A change counts from
-         *     the next request on, at every replica. A policy says nothing about scopes: the subject needs `secrets:read` or `secrets:write` too, and users a second factor where an operation asks for one.
+         * Set a policy for the secrets of a path
+         * @description Operations on a secret are denied unless a policy allows them. Policies are additive, and no policy takes away what another one allows: to reduce access, change or delete the
+         *     policies that `explainSecretAccess` lists. A change applies from the next request, at every replica. A policy does not replace scopes: the subject also needs `secrets:read` or
+         *     `secrets:write`, and users need a second factor where an operation requires one.
          *
-         *     `If-None-Match: *` makes only a new policy; `If-Match: "<version>"` changes only that version; otherwise 412. A role, user or service that is not there is 422. There are at most 1000 policies (409 `limit_reached`).
-         *     Administrators make policies whatever these say, and so may give themselves what they do not have; that is in the audit trail.
+         *     `If-None-Match: *` creates only a new policy; `If-Match: "<version>"` changes only that version; otherwise the response is 412. A role, user or service that does not exist is
+         *     422. There are at most 1000 policies (409 `limit_reached`). Administrators can set policies whatever the policies say, and so can give themselves access that they do not have;
+         *     the audit trail records it.
          */
         put: operations["putSecretPolicy"];
         post?: never;
         /**
-         * Delete a policy of secrets
-         * @description What no other policy gives is not allowed from the next request on.
+         * Delete a secret policy
+         * @description Access that no other policy gives is denied from the next request.
          */
         delete: operations["deleteSecretPolicy"];
         options?: never;
@@ -1884,14 +1913,14 @@ export interface paths {
         };
         /**
          * List keyrings by name
-         * @description Those that administrators have created, without their keys. What services of the family seal with are keyrings of their own, which are not listed.
+         * @description The keyrings that administrators have created, without their keys. The services of the family have keyrings of their own, which are not listed.
          */
         get: operations["listKeyrings"];
         put?: never;
         /**
          * Create a keyring
-         * @description The kms makes its keys, and no operation tells them. `services` are the services that may use it; administrators may always. A name that a keyring or a service has is 409 `already_exists`; there are at
-         *     most 200 keyrings (409 `limit_reached`).
+         * @description The kms generates the keys, and no operation returns them. `services` lists the services that can use the keyring; administrators can always use it. A name that is used by a
+         *     keyring or a service is refused (409 `already_exists`). There are at most 200 keyrings (409 `limit_reached`).
          */
         post: operations["createKeyring"];
         delete?: never;
@@ -1906,7 +1935,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -1914,23 +1943,25 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read a keyring and its newest 100 keys
-         * @description Public keys are told, so that others can verify by themselves; secret and private ones never. Absent and not allowed look the same (404).
+         * Get a keyring and its newest 100 keys
+         * @description Public keys are returned, so that other parties can verify signatures themselves; secret and private keys are never returned. Missing and forbidden keyrings are not distinguished
+         *     (404).
          */
         get: operations["getKeyring"];
         put?: never;
         post?: never;
         /**
-         * Delete a keyring in seven days
-         * @description From now on it does nothing (409 `state_conflict`), and `restoreKeyring` has it back until `deleteAt`. Then its keys are gone, and what they have encrypted opens nowhere; backups from before keep them until they expire.
-         *     Repeating changes nothing.
+         * Schedule a keyring for deletion in seven days
+         * @description The keyring stops working immediately (409 `state_conflict`), and `restoreKeyring` restores it until `deleteAt`. Then its keys are deleted, and ciphertexts under them can no
+         *     longer be decrypted; older backups contain the keys until they expire. Repeating the request changes nothing.
          */
         delete: operations["deleteKeyring"];
         options?: never;
         head?: never;
         /**
-         * Change who may use a keyring, and which keys it has given up
-         * @description What is absent stays. With `minVersion` older keys open and verify nothing any more; it only grows, and never beyond the current key (422). Rewrap what they have encrypted first. Data keys that they have wrapped are lost, too.
+         * Update who can use a keyring, and its oldest usable key
+         * @description Properties that are absent are not changed. Keys older than `minVersion` no longer decrypt or verify. `minVersion` can only be raised, and not beyond the current key (422).
+         *     Rewrap the ciphertexts of the older keys first; data keys that were wrapped by them are lost too.
          */
         patch: operations["updateKeyring"];
         trace?: never;
@@ -1941,7 +1972,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -1951,8 +1982,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Keep a keyring that was to be deleted
-         * @description Repeating changes nothing.
+         * Cancel the deletion of a keyring
+         * @description Repeating the request changes nothing.
          */
         post: operations["restoreKeyring"];
         delete?: never;
@@ -1967,7 +1998,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -1977,9 +2008,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give a keyring another key
-         * @description The new key encrypts, sums and signs from now on; the older ones still open and verify, down to `minVersion`. A keyring of AES-256-GCM rotates by itself before a key has encrypted `maxUses` times. 409 `state_conflict` while the keyring
-         *     is to be deleted, 409 `limit_reached` after 10,000 keys.
+         * Rotate the key of a keyring
+         * @description The new key encrypts, computes MACs and signs from now on; the older keys still decrypt and verify, down to `minVersion`. A keyring of AES-256-GCM is rotated automatically before
+         *     a key has encrypted `maxUses` times. The response is 409 `state_conflict` if the keyring is scheduled for deletion, and 409 `limit_reached` after 10,000 keys.
          */
         post: operations["rotateKeyring"];
         delete?: never;
@@ -1994,7 +2025,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2004,10 +2035,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Encrypt under the current key of a keyring
-         * @description For keyrings of AES-256-GCM. The ciphertext names its key, and opens with the same `context` alone, which is not secret and not in it.
-         *     Repeating is safe: it does no more than another use of the key.
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * Encrypt with the current key of a keyring
+         * @description For keyrings of AES-256-GCM. The ciphertext identifies its key. It can be decrypted only with the same `context`, which is not secret and not part of the ciphertext. A retry is
+         *     safe: it only counts as another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion,
+         *     is 409 `state_conflict`.
          */
         post: operations["encryptData"];
         delete?: never;
@@ -2022,7 +2053,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2032,9 +2063,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Decrypt what a keyring has encrypted
-         * @description 422 when it was altered, is of another keyring or context, or its key was given up.
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * Decrypt a ciphertext of a keyring
+         * @description The response is 422 if the ciphertext was altered, belongs to another keyring or context, or was encrypted with a key older than `minVersion`. Missing and forbidden keyrings are
+         *     not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
          */
         post: operations["decryptData"];
         delete?: never;
@@ -2049,7 +2080,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2059,10 +2090,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Encrypt a ciphertext again under the current key
-         * @description As decrypting and encrypting it, without the plaintext leaving the kms.
-         *     Repeating is safe: it does no more than another use of the key.
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * Re-encrypt a ciphertext with the current key
+         * @description Decrypts and encrypts the ciphertext; the plaintext does not leave the kms. A retry is safe: it only counts as another use of the key. Missing and forbidden keyrings are not
+         *     distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
          */
         post: operations["rewrapData"];
         delete?: never;
@@ -2077,7 +2107,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2088,8 +2118,8 @@ export interface paths {
         put?: never;
         /**
          * Compute the HMAC of data
-         * @description For keyrings of HMAC-SHA256 (RFC 2104).
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * @description For keyrings of HMAC-SHA256 (RFC 2104). Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+         *     `state_conflict`.
          */
         post: operations["computeMac"];
         delete?: never;
@@ -2104,7 +2134,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2115,8 +2145,8 @@ export interface paths {
         put?: never;
         /**
          * Verify an HMAC
-         * @description By the key of `keyVersion`, in constant time. One that was given up, or never was, is `valid: false`.
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * @description Verifies with the key `keyVersion`, in constant time. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not
+         *     distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
          */
         post: operations["verifyMac"];
         delete?: never;
@@ -2131,7 +2161,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2142,9 +2172,9 @@ export interface paths {
         put?: never;
         /**
          * Sign data
-         * @description For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518).
-         *     Repeating is safe: it does no more than another use of the key.
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * @description For keyrings of EdDSA (Ed25519, RFC 8032) and ES256 (ECDSA with P-256 and SHA-256; the signature is r and s, 32 bytes each, as in RFC 7518). A retry is safe: it only counts as
+         *     another use of the key. Missing and forbidden keyrings are not distinguished (404). A keyring of another algorithm, or one that is scheduled for deletion, is 409
+         *     `state_conflict`.
          */
         post: operations["signData"];
         delete?: never;
@@ -2159,7 +2189,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2170,8 +2200,8 @@ export interface paths {
         put?: never;
         /**
          * Verify a signature
-         * @description By the key of `keyVersion`. One that was given up, or never was, is `valid: false`.
-         *     Absent and not allowed look the same (404); a keyring of another algorithm, and one that is to be deleted, is 409 `state_conflict`.
+         * @description Verifies with the key `keyVersion`. A key that is older than `minVersion` or does not exist gives `valid: false`. Missing and forbidden keyrings are not distinguished (404). A
+         *     keyring of another algorithm, or one that is scheduled for deletion, is 409 `state_conflict`.
          */
         post: operations["verifySignature"];
         delete?: never;
@@ -2186,7 +2216,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2197,9 +2227,9 @@ export interface paths {
         put?: never;
         /**
          * Create a data key
-         * @description The answer holds the key twice: in clear, to seal with and to forget, and wrapped by the keyring, to store. The kms keeps neither.
-         *     A service uses the keyring that has its name, which need not be created, and keyrings of AES-256-GCM that name it (others: 404, or 409 `state_conflict`);
-         *     an administrator uses those that were created.
+         * @description The response has the key twice: in plaintext, to encrypt with and then discard, and wrapped by the keyring, to store. The kms stores neither. A service can use the keyring of its
+         *     own name, which does not have to be created, and keyrings of AES-256-GCM that list it (others: 404, or 409 `state_conflict`). An administrator can use the keyrings that were
+         *     created.
          */
         post: operations["createDataKey"];
         delete?: never;
@@ -2214,7 +2244,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -2223,7 +2253,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Open a wrapped data key */
+        /** Unwrap a data key */
         post: operations["unwrapDataKey"];
         delete?: never;
         options?: never;
@@ -2237,7 +2267,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The key's RFC 7638 thumbprint, base64url.
+                 * @description The RFC 7638 thumbprint of the key, base64url.
                  * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
                  */
                 kid: string;
@@ -2247,7 +2277,7 @@ export interface paths {
         get?: never;
         /**
          * Register a key that signs second-factor proofs
-         * @description For the twofactor service alone. Repeating is safe; a kid never changes its key.
+         * @description Only for the twofactor service. The operation is idempotent; the key of a kid never changes.
          */
         put: operations["putProofKey"];
         post?: never;
@@ -2265,10 +2295,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the keys that sign tokens, newest first, without their private parts
-         * @description A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published: what it has signed is still accepted), then `gone`.
-         *     Which of them it is now follows from its times. A key is published for at least 10 minutes, twice as long as a key set may be kept, before it signs, and for
-         *     26 minutes afterwards. Keys that have gone are listed for 30 days.
+         * List token-signing keys, newest first, without their private parts
+         * @description A key is `next` (published in the key set, not used yet), then `active` (it signs), then `retiring` (published; tokens that it has signed are still accepted), then `gone`. The
+         *     current state follows from the key's times. A key is published for at least 10 minutes before it signs, which is twice the time for which a key set may be cached, and for 26
+         *     minutes afterwards. Keys that are gone are listed for 30 days.
          */
         get: operations["listSigningKeys"];
         put?: never;
@@ -2289,11 +2319,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Have the next key sign from now on
-         * @description The answer is the key that will sign, and `activeAt` is when: 10 seconds from now, so that every replica changes at the same moment, and later when the key has not been published
-         *     for 10 minutes yet, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token fails. With `algorithm` other than the next key's a key of that algorithm is made and takes its place, and those after it
-         *     are of that algorithm, too. While a rotation is under way there is no other (409 `state_conflict`). The kms rotates by itself when the active key has reached
-         *     `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
+         * Rotate the token-signing key
+         * @description Returns the key that will sign. `activeAt` is when it starts: 10 seconds from now, so that all replicas change at the same moment, or later if the key has not yet been published
+         *     for 10 minutes, or for twice `FOUNTAIN_KMS_SIGNING_KEY_SET_AGE`. Until then the old key signs; no token becomes invalid.
+         *
+         *     If `algorithm` differs from that of the next key, a key of that algorithm is created and takes its place; later keys also have that algorithm. Only one rotation can run at a time
+         *     (409 `state_conflict`). The kms rotates the key automatically when the active key has reached `FOUNTAIN_KMS_SIGNING_KEY_LIFE`.
          */
         post: operations["rotateSigningKey"];
         delete?: never;
@@ -2308,7 +2339,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The key's id, its RFC 7638 thumbprint, base64url.
+                 * @description The id of the key: its RFC 7638 thumbprint, base64url.
                  * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
                  */
                 kid: components["parameters"]["SigningKid"];
@@ -2318,9 +2349,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Refuse everything that a key has signed, at once
-         * @description For a key that somebody else may have: it leaves the key set, its private part is erased, and the revocation feed tells every service within a second to refuse its tokens, also those
-         *     that were verified before. When it was the key that signs, the next one signs at once. People go on with their refresh token, services with their API key. Repeating changes nothing.
+         * Revoke a token-signing key and every token that it has signed
+         * @description For a key that may be compromised. It is removed from the key set, its private part is erased, and the revocation feed tells every service within one second to refuse its tokens,
+         *     including tokens that were verified before. If it was the active key, the next one signs immediately. Users continue with their refresh token, services with their API key.
+         *     Repeating the request changes nothing.
          */
         post: operations["revokeSigningKey"];
         delete?: never;
@@ -2337,9 +2369,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell which root key seals, and how far a rotation is
-         * @description Root keys lie in files beside the kms and are named by ids, which tell nothing of them. `replicas` are the running ones, and those that were killed within the
-         *     last 30 seconds, each with the keys in its files.
+         * Get the active root key and the progress of a rotation
+         * @description Root keys are stored in files beside the kms. They are identified by ids, which reveal nothing about the keys. `replicas` are the running replicas, and those that were killed
+         *     within the last 30 seconds, each with the ids of the keys in its files.
          */
         get: operations["getRootKey"];
         put?: never;
@@ -2360,10 +2392,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Have the root key in the file seal from now on
-         * @description First the new key is put into the file of the root key, and the one that seals into that of the previous one, at every replica (`fountain keygen --replace`). This operation then has the
-         *     new one seal; what the old one has sealed is opened by it and sealed again in the background, within seconds. No request fails. 409 `state_conflict` while the file holds
-         *     the key that seals already, a file is refused, a rotation goes on, or a replica does not hold both keys. When `state` is `idle` again the previous key is needed for older backups only.
+         * Rotate to the root key in the file
+         * @description First put the new key into the root key file, and the active key into the file of the previous key, at every replica (`fountain keygen --replace`). This operation makes the new
+         *     key active; the keysets under the old key are decrypted with it and encrypted again in the background, within seconds. No request fails. The response is 409 `state_conflict` if
+         *     the file has the key that is already active, a file is refused, a rotation is in progress, or a replica does not have both keys. Once `state` is `idle` again, the previous key is
+         *     needed only for older backups.
          */
         post: operations["rotateRootKey"];
         delete?: never;
@@ -2380,9 +2413,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read who did what, newest first
-         * @description The events of the kms's own trail. Filters select exactly what they say. A page is looked for in a bounded number of events: it may hold fewer
-         *     items than `limit`, or none, and still have a `nextCursor`. The other services keep trails of their own in their own databases.
+         * List audit events, newest first
+         * @description The events of the kms's own audit trail. Filters match exactly. A page is searched in a bounded number of events: it may have fewer items than `limit`, or none, and still have a
+         *     `nextCursor`. The other services have audit trails of their own, in their own databases.
          */
         get: operations["listAuditEvents"];
         put?: never;
@@ -2403,11 +2436,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Verify the audit trail with its key
-         * @description Walks the trail and checks every event's hash and sum. Give the checkpoint that you kept elsewhere: the trail must still hold it, which shows
-         *     whether somebody has put an older state back. With `after` only the events after the checkpoint are looked at. What is found is an answer, not an
-         *     error; the first event that does not hold ends the walk. An operation has a time: verify a long trail from a checkpoint, or offline from an export. 410 `gone`
-         *     for a checkpoint whose events were archived: `fountain audit verify --archives` verifies those.
+         * Verify the audit trail
+         * @description Walks the trail and verifies the hash and the MAC of every event. Send a checkpoint that you stored elsewhere: the trail must still contain it, which reveals whether an older
+         *     state was restored. With `after` only the events after the checkpoint are verified. A finding is a result, not an error; the walk stops at the first invalid event. The operation
+         *     has a time limit: verify a long trail from a checkpoint, or offline from an export. The response is 410 `gone` for a checkpoint whose events were archived;
+         *     `fountain audit verify --archives` verifies those.
          */
         post: operations["verifyAudit"];
         delete?: never;
@@ -2426,9 +2459,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Record where a service's own audit trail ends
-         * @description For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-         *     changes one trail is found by the other.
+         * Record the checkpoint of a service's own audit trail
+         * @description For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
+         *     by the other.
          */
         post: operations["witnessAudit"];
         delete?: never;
@@ -2445,11 +2478,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Take the audit trail out, line by line
-         * @description NDJSON: a line `begin` with the hash that the first event follows, a line `event` for each event, oldest first, and at the end a line `checkpoint`
-         *     that signs the last of them. An export without that line is not whole: the trail did not hold, or the connection broke. Keep the bytes as they
-         *     are: `fountain audit verify --file` checks them with the public key alone. Where events were archived an export with `after` 0 begins behind them; 410
-         *     `gone` for one that would begin before.
+         * Export the audit trail as NDJSON
+         * @description NDJSON. The first line is `begin`, with the hash that the first event follows. Then there is a line `event` for each event, oldest first. The last line is `checkpoint`, which
+         *     signs the last event. An export without that line is incomplete: the trail was invalid, or the connection was lost. Store the bytes unchanged: `fountain audit verify --file`
+         *     verifies them with only the public key. If events were archived, an export with `after` 0 starts after them; an export that would start earlier is 410 `gone`.
          */
         get: operations["exportAudit"];
         put?: never;
@@ -2470,11 +2502,13 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Have events removed from an audit trail that are in an archive
-         * @description An archive is an export that begins where the trail begins, and that somebody keeps: `fountain audit archive` writes and verifies one, and calls this then. `checkpoint` is its last
-         *     line. Nothing is removed that the trail has not signed, or that is younger than `AUDIT_KEEP` (90 days); the order is an event of the trail. The events go in small parts, the oldest
-         *     first, and the trail holds at every moment. The same order again tells how far it is. Of another service `checkpoint` names that service, which fetches the order within a
-         *     minute and judges it by its own key. 409 `state_conflict` when the archive does not begin where the trail begins, an event is too young, or an earlier order is not ended.
+         * Remove archived events from an audit trail
+         * @description An archive is an export that begins where the trail begins and is stored by the operator: `fountain audit archive` writes and verifies one, then calls this operation.
+         *     `checkpoint` is the last line of the archive. Events that the trail has not signed, or that are younger than `AUDIT_KEEP` (90 days), are not removed. The order is itself an event
+         *     of the trail. The events are removed in small parts, oldest first, and the trail is valid at every moment. Sending the same order again reports its progress.
+         *
+         *     For the trail of another service, `checkpoint` names that service, which fetches the order within one minute and verifies it with its own key. The response is 409
+         *     `state_conflict` if the archive does not begin where the trail begins, an event is too young, or an earlier order is not complete.
          */
         post: operations["archiveAudit"];
         delete?: never;
@@ -2491,8 +2525,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read which events of a service's own audit trail are to be removed
-         * @description For the services of the family: what an administrator has ordered last by `archiveAudit` for the trail of the service that asks; it judges the order by its own key.
+         * Get the order to remove archived events of the caller's audit trail
+         * @description For the services of the family: the last order by an administrator (`archiveAudit`) for the trail of the calling service. The service verifies the order with its own key.
          */
         get: operations["getAuditOrder"];
         put?: never;
@@ -2511,9 +2545,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Sign where the audit trail ends
-         * @description Keep it elsewhere, and hand it to `verifyAudit` later. The kms writes such checkpoints to its log by itself, at least every 1,000 events and every
-         *     minute in which something was recorded.
+         * Get a signed checkpoint of the audit trail
+         * @description Store it elsewhere, and send it to `verifyAudit` later. The kms also writes checkpoints to its log, at least every 1,000 events and every minute in which an event was recorded.
          */
         get: operations["getAuditCheckpoint"];
         put?: never;
@@ -2532,10 +2565,10 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the backups that were made beside the kms, newest first
-         * @description What `fountain backup` has written into the data directory of the kms that answers: the newest 100. An archive that was made on another machine, or with another data directory of
-         *     the kms, is not listed, and whether the file is still where it was written to is not looked at. `check` is the last check that the archive has passed beside this kms
-         *     (`fountain backup verify` and `fountain backup drill` with `--data`). A record that is damaged is listed with its `fault`, beside the others. The reading is recorded.
+         * List the backups of this kms, newest first
+         * @description The newest 100 backups that `fountain backup` has recorded in the data directory of the kms that responds. An archive that was made on another machine, or with another data
+         *     directory of the kms, is not listed. The operation does not check whether the archive file still exists. `check` is the last check that the archive has passed beside this kms
+         *     (`fountain backup verify` and `fountain backup drill` with `--data`). A damaged record is listed with its `fault`. Each call is recorded in the audit trail.
          */
         get: operations["listBackups"];
         put?: never;
@@ -2554,9 +2587,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell what the doctor found last
-         * @description What `fountain doctor --keep` has written into the data directory of the kms that answers. It is as old as `at` says: the kms looks at nothing itself. The reading is recorded. 404 `not_found` when no report
-         *     is kept.
+         * Get the last report of the doctor
+         * @description The report that `fountain doctor --keep` has written to the data directory of the kms that responds. `at` is when it was made; the kms itself checks nothing. Each call is
+         *     recorded in the audit trail. The response is 404 `not_found` if there is no report.
          */
         get: operations["getDiagnosis"];
         put?: never;
@@ -2573,16 +2606,16 @@ export interface components {
     schemas: {
         AdminBootstrap: {
             token: string;
-            /** @description Lower case. */
+            /** @description Lower-case username. */
             username: string;
             /**
              * Format: password
-             * @description 12 to 1024 characters; no composition rules; widely used ones are refused.
+             * @description Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
              */
             password: string;
         };
         Login: {
-            /** @description Usernames are in lower case; capitals A to Z are taken for the small letters. */
+            /** @description The username. Usernames are in lower case; upper-case letters A to Z are converted. */
             username: string;
             /** Format: password */
             password: string;
@@ -2591,19 +2624,19 @@ export interface components {
         MfaRequired: {
             /** @enum {string} */
             status: "mfa_required";
-            /** @description An access token for the twofactor service and for `completeSignIn`, and for nothing else. */
+            /** @description An access token that is valid only for the twofactor service and for `completeSignIn`. */
             mfaToken: string;
             /**
              * Format: int64
-             * @description Seconds.
+             * @description Lifetime of the token in seconds.
              */
             expiresIn: number;
             /**
              * Format: date-time
-             * @description The end of the token and of the session that waits.
+             * @description The time when the token and the pending session expire.
              */
             expiresAt: string;
-            /** @description The types of factor that end the sign-in; absent: all but codes that are sent (`email`, `sms`, `webhook`). */
+            /** @description The types of factor that can complete the sign-in; if absent, all except codes that are sent (`email`, `sms`, `webhook`). */
             factors?: components["schemas"]["FactorWord"][];
         };
         SignInProof: {
@@ -2611,24 +2644,24 @@ export interface components {
             refreshIn?: components["schemas"]["RefreshIn"];
         };
         /**
-         * @description How the refresh token is given: in the answer, or, to a page of the family's own origin, in a cookie that no script can read
-         *     (`refreshBrowserSession`). A page of another origin that asks for a cookie is refused with 403.
+         * @description Where the refresh token is returned: in the response or, for a page of the family's own origin, in a cookie that scripts cannot read (`refreshBrowserSession`). A page of another
+         *     origin that requests a cookie is refused (403).
          * @default body
          * @enum {string}
          */
         RefreshIn: "body" | "cookie";
         BrowserSessionRefresh: {
-            /** @description The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family. */
+            /** @description The services that the access token is for (RFC 8707), as in `issueToken`; the services of the family if absent. */
             resource?: string[];
         };
         Refresh: {
             refreshToken: string;
-            /** @description The services that the access token is for (RFC 8707), as at `issueToken`; without it those of the family. */
+            /** @description The services that the access token is for (RFC 8707), as in `issueToken`; the services of the family if absent. */
             resource?: string[];
         };
         StepUp: {
             proof: string;
-            /** @description The one service the token is for: its word, or its absolute URI (RFC 8707). */
+            /** @description The one service that the token is for: its word, or its absolute URI (RFC 8707). */
             resource: string;
         };
         TokenRequest: {
@@ -2650,7 +2683,7 @@ export interface components {
         };
         Introspection: {
             active: boolean;
-            /** @description Space-separated; what the token carries and its owner may still do. */
+            /** @description The space-separated scopes that the token has and that its owner still has. */
             scope?: string;
             client_id?: string;
             username?: string;
@@ -2665,37 +2698,41 @@ export interface components {
             aud?: string[];
             iss?: string;
             jti?: string;
-            /** @description The session; of users who signed in. */
+            /** @description The id of the session, for users who signed in. */
             sid?: string;
             acr?: string;
             /** Format: int64 */
             auth_time?: number;
             /** @enum {string} */
             principal?: "user" | "service";
-            /** @description The roles that the user has now. */
+            /** @description The user's current roles. */
             roles?: string[];
-            /** @description Absent in the default tenant. */
+            /** @description The tenant; absent for the default tenant. */
             tenant?: string;
         };
         Revocation: {
             /** Format: int64 */
             position: number;
-            /** @description `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs have ended), `factors` (of a user; for the twofactor service), `contract` (an adopted service's name: its contract, or whether the service is active, has changed; ends nothing; for gateways), `signing-key` (a kid: every token that the key has signed has ended). Others may come; pass them over. */
+            /**
+             * @description `token` (id is a jti), `session` (a sid), `key` (the client_id of tokens issued for an API key) or `owner` (the sub: its tokens of lower epochs are revoked), `factors` (of a
+             *     user; for the twofactor service), `contract` (the name of an adopted service: its contract, or whether the service is active, has changed; revokes nothing; for gateways),
+             *     `signing-key` (a kid: every token that the key has signed is revoked). Other kinds may be added; ignore them.
+             */
             kind: string;
             id: string;
             /**
              * Format: int64
-             * @description Of `owner`.
+             * @description The new epoch of an `owner`.
              */
             epoch?: number;
             /** Format: date-time */
             at: string;
             /**
              * Format: date-time
-             * @description After that no token can exist that the item ends.
+             * @description The time after which every token that the item revokes has expired.
              */
             until: string;
-            /** @description Of `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`. */
+            /** @description For `factors`: a JWT by which the kms voids the second factors that the user enrolled before `at`. */
             record?: string;
         };
         RevocationPage: {
@@ -2710,13 +2747,13 @@ export interface components {
             token_type: "Bearer";
             /**
              * Format: int64
-             * @description Seconds.
+             * @description Lifetime of the access token in seconds.
              */
             expires_in: number;
             refresh_token?: string;
-            /** @description Of a code flow: who has signed in, for the client alone. */
+            /** @description The ID token of an authorization code flow; only for the client. */
             id_token?: string;
-            /** @description Space-separated. */
+            /** @description The space-separated scopes of the access token. */
             scope: string;
             rateLimit?: components["schemas"]["KeyRateLimit"];
         };
@@ -2736,7 +2773,7 @@ export interface components {
             use: string;
             kid: string;
             x: string;
-            /** @description Of EC keys. */
+            /** @description The y coordinate of an EC key. */
             y?: string;
         };
         ServerMetadata: {
@@ -2752,7 +2789,7 @@ export interface components {
             response_types_supported: string[];
             scopes_supported: string[];
             authorization_endpoint?: string;
-            /** @description RFC 9207. */
+            /** @description Whether the `iss` response parameter is supported (RFC 9207). */
             authorization_response_iss_parameter_supported?: boolean;
             userinfo_endpoint?: string;
             end_session_endpoint?: string;
@@ -2767,7 +2804,7 @@ export interface components {
             request_parameter_supported?: boolean;
             request_uri_parameter_supported?: boolean;
         };
-        /** @description What the web app asked for, as it came in the page's address. */
+        /** @description The parameters of the web app's authorization request, as in the address of the page. */
         AuthorizationRequest: {
             response_type?: string;
             response_mode?: string;
@@ -2788,21 +2825,21 @@ export interface components {
         AuthorizationAnswer: {
             request: components["schemas"]["AuthorizationRequest"];
             /**
-             * @description What the person said; `denied` sends `access_denied` to the client.
+             * @description The user's answer; `denied` returns `access_denied` to the client.
              * @enum {string}
              */
             consent?: "granted" | "denied";
         };
         Authorization: {
             /**
-             * @description `sign_in_required`: a fresh one; `factor_required`: a second factor (`completeStepUp` for kms).
+             * @description The next step. `sign_in_required`: a new sign-in is required; `factor_required`: a second factor is required (`completeStepUp` for kms).
              * @enum {string}
              */
             status: "redirect" | "sign_in_required" | "factor_required" | "consent_required";
             client: components["schemas"]["ClientName"];
-            /** @description Where the browser goes. */
+            /** @description The address that the browser is redirected to. */
             redirect?: string;
-            /** @description What consent is asked for. */
+            /** @description The scopes for which consent is required. */
             scopes?: string[];
         };
         ClientName: {
@@ -2811,7 +2848,7 @@ export interface components {
         };
         UserInfo: {
             sub: string;
-            /** @description With the scope `profile`. */
+            /** @description The username, with the scope `profile`. */
             preferred_username?: string;
         };
         SignOut: {
@@ -2821,7 +2858,7 @@ export interface components {
             state?: string;
         };
         SignedOut: {
-            /** @description Where the browser goes; absent where the client named nothing. */
+            /** @description The address that the browser is redirected to; absent if the client sent none. */
             redirect?: string;
         };
         WebClient: {
@@ -2831,9 +2868,9 @@ export interface components {
             type: "public" | "confidential";
             redirectUris: string[];
             postLogoutRedirectUris: string[];
-            /** @description What it may ask for at services. */
+            /** @description The scopes that the client can request at services. */
             scopes: string[];
-            /** @description People are not asked for consent. */
+            /** @description Whether users are not asked for consent. */
             trusted: boolean;
             /** Format: int64 */
             version: number;
@@ -2848,11 +2885,11 @@ export interface components {
         };
         ClientRegistration: {
             client: components["schemas"]["WebClient"];
-            /** @description Of a confidential client. */
+            /** @description The secret of a confidential client. */
             clientSecret?: string;
         };
         ClientCreate: {
-            /** @description What people read when they are asked. */
+            /** @description The name that users see when they are asked for consent. */
             name: string;
             /** @enum {string} */
             type: "public" | "confidential";
@@ -2863,25 +2900,25 @@ export interface components {
             trusted?: boolean;
         };
         ClientUpdate: {
-            /** @description What people read when they are asked. */
+            /** @description The name that users see when they are asked for consent. */
             name?: string;
             redirectUris?: string[];
             postLogoutRedirectUris?: string[];
             scopes?: string[];
             trusted?: boolean;
         };
-        /** @description admin: everything; editor: writes and reorders elements, searches; reader: reads and searches; others as `putRole` has defined them. */
+        /** @description `admin`: everything; `editor`: writes, reorders and searches elements; `reader`: reads and searches; others as defined by `putRole`. */
         RoleWord: string;
         Role: {
             name: string;
-            /** @description What the role gives. */
+            /** @description The scopes of the role. */
             scopes: string[];
-            /** @description The release's; what it gives can't be changed. */
+            /** @description Whether the role belongs to the release; its scopes cannot be changed. */
             builtIn: boolean;
             secondFactor: components["schemas"]["SecondFactorPolicy"];
             /**
              * Format: int64
-             * @description The changes of the role and of what second factor it asks for: the number in its ETag.
+             * @description The version of the role and its second-factor policy, as in its ETag.
              */
             version?: number;
             /** Format: date-time */
@@ -2889,29 +2926,29 @@ export interface components {
             /** Format: date-time */
             updatedAt?: string;
         };
-        /** @description What second factor a role asks for. */
+        /** @description The second-factor policy of a role. */
         SecondFactorPolicy: {
             /**
-             * @description `onOperations`: where an operation asks for one; `always`: at each sign-in too.
+             * @description When a second factor is required. `onOperations`: a second factor is required by operations that ask for one; `always`: at each sign-in too.
              * @enum {string}
              */
             required: "onOperations" | "always";
-            /** @description The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was. */
+            /** @description The accepted types of factor; if absent, all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted only if every role of the user lists their type, and codes sent by mail never if the password can be chosen, or was chosen, by mail. */
             factors?: components["schemas"]["FactorWord"][];
             /**
              * Format: int64
-             * @description Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+             * @description Number of seconds for which a session keeps the level of its sign-in; if absent, its whole life.
              */
             maxAge?: number;
         };
         SecondFactorPolicyPut: {
             /** @enum {string} */
             required: "onOperations" | "always";
-            /** @description The types that are accepted; absent: all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted where every role of the user names their type, and by mail never where the password can be chosen by mail, or was. */
+            /** @description The accepted types of factor; if absent, all. At a sign-in, codes that are sent (`email`, `sms`, `webhook`) are accepted only if every role of the user lists their type, and codes sent by mail never if the password can be chosen, or was chosen, by mail. */
             factors?: components["schemas"]["FactorWord"][];
             /**
              * Format: int64
-             * @description Seconds for which a session keeps the level of its sign-in; absent: for its whole life.
+             * @description Number of seconds for which a session keeps the level of its sign-in; if absent, its whole life.
              */
             maxAge?: number;
         };
@@ -2929,7 +2966,7 @@ export interface components {
         };
         Scope: {
             scope: string;
-            /** @description The audience that the scope is for. */
+            /** @description The audience of the scope. */
             service: string;
             description?: string;
         };
@@ -2938,30 +2975,30 @@ export interface components {
             nextCursor?: string;
         };
         UserCreate: {
-            /** @description Lower case. */
+            /** @description Lower-case username. */
             username: string;
             /**
              * Format: password
-             * @description 12 to 1024 characters; no composition rules; widely used ones are refused.
+             * @description Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
              */
             password: string;
             roles: components["schemas"]["RoleWord"][];
             tenant?: components["schemas"]["Tenant"];
-            /** @description The address where the user gets mails about the account; no two users have the same, whatever its case. */
+            /** @description The address for mails about the account. It is unique among users, regardless of case. */
             email?: string;
         };
         UserUpdate: {
             roles?: components["schemas"]["RoleWord"][];
             /** @enum {string} */
             status?: "active" | "disabled";
-            /** @description The address where the user gets mails about the account; an empty one takes it away. Open resets and invitations stop working, and the address before is told. */
+            /** @description The address for mails about the account; an empty string removes it. Open password resets and invitations stop working, and the former address is notified. */
             email?: string;
         };
         User: {
             id: string;
             username: string;
             roles: string[];
-            /** @description Absent in the default tenant. */
+            /** @description The tenant; absent for the default tenant. */
             tenant?: string;
             /** @enum {string} */
             status: "active" | "disabled";
@@ -2971,10 +3008,10 @@ export interface components {
             createdAt: string;
             /** Format: date-time */
             updatedAt: string;
-            /** @description Absent where the user has none. */
+            /** @description The address; absent if the user has none. */
             email?: string;
         };
-        /** @description A single-use token by which an administrator enrols their first second factor. */
+        /** @description A single-use token for an administrator to enrol a first second factor. */
         Invitation: {
             token: string;
             /** Format: date-time */
@@ -2991,12 +3028,12 @@ export interface components {
             userId: string;
             factorId: string;
         };
-        /** @description The user, and for an administrator the invitation to enrol their first second factor, shown once. */
+        /** @description The user and, for an administrator, the invitation to enrol a first second factor, which is shown once. */
         UserCreated: {
             id: string;
             username: string;
             roles: string[];
-            /** @description Absent in the default tenant. */
+            /** @description The tenant; absent for the default tenant. */
             tenant?: string;
             /** @enum {string} */
             status: "active" | "disabled";
@@ -3007,7 +3044,7 @@ export interface components {
             /** Format: date-time */
             updatedAt: string;
             invitation?: components["schemas"]["Invitation"];
-            /** @description Absent where the user has none. */
+            /** @description The address; absent if the user has none. */
             email?: string;
         };
         PasswordChange: {
@@ -3015,34 +3052,34 @@ export interface components {
             currentPassword: string;
             /**
              * Format: password
-             * @description 12 to 1024 characters; no composition rules; widely used ones are refused.
+             * @description Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
              */
             newPassword: string;
         };
-        /** @description A single-use token by which a user chooses a new password. */
+        /** @description A single-use token for a user to choose a new password. */
         PasswordReset: {
             token: string;
             /** Format: date-time */
             expiresAt: string;
         };
-        /** @description Whereto; without an address to the user's own. */
+        /** @description The recipient; the user's own address if no address is sent. */
         MailOrder: {
-            /** @description The address where the user gets mails about the account; no two users have the same, whatever its case. */
+            /** @description The address for mails about the account. It is unique among users, regardless of case. */
             to?: string;
         };
-        /** @description A mail to a person about their account. */
+        /** @description A mail to a user about the account. */
         Mail: {
             id: string;
             kind: components["schemas"]["MailKind"];
             userId: string;
-            /** @description The address, so far as its owner recognises it. */
+            /** @description The masked address, which its owner can recognise. */
             to: string;
             /**
-             * @description `sent`: a mail server has taken it over.
+             * @description The delivery status; `sent` means that a mail server has accepted the mail.
              * @enum {string}
              */
             status: "waiting" | "sent" | "failed";
-            /** @description Why it failed, or why it has to be tried again: a word. `superseded`: its link was replaced, used or taken back. */
+            /** @description The reason of a failure or a retry, as a single word. `superseded` means that the link of the mail was replaced, used or revoked. */
             reason?: string;
             /** Format: int32 */
             tries: number;
@@ -3052,12 +3089,13 @@ export interface components {
             updatedAt: string;
             /**
              * Format: date-time
-             * @description When it is of no use any more.
+             * @description The time after which the mail is no longer useful.
              */
             expiresAt: string;
         };
         /**
-         * @description What a mail is about. `password_reset` was ordered by an administrator, `forgotten_password` asked for by `requestPasswordReset`; `password_changed` tells a user that one of the two was used, `address_changed` the old address that it is the user's no more.
+         * @description The purpose of a mail. `password_reset` was requested by an administrator, `forgotten_password` by `requestPasswordReset`; `password_changed` tells a user that one of the two was
+         *     used; `address_changed` tells the former address that it is no longer the user's.
          * @enum {string}
          */
         MailKind: "password_reset" | "forgotten_password" | "password_changed" | "address_changed" | "invitation";
@@ -3068,14 +3106,14 @@ export interface components {
         MailClaim: {
             items: components["schemas"]["ClaimedMail"][];
         };
-        /** @description A mail that is to be sent now. */
+        /** @description A mail to be sent now. */
         ClaimedMail: {
             id: string;
-            /** @description By which its outcome is reported. */
+            /** @description The lease with which the outcome is reported. */
             lease: string;
             kind: components["schemas"]["MailKind"];
             to: string;
-            /** @description With a token that works once; absent where nothing is asked of the person. */
+            /** @description A link with a single-use token; absent if the mail requires no action. */
             link?: string;
             /** Format: date-time */
             expiresAt: string;
@@ -3084,34 +3122,34 @@ export interface components {
             lease: string;
             /** @enum {string} */
             outcome: "sent" | "retry" | "failed";
-            /** @description A word for it. */
+            /** @description The reason as a single word. */
             reason?: string;
         };
         PasswordResetRequest: {
-            /** @description The user name, or the mail address. */
+            /** @description The username or the email address. */
             login: string;
         };
         PasswordResetUse: {
             token: string;
             /**
              * Format: password
-             * @description 12 to 1024 characters; no composition rules; widely used ones are refused.
+             * @description Password of 12 to 1024 characters, without composition rules. Widely used passwords are refused.
              */
             newPassword: string;
         };
         Session: {
             id: string;
-            /** @description `fountain` for a sign-in here, or the id of the web app that the session belongs to. */
+            /** @description `fountain` for a sign-in at the family, or the id of the web app that the session belongs to. */
             clientId: string;
             /** @description The name of the web app. */
             clientName?: string;
-            /** @description What the browser or program called itself at the sign-in; it may say anything. */
+            /** @description The user agent that the client reported at the sign-in; it is not verified. */
             userAgent?: string;
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
             expiresAt: string;
-            /** @description Whether the caller's token belongs to it. */
+            /** @description Whether the caller's token belongs to this session. */
             current: boolean;
         };
         SessionList: {
@@ -3121,17 +3159,17 @@ export interface components {
         SessionRevocation: {
             /**
              * Format: int64
-             * @description How many sessions were ended by this call.
+             * @description Number of sessions that this request ended.
              */
             revoked: number;
         };
         Consent: {
             client: components["schemas"]["ClientName"];
-            /** @description What the user has allowed the web app. */
+            /** @description The scopes that the user has granted to the web app. */
             scopes: string[];
             /**
              * Format: date-time
-             * @description When the user agreed last.
+             * @description The time of the user's last consent.
              */
             updatedAt: string;
         };
@@ -3143,37 +3181,37 @@ export interface components {
             items: components["schemas"]["User"][];
             nextCursor?: string;
         };
-        /** @description Whose data the user or service works on: copied into every token and key, and never changed. Absent: the default tenant. */
+        /** @description The tenant whose data the user or service works on. It is copied into all tokens and keys and never changes. If absent, the default tenant. */
         Tenant: string;
         Scopes: string[];
         ServiceCreate: {
             name: string;
-            /** @description What the service may do at others. */
+            /** @description The scopes that the service has at other services. */
             scopes: string[];
-            /** @description What others may do at the service: `<name>:<verb>`. */
+            /** @description The scopes that callers can have at the service, as `<name>:<verb>`. */
             declaredScopes?: string[];
             tenant?: components["schemas"]["Tenant"];
         };
         ServiceUpdate: {
             /** @enum {string} */
             status?: "active" | "disabled";
-            /** @description What the service may do at others. */
+            /** @description The scopes that the service has at other services. */
             scopes?: string[];
-            /** @description What others may do at the service: `<name>:<verb>`. */
+            /** @description The scopes that callers can have at the service, as `<name>:<verb>`. */
             declaredScopes?: string[];
         };
         Service: {
             id: string;
             name: string;
-            /** @description What the service may do at others. */
+            /** @description The scopes that the service has at other services. */
             scopes: string[];
-            /** @description What others may do at the service. */
+            /** @description The scopes that callers can have at the service. */
             declaredScopes: string[];
-            /** @description Absent in the default tenant. */
+            /** @description The tenant; absent for the default tenant. */
             tenant?: string;
             /**
              * Format: date-time
-             * @description When one of its keys was last used.
+             * @description The time when one of its keys was last used.
              */
             lastUsedAt?: string;
             /** @enum {string} */
@@ -3204,7 +3242,7 @@ export interface components {
         ApiKeyCreate: {
             name: string;
             /**
-             * @description Sent with ownerId or not at all.
+             * @description The kind of the owner; must be sent together with `ownerId`, or omitted with it.
              * @enum {string}
              */
             ownerKind?: "user" | "service";
@@ -3212,11 +3250,11 @@ export interface components {
             scopes: components["schemas"]["Scopes"];
             /**
              * Format: date-time
-             * @description At most 365 days ahead; 90 days when absent.
+             * @description The time when the key expires, at most 365 days ahead; if absent, 90 days from now.
              */
             expiresAt?: string;
             /**
-             * @description Seen in the key's text (`fk_test_...`) and in each verdict; it changes nothing else.
+             * @description The environment, which appears in the key's text (`fk_test_...`) and in each verification. It has no other effect.
              * @default live
              * @enum {string}
              */
@@ -3224,20 +3262,20 @@ export interface components {
             metadata?: components["schemas"]["KeyMetadata"];
             rateLimit?: components["schemas"]["KeyRateLimit"];
         };
-        /** @description Words of the owner's own, at most 16. They are shown to whoever sees or checks the key; no secret belongs here. */
+        /** @description Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here. */
         KeyMetadata: {
             [key: string]: string;
         };
         KeyRateLimit: {
             /**
              * Format: int64
-             * @description Uses at once; they come back evenly in a window. Each replica of the kms counts by itself, unless replicas share a Redis.
+             * @description Maximum number of uses in a burst; they are restored evenly over a window. Each replica of the kms counts separately, unless the replicas share a Redis.
              */
             limit: number;
             /** Format: int64 */
             windowSeconds: number;
         };
-        /** @description How a key with a rate limit stands, at the replica that answers or at all that share a Redis. */
+        /** @description The rate limit state of a key, at the replica that responds, or at all replicas that share a Redis. */
         KeyRateState: {
             /** Format: int64 */
             limit: number;
@@ -3245,7 +3283,7 @@ export interface components {
             remaining: number;
             /**
              * Format: date-time
-             * @description When all of the limit is there again.
+             * @description The time when the whole limit is available again.
              */
             resetAt: string;
         };
@@ -3263,28 +3301,27 @@ export interface components {
             ownerName: string;
             /** @description The roles of an owner who is a user. */
             roles?: string[];
-            /** @description What the key may do now. */
+            /** @description The key's current scopes. */
             scopes: string[];
         };
         ApiKeyRotate: {
             /**
              * Format: int64
-             * @description How long the old key still works.
+             * @description Number of seconds for which the old key keeps working.
              * @default 3600
              */
             overlapSeconds?: number;
             /**
              * Format: date-time
-             * @description The new key's end, at most 365 days ahead. Absent, the new key lives as long as the old one was made to live, but never
-             *     beyond the end that was granted to it. A later end than the granted one is for callers who could make such a key
-             *     (`rotateApiKey` alone).
+             * @description The time when the new key expires, at most 365 days ahead. If absent, the new key has the same lifetime as the old one, but never beyond the end that was granted to the old
+             *     one. A later end than the granted one is only for callers who could create such a key (only `rotateApiKey`).
              */
             expiresAt?: string;
         };
         ApiKey: {
             id: string;
             name: string;
-            /** @description The key's first characters, to recognise it by. */
+            /** @description The first characters of the key, to recognise it. */
             start: string;
             /** @enum {string} */
             environment: "live" | "test";
@@ -3292,7 +3329,7 @@ export interface components {
             rateLimit?: components["schemas"]["KeyRateLimit"];
             /**
              * Format: int64
-             * @description How often it was used; written in batches.
+             * @description Number of uses; updated in batches.
              */
             uses: number;
             /** Format: int64 */
@@ -3300,11 +3337,11 @@ export interface components {
             /** @enum {string} */
             ownerKind: "user" | "service";
             ownerId: string;
-            /** @description The owner's; absent in the default tenant. */
+            /** @description The tenant of the owner; absent for the default tenant. */
             tenant?: string;
             scopes: string[];
             /**
-             * @description `expiring`: replaced, and working until `expiresAt`.
+             * @description The status; `expiring` means that the key was replaced and works until `expiresAt`.
              * @enum {string}
              */
             status: "active" | "expiring" | "revoked" | "expired";
@@ -3315,13 +3352,13 @@ export interface components {
             /** Format: date-time */
             lastUsedAt?: string;
             replacedBy?: string;
-            /** @description The key that this one replaced. */
+            /** @description The id of the key that this key replaced. */
             rotatedFrom?: string;
-            /** @description The first key of the lineage; its own id when it was not made by rotation. */
+            /** @description The id of the first key of the lineage; the key's own id if it was not created by rotation. */
             rootId: string;
             /**
              * Format: date-time
-             * @description No successor made by rotation outlives this time.
+             * @description The latest time at which a successor created by rotation can expire.
              */
             grantedUntil: string;
         };
@@ -3331,13 +3368,13 @@ export interface components {
         };
         ApiKeyWithSecret: {
             apiKey: components["schemas"]["ApiKey"];
-            /** @description The key's text; it can't be had again. */
+            /** @description The text of the key, which cannot be retrieved again. */
             key: string;
         };
         ApiKeyRotation: {
             apiKey: components["schemas"]["ApiKey"];
             key: string;
-            /** @description The old key's id. */
+            /** @description The id of the old key. */
             replaces: string;
             /** Format: date-time */
             replacedExpiresAt: string;
@@ -3345,7 +3382,7 @@ export interface components {
         ApiKeyRevocation: {
             /**
              * Format: int64
-             * @description How many keys were ended by this call; 0 when all had ended before.
+             * @description Number of keys that this request ended; 0 if all had ended before.
              */
             revoked: number;
         };
@@ -3365,106 +3402,106 @@ export interface components {
             /** @enum {string} */
             ownerKind?: "user" | "service";
             ownerId?: string;
-            /** @description The owner's; absent in the default tenant. */
+            /** @description The tenant of the owner; absent for the default tenant. */
             tenant?: string;
             scopes?: string[];
             /** Format: date-time */
             expiresAt?: string;
         };
         ContractPut: {
-            /** @description A relative path, as references name it. */
+            /** @description A relative path, as references use it. */
             file: string;
-            /** @description The document and every file that it references, at most 8 MiB together; a reference elsewhere is refused. */
+            /** @description The document and all files that it references, at most 8 MiB in total. References to other places are refused. */
             files: components["schemas"]["ContractFile"][];
-            /** @description Where the service listens: the replicas of one service. Absent with `shadow`, else required. */
+            /** @description The addresses of the service's replicas. Absent with `shadow`, otherwise required. */
             upstreams?: string[];
-            /** @description The operations that stay open to everybody, by operationId: what the document says with `security: []` stays closed without. */
+            /** @description The operations that remain public, by operationId. An operation that the document marks with `security: []` but that is not listed here requires authentication. */
             public?: string[];
             /**
-             * @description Whether answers may be of a media type that a browser runs, such as text/html. Absent with `shadow`.
+             * @description Whether responses can have a media type that a browser executes, such as text/html. Absent with `shadow`.
              * @default false
              */
             activeContent?: boolean;
-            /** @description The names of the breaking and looser changes that are wanted, as `contract_breaking` lists them. */
+            /** @description The names of the breaking and looser changes to accept, as `contract_breaking` lists them. */
             accept?: string[];
             /**
-             * @description Keep the document beside the live one.
+             * @description Whether the document is stored beside the live one.
              * @default false
              */
             shadow?: boolean;
         };
         ContractFile: {
-            /** @description A relative path, as references name it. */
+            /** @description A relative path, as references use it. */
             name: string;
             text: string;
         };
         ContractDocument: {
-            /** @description The name of the document among the files. */
+            /** @description The file name of the document. */
             file: string;
             files: components["schemas"]["ContractFile"][];
         };
-        /** @description What the kms knows of an adopted service's contract. */
+        /** @description The contract of an adopted service. */
         Contract: {
             name: string;
             /**
-             * @description The service's.
+             * @description The status of the service.
              * @enum {string}
              */
             status: "active" | "disabled";
             /**
              * Format: int64
-             * @description Of this description: every put raises it, of a shadow too.
+             * @description The version of this description; every put increments it, including that of a shadow.
              */
             version: number;
-            /** @description SHA-256 of the files in hexadecimal. */
+            /** @description The SHA-256 of the files in hexadecimal. */
             digest: string;
-            /** @description The document's `info.version`. */
+            /** @description The `info.version` of the document. */
             documentVersion: string;
             upstreams: string[];
             public: string[];
             activeContent: boolean;
             /** Format: int64 */
             warningCount: number;
-            /** @description The first 1000; absent in lists. */
+            /** @description The first 1000 warnings; absent in lists. */
             warnings?: components["schemas"]["ContractWarning"][];
             /** Format: date-time */
             createdAt: string;
             /** Format: date-time */
             updatedAt: string;
-            /** @description The user who put the live document. */
+            /** @description The id of the user who put the live document. */
             updatedBy: string;
             shadow?: components["schemas"]["ContractShadow"];
         };
-        /** @description The document beside the live one. */
+        /** @description The document that is stored beside the live one. */
         ContractShadow: {
-            /** @description SHA-256 of the files in hexadecimal. */
+            /** @description The SHA-256 of the files in hexadecimal. */
             digest: string;
             documentVersion: string;
             public: string[];
             /** Format: int64 */
             warningCount: number;
-            /** @description The first 1000; absent in lists. */
+            /** @description The first 1000 warnings; absent in lists. */
             warnings?: components["schemas"]["ContractWarning"][];
             /** Format: int64 */
             changeCount: number;
-            /** @description The first 1000 of those by which it breaks clients of the live document, or asks for less; absent in lists. */
+            /** @description The first 1000 changes that break clients of the live document or that are less strict; absent in lists. */
             changes?: components["schemas"]["ContractChange"][];
             /** Format: date-time */
             updatedAt: string;
             updatedBy: string;
         };
-        /** @description Something that the document has wrong, and that it is adopted around. */
+        /** @description A defect of the document that did not prevent its adoption. */
         ContractWarning: {
-            /** @description File and line. */
+            /** @description The file and line. */
             at: string;
             message: string;
-            /** @description What to write instead. */
+            /** @description The suggested correction. */
             hint: string;
         };
         ContractChange: {
-            /** @description What `accept` calls it. */
+            /** @description The name of the change for `accept`. */
             name: string;
-            /** @description `breaking`: a request that was taken is refused, or an answer tells what it did not. `looser`: who was refused may call, or more often. */
+            /** @description `breaking` means that a request that was accepted is refused, or that a response has new content. `looser` means that a caller who was refused has access, or can call more often. */
             kind: string;
             message: string;
         };
@@ -3484,17 +3521,17 @@ export interface components {
             name: string;
             /**
              * Format: int64
-             * @description The current one.
+             * @description The number of the current version.
              */
             version: number;
             /**
              * Format: int64
-             * @description What was current before; absent: nothing was.
+             * @description The number of the version that was current before; absent if there was none.
              */
             previousVersion?: number;
             /**
              * Format: int64
-             * @description What waits to become current; absent: nothing does.
+             * @description The number of the version that is pending; absent if there is none.
              */
             pendingVersion?: number;
             /** Format: date-time */
@@ -3506,7 +3543,7 @@ export interface components {
             /** Format: int64 */
             version: number;
             /**
-             * @description Absent: none of them.
+             * @description The stage of the version; absent if it has none.
              * @enum {string}
              */
             stage?: "current" | "pending" | "previous";
@@ -3514,12 +3551,12 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description Present: it is deleted.
+             * @description The time of the deletion; present only if the version is deleted.
              */
             deletedAt?: string;
             /**
              * Format: date-time
-             * @description Present: it is destroyed.
+             * @description The time of the destruction; present only if the version is destroyed.
              */
             destroyedAt?: string;
         };
@@ -3541,28 +3578,28 @@ export interface components {
             driver: "random" | "webhook" | "typesense";
             /**
              * Format: int32
-             * @description Characters of a value, of 6 bits each.
+             * @description Number of characters of a value, of 6 bits each.
              * @default 43
              */
             length?: number;
             /**
              * Format: int64
-             * @description Between two rotations; absent: on demand alone.
+             * @description Number of seconds between two rotations; if absent, the secret is rotated only on demand.
              */
             intervalSeconds?: number;
-            /** @description Of `webhook`: https://HOST[:PORT]/PATH. Of `typesense`: the base of its API. */
+            /** @description For `webhook`, https://HOST[:PORT]/PATH. For `typesense`, the base URL of its API. */
             url?: string;
-            /** @description The secret that requests of `webhook` are signed with, or with the admin key of `typesense`. */
+            /** @description The secret that requests of `webhook` are signed with, or that holds the admin key of `typesense`. */
             credential?: string;
             /**
              * Format: int64
-             * @description For which the version before works on outside, after another one is current.
+             * @description Number of seconds for which the previous version keeps working at the target after another version has become current.
              * @default 86400
              */
             overlapSeconds?: number;
-            /** @description Of `typesense`: those that the key reaches. */
+            /** @description For `typesense`, the collections that the key can access. */
             collections?: string[];
-            /** @description Of `typesense`: what the key may do, `documents:search` among them; default that alone. */
+            /** @description For `typesense`, the actions of the key, which must include `documents:search`; by default only that one. */
             actions?: string[];
         };
         SecretRotation: {
@@ -3580,44 +3617,44 @@ export interface components {
             actions?: string[];
             /**
              * Format: date-time
-             * @description When the schedule begins the next one.
+             * @description The time when the schedule starts the next rotation.
              */
             nextAt?: string;
             /**
-             * @description The step that is next, or `idle`.
+             * @description The next step, or `idle`.
              * @enum {string}
              */
             state: "idle" | "create" | "set" | "test" | "finish";
             /**
              * Format: int64
-             * @description Of the rotation that runs.
+             * @description The pending version of the running rotation.
              */
             pendingVersion?: number;
             /**
              * Format: int32
-             * @description At the step that is next.
+             * @description Number of attempts at the next step.
              */
             attempts: number;
             /**
-             * @description Why the last attempt failed, at the step that is next or of the last rotation that ended; absent: it did not.
+             * @description The reason why the last attempt failed, at the next step or in the last rotation that ended; absent if it did not fail.
              * @enum {string}
              */
             lastError?: "refused_target" | "no_answer" | "answer_too_large" | "rejected" | "no_credential" | "internal";
             /**
              * Format: date-time
-             * @description Of the rotation that runs.
+             * @description The time when the running rotation started.
              */
             startedAt?: string;
-            /** @description Versions that still work outside and are to be ended there, the next one first; 10 at most. */
+            /** @description At most 10 versions that still work at the target and are to be revoked there, the next one first. */
             ending?: components["schemas"]["SecretEnding"][];
             /**
-             * @description Of the last one that ended.
+             * @description The outcome of the last rotation that ended.
              * @enum {string}
              */
             lastOutcome?: "done" | "failed";
             /**
              * Format: int64
-             * @description That it made.
+             * @description The version that the last rotation created.
              */
             lastVersion?: number;
             /** Format: date-time */
@@ -3628,13 +3665,13 @@ export interface components {
             version: number;
             /**
              * Format: date-time
-             * @description When it is tried next.
+             * @description The time of the next attempt.
              */
             at: string;
             /** Format: int32 */
             attempts: number;
             /**
-             * @description Why the last attempt failed.
+             * @description The reason why the last attempt failed.
              * @enum {string}
              */
             lastError?: "refused_target" | "no_answer" | "answer_too_large" | "rejected" | "no_credential" | "internal";
@@ -3644,7 +3681,7 @@ export interface components {
             version: number;
             /** Format: date-time */
             destroyedAt: string;
-            /** @description Where copies may still lie, sealed: `older_backups` until they expire; `write_ahead_log` and `free_space` of the database until it has overwritten them. */
+            /** @description Where encrypted copies may still exist: in `older_backups` until they expire; in the `write_ahead_log` and `free_space` of the database until it overwrites them. */
             remains: ("older_backups" | "write_ahead_log" | "free_space")[];
         };
         Secret: {
@@ -3662,18 +3699,22 @@ export interface components {
             nextCursor?: string;
         };
         /**
-         * @description `list`: its name, and its versions without their values; `read`: its values, and waiting for another one; `write`: store, promote and undelete versions; `delete`: versions, which can be undeleted; `destroy`: versions for
-         *     ever; `rotate`: its rotation. A rotation that sends values elsewhere needs `read` of the secret and of its credential, too.
+         * @description `list`: its name, and its versions without their values; `read`: its values, and waiting for a new one; `write`: store, promote and undelete versions; `delete`: delete versions,
+         *     which can be undeleted; `destroy`: destroy versions permanently; `rotate`: its rotation. A rotation that sends values to another place also needs `read` for the secret and for
+         *     its credential.
          * @enum {string}
          */
         SecretCapability: "list" | "read" | "write" | "delete" | "destroy" | "rotate";
         SecretPolicySubject: {
             /** @enum {string} */
             kind: "role" | "user" | "service";
-            /** @description A role's name, or the id of a user or of a service; `*` for every service. */
+            /** @description The name of a role, or the id of a user or service; `*` for every service. */
             id: string;
         };
-        /** @description The secret of this name, and those whose names go on behind it with a dot (`team.payments` is not about `team.payments2`); `*` for all secrets, `{service}` for the name of the service that asks. */
+        /**
+         * @description The secret with this name, and those whose names continue it after a dot (`team.payments` does not match `team.payments2`); `*` for all secrets, `{service}` for the name of the
+         *     calling service.
+         */
         SecretPolicyPath: string;
         SecretPolicyPut: {
             subject: components["schemas"]["SecretPolicySubject"];
@@ -3699,12 +3740,12 @@ export interface components {
         SecretAccess: {
             name: string;
             subject: components["schemas"]["SecretPolicySubject"];
-            /** @description One that is disabled or deleted may do nothing. */
+            /** @description Whether the subject is active; a disabled or deleted one has no capabilities. */
             active: boolean;
             capabilities: components["schemas"]["SecretCapability"][];
-            /** @description Scopes that the subject does not have and some of the capabilities need. */
+            /** @description The scopes that some of the capabilities need and the subject does not have. */
             missingScopes: string[];
-            /** @description The policies that are about the secret and the subject, by name. */
+            /** @description The policies for the secret and the subject, in order of name. */
             policies: components["schemas"]["SecretPolicy"][];
         };
         /**
@@ -3721,22 +3762,22 @@ export interface components {
             publishedAt: string;
             /**
              * Format: date-time
-             * @description When it signs first; absent: no rotation has named it yet.
+             * @description The time when the key starts to sign; absent if no rotation has set it yet.
              */
             activeAt?: string;
             /**
              * Format: date-time
-             * @description When it signs no more.
+             * @description The time when the key stops signing.
              */
             retiringAt?: string;
             /**
              * Format: date-time
-             * @description When what it has signed is refused.
+             * @description The time from which tokens that the key has signed are refused.
              */
             goneAt?: string;
             /**
              * Format: date-time
-             * @description When an administrator revoked it.
+             * @description The time when an administrator revoked the key.
              */
             revokedAt?: string;
         };
@@ -3757,15 +3798,15 @@ export interface components {
         };
         /**
          * Format: int64
-         * @description Encryptions after which a key of AES-256-GCM is replaced, 2147483648 when absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
+         * @description Number of encryptions after which a key of AES-256-GCM is replaced; 2147483648 if absent. More than 4294967296 are not safe with random nonces (NIST SP 800-38D).
          */
         KeyringUses: number;
-        /** @description Names of the services that may use it. */
+        /** @description The names of the services that can use the keyring. */
         KeyringServices: string[];
         KeyringUpdate: {
             /**
              * Format: int64
-             * @description The oldest key that still opens and verifies.
+             * @description The oldest key that still decrypts and verifies.
              */
             minVersion?: number;
             maxUses?: components["schemas"]["KeyringUses"];
@@ -3776,17 +3817,17 @@ export interface components {
             algorithm: components["schemas"]["KeyringAlgorithm"];
             /**
              * Format: int64
-             * @description Of this description, as in its ETag.
+             * @description The version of this description, as in its ETag.
              */
             version: number;
             /**
              * Format: int64
-             * @description The key that encrypts, sums and signs.
+             * @description The key that encrypts, computes MACs and signs.
              */
             currentKey: number;
             /**
              * Format: int64
-             * @description The oldest key that still opens and verifies.
+             * @description The oldest key that still decrypts and verifies.
              */
             minVersion: number;
             /** Format: int64 */
@@ -3798,10 +3839,10 @@ export interface components {
             rotatedAt: string;
             /**
              * Format: date-time
-             * @description When it is deleted; absent when it stays.
+             * @description The time of the scheduled deletion; absent if none is scheduled.
              */
             deleteAt?: string;
-            /** @description Newest first; absent in lists and answers to changes. */
+            /** @description The keys, newest first; absent in lists and in responses to changes. */
             keys?: components["schemas"]["KeyringKey"][];
         };
         KeyringKey: {
@@ -3811,12 +3852,12 @@ export interface components {
             createdAt: string;
             /**
              * Format: int64
-             * @description Encryptions that were reserved; at least those that were made.
+             * @description Number of encryptions that were reserved; at least the number that were performed.
              */
             uses?: number;
             /**
              * Format: byte
-             * @description Of EdDSA the 32 bytes of RFC 8032, of ES256 the uncompressed point (SEC 1).
+             * @description For EdDSA the 32 bytes of RFC 8032, for ES256 the uncompressed point (SEC 1).
              */
             publicKey?: string;
         };
@@ -3826,7 +3867,7 @@ export interface components {
         };
         /**
          * Format: byte
-         * @description What the ciphertext is bound to, for example the row that it is stored in; the empty one when absent.
+         * @description The context that the ciphertext is bound to, for example the row that it is stored in; empty if absent.
          */
         KeyringContext: string;
         KeyringPlaintext: {
@@ -3885,32 +3926,32 @@ export interface components {
             valid: boolean;
         };
         RootKey: {
-            /** @description Id of the key that seals. */
+            /** @description The id of the root key that encrypts. */
             active: string;
-            /** @description Id of the one before; absent when there was none. */
+            /** @description The id of the previous root key; absent if there was none. */
             previous?: string;
-            /** @description Id of the key in the file of the replica that answers; absent when it is refused. */
+            /** @description The id of the key in the file of the replica that responds; absent if the file is refused. */
             inFile?: string;
             /** @enum {string} */
             state: "idle" | "resealing";
             /**
              * Format: int64
-             * @description Keysets under the active key.
+             * @description Number of keysets under the active key.
              */
             sealed: number;
             /**
              * Format: int64
-             * @description Keysets that are still under another one.
+             * @description Number of keysets that are still under another key.
              */
             remaining: number;
             /**
              * Format: date-time
-             * @description When the active key began to seal; absent when it is the first.
+             * @description The time when the active key was put into use; absent if it is the first.
              */
             rotatedAt?: string;
             /**
              * Format: date-time
-             * @description When nothing remained.
+             * @description The time when no keyset was left under another key.
              */
             finishedAt?: string;
             replicas: components["schemas"]["RootKeyHolder"][];
@@ -3920,96 +3961,96 @@ export interface components {
             nextCursor?: string;
         };
         Backup: {
-            /** @description Id of the archive; the archive's own manifest says the same. */
+            /** @description The id of the archive, as in the archive's own manifest. */
             id: string;
-            /** @description Of the program that made it. */
+            /** @description The version of the program that made the archive. */
             version: string;
             /** Format: date-time */
             madeAt: string;
-            /** @description Where it was written to, on the machine of the command. */
+            /** @description The path of the archive, on the machine where the command ran. */
             file: string;
             /**
              * Format: int64
-             * @description Size of the archive.
+             * @description Size of the archive in bytes.
              */
             bytes: number;
             /** @description The copied databases. */
             parts: components["schemas"]["BackupPart"][];
             /**
-             * @description The last check that it has passed: read to its end, or restored into an empty place and looked at. Absent when none has.
+             * @description The last check that the archive has passed: `verify` read it to its end, `drill` restored it into an empty place and examined it. Absent if it has passed none.
              * @enum {string}
              */
             check?: "verify" | "drill";
             /**
              * Format: date-time
-             * @description When that was.
+             * @description The time of the check that the archive passed.
              */
             checkedAt?: string;
             /**
-             * @description What is wrong with the record of this backup, beside the kms. Then `id` and `madeAt` are what the name of its file says (`madeAt` of a name that no command gives: when the file was changed), `version` and `file` are empty, `bytes` is 0 and `parts` has none; the archive itself may be whole. Absent for a record that can be read.
+             * @description The defect of this backup's record in the data directory. If present, `id` and `madeAt` are taken from the name of the record file (or `madeAt` from the modification time of the file if no command writes such a name), `version` and `file` are empty, `bytes` is 0 and `parts` is empty; the archive itself may be intact. Absent if the record can be read.
              * @enum {string}
              */
             fault?: "damaged" | "unreadable";
             /**
-             * @description The check that it has failed after any that it has passed. Absent when it has failed none since.
+             * @description The check that the archive has failed since the last one that it passed. Absent if there is none.
              * @enum {string}
              */
             failedCheck?: "verify" | "drill";
             /**
              * Format: date-time
-             * @description When that was.
+             * @description The time of the check that the archive failed.
              */
             failedAt?: string;
         };
         BackupPart: {
             name: string;
-            /** @description sqlite or postgres. */
+            /** @description The kind of database, sqlite or postgres. */
             database: string;
             /**
              * Format: date-time
-             * @description Every write that was acknowledged before is in the copy.
+             * @description The point in time of the copy. All writes that were acknowledged before it are in the copy.
              */
             instant: string;
             /** Format: int64 */
             rows: number;
             /**
              * Format: int64
-             * @description Before compression.
+             * @description Size in bytes before compression.
              */
             bytes: number;
         };
         Diagnosis: {
             /**
              * Format: date-time
-             * @description When the doctor looked.
+             * @description The time of the report.
              */
             at: string;
-            /** @description Of the doctor. */
+            /** @description The version of the doctor. */
             version: string;
-            /** @description Whether what reads the whole of a database was left out. */
+            /** @description Whether checks that read a whole database were skipped. */
             quick: boolean;
             worst: components["schemas"]["FindingLevel"];
-            /** @description In the order in which things were looked at. */
+            /** @description The findings, in the order of the checks. */
             findings: components["schemas"]["Finding"][];
         };
         Finding: {
-            /** @description The service that it is of; absent for what is of all. */
+            /** @description The service that the finding is about; absent if it is about all. */
             service?: string;
-            /** @description What was looked at. */
+            /** @description The check that was made. */
             check: string;
             level: components["schemas"]["FindingLevel"];
-            /** @description What was found. */
+            /** @description The result of the check. */
             what: string;
-            /** @description What to do; absent when there is nothing to do. */
+            /** @description The recommended action; absent if none is needed. */
             do?: string;
         };
         /** @enum {string} */
         FindingLevel: "ok" | "warning" | "error";
         RootKeyHolder: {
             replica: string;
-            /** @description Ids of the keys in its files, that of the current file first. */
+            /** @description The ids of the keys in its files, that of the current file first. */
             rootKeys: string[];
-            /** @description What is wrong with its files; absent when nothing is. */
+            /** @description The defect of its files; absent if there is none. */
             fault?: string;
             /** Format: date-time */
             seenAt: string;
@@ -4021,7 +4062,7 @@ export interface components {
         DataKey: {
             /**
              * Format: byte
-             * @description 32 random bytes.
+             * @description The data key, 32 random bytes.
              */
             plaintext: string;
             /** Format: byte */
@@ -4040,24 +4081,24 @@ export interface components {
         AuditEvent: {
             /**
              * Format: int64
-             * @description 1 for the first, without gaps.
+             * @description The number of the event, from 1 without gaps.
              */
             seq: number;
             /** Format: date-time */
             at: string;
-            /** @description The operation, or what the kms did by itself. */
+            /** @description The operation, or the action of the kms itself. */
             action: string;
-            /** @description Id of whoever did it; empty for the kms itself and for the unauthenticated. */
+            /** @description The id of the actor; empty for the kms itself and for unauthenticated callers. */
             actor: string;
             /** @enum {string} */
             actorKind: "user" | "service" | "system";
-            /** @description Id or name of what it was done to. */
+            /** @description The id or name of the target. */
             target: string;
             outcome: components["schemas"]["AuditOutcome"];
             requestId: string;
-            /** @description Network address of whoever asked. */
+            /** @description The network address of the caller. */
             address?: string;
-            /** @description What else matters: the session, what was granted, why it was refused. */
+            /** @description Further details, such as the session, what was granted, or why a request was refused. */
             detail?: {
                 [key: string]: string;
             };
@@ -4067,19 +4108,19 @@ export interface components {
             nextCursor?: string;
             /**
              * Format: int64
-             * @description The events before this number were archived, and are not in this list. Absent while none were.
+             * @description The events before this number were archived and are not in this list. Absent if none were archived.
              */
             archivedBefore?: number;
             /**
              * Format: int64
-             * @description For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
+             * @description The minimum number of seconds for which events are kept (`AUDIT_KEEP`, rounded down); `archiveAudit` removes no younger events.
              */
             keptSeconds?: number;
         };
         AuditArchive: {
             /**
              * Format: int64
-             * @description Number of the event after which the archive begins: the `seq` of its first line.
+             * @description The number of the event after which the archive begins, which is the `seq` of its first line.
              */
             after: number;
             checkpoint: components["schemas"]["AuditCheckpoint"];
@@ -4088,12 +4129,12 @@ export interface components {
             service: string;
             /**
              * Format: int64
-             * @description Number of the last event that is to be removed.
+             * @description The number of the last event to be removed.
              */
             ordered: number;
             /**
              * Format: int64
-             * @description Number of the last event that was removed; absent for other services, whose `fountain_audit_archived_seq` tells.
+             * @description The number of the last event that was removed; absent for other services, for which the metric `fountain_audit_archived_seq` reports it.
              */
             removed?: number;
         };
@@ -4104,13 +4145,13 @@ export interface components {
             /** Format: int64 */
             after: number;
             checkpoint: components["schemas"]["AuditCheckpoint"];
-            /** @description Id of the administrator. */
+            /** @description The id of the administrator. */
             orderedBy: string;
         };
         AuditVerify: {
             checkpoint?: components["schemas"]["AuditCheckpoint"];
             /**
-             * @description Look only at what follows the checkpoint.
+             * @description Whether only the events after the checkpoint are verified.
              * @default false
              */
             after?: boolean;
@@ -4119,32 +4160,33 @@ export interface components {
             intact: boolean;
             /**
              * Format: int64
-             * @description The events after this number were looked at: those up to it were archived, or the checkpoint vouches for them.
+             * @description The number after which events were verified; earlier events were archived, or the checkpoint vouches for them.
              */
             after: number;
             /**
              * Format: int64
-             * @description How many of them hold, from the first on.
+             * @description Number of consecutive valid events, from the first one.
              */
             checked: number;
             /**
              * Format: int64
-             * @description How many of those are from a version that had no key.
+             * @description Number of those events that are from a version without a key.
              */
             unkeyed: number;
             /**
              * Format: int64
-             * @description Number of the first event that does not hold.
+             * @description The number of the first invalid event.
              */
             firstBreak?: number;
             /**
-             * @description `event`: it was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that says where the trail ends was
-             *     changed; `key`: a key of the trail was changed or removed, or cannot be opened; `base`: the row that says where the trail begins was changed; `checkpoint`: the trail does not hold the checkpoint.
+             * @description `event`: an event was changed, moved, added or removed; `tail`: events at the end were removed or added; `head`: the row that stores where the trail ends was changed; `key`:
+             *     a key of the trail was changed or removed, or cannot be opened; `base`: the row that stores where the trail begins was changed; `checkpoint`: the trail does not contain the
+             *     checkpoint.
              * @enum {string}
              */
             reason?: "event" | "tail" | "head" | "key" | "base" | "checkpoint";
         };
-        /** @description Where a trail ended at one moment, signed with Ed25519 (RFC 8032). */
+        /** @description The end of a trail at one moment, signed with Ed25519 (RFC 8032). */
         AuditCheckpoint: {
             service: string;
             /** Format: int64 */
@@ -4164,15 +4206,15 @@ export interface components {
             kind: "begin" | "event" | "checkpoint";
             /**
              * Format: int64
-             * @description Of `begin`: the number of the event before the first.
+             * @description For `begin`, the number of the event before the first.
              */
             seq: number;
             /**
              * Format: byte
-             * @description Of `begin`: what the first event follows.
+             * @description For `begin`, the hash that the first event follows.
              */
             hash?: string;
-            /** @description The event: these bytes are what its hash is made of. */
+            /** @description The event; its hash is computed over these bytes. */
             event?: Record<string, unknown>;
             checkpoint?: components["schemas"]["AuditCheckpoint"];
         };
@@ -4234,7 +4276,7 @@ export interface components {
         /** @description The token request was refused (RFC 6749, section 5.2). */
         OAuthError: {
             headers: {
-                /** @description On 401 to a client that used HTTP Basic. */
+                /** @description Sent with 401 to a client that used HTTP Basic. */
                 "WWW-Authenticate"?: string;
                 RateLimit: components["headers"]["RateLimit"];
                 "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -4470,62 +4512,62 @@ export interface components {
         };
     };
     parameters: {
-        /** @description The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`. */
+        /** @description The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`. */
         PageOrigin: string;
-        /** @description The refresh token of a browser's session. No other operation gets it, and no adopted service. */
+        /** @description The refresh token of a browser session. Other operations and adopted services never receive it. */
         SessionCookie: string;
         /**
-         * @description The user's id.
+         * @description The id of the user.
          * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         UserId: string;
         /**
-         * @description The service's id.
+         * @description The id of the service.
          * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         ServiceId: string;
         /**
-         * @description The client's id.
+         * @description The id of the client.
          * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         ClientId: string;
         /**
-         * @description The adopted service's name.
+         * @description The name of the adopted service.
          * @example reports
          */
         ContractName: string;
         /**
-         * @description The role's name.
+         * @description The name of the role.
          * @example reporter
          */
         RoleName: string;
         /**
-         * @description The key's id.
+         * @description The id of the key.
          * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
          */
         KeyId: string;
         /**
-         * @description Dotted lower-case words; the first is usually the service it belongs to.
+         * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
          * @example search.typesense
          */
         SecretName: string;
         /**
-         * @description The policy's name.
+         * @description The name of the policy.
          * @example payments-reads
          */
         SecretPolicyName: string;
         /**
-         * @description A version's number, or the stage that it is in.
+         * @description The number of a version, or its stage.
          * @example 2
          */
         WhichSecretVersion: string;
         /**
-         * @description The key's id, its RFC 7638 thumbprint, base64url.
+         * @description The id of the key: its RFC 7638 thumbprint, base64url.
          * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
          */
         SigningKid: string;
         /**
-         * @description The keyring; a service's has its name.
+         * @description The name of the keyring; a service's own keyring has the name of the service.
          * @example twofactor
          */
         KeyringName: string;
@@ -4555,8 +4597,8 @@ export interface components {
     requestBodies: never;
     headers: {
         /**
-         * @description `__Host-fountain-session`, the refresh token of a browser's session, or its end: `HttpOnly`, `Secure`, `SameSite=Strict`, for this host alone and until the
-         *     browser is closed.
+         * @description `__Host-fountain-session`: the refresh token of a browser session, or the deletion of the cookie. It is `HttpOnly`, `Secure` and `SameSite=Strict`, is sent only to this host, and
+         *     is kept until the browser is closed.
          */
         SessionCookie: string;
         /** @description Whole seconds to wait before a retry (RFC 9110, section 10.2.3); sent with 429 and 503. */
@@ -4658,7 +4700,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The administrator was made; sign in with `loginUser`. */
+            /** @description The administrator was created; sign in with `loginUser`. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -4694,7 +4736,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`. */
+                /** @description The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`. */
                 Origin?: components["parameters"]["PageOrigin"];
             };
             path?: never;
@@ -4712,7 +4754,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Signed in. */
+            /** @description The user is signed in. */
             200: {
                 headers: {
                     "Set-Cookie": components["headers"]["SessionCookie"];
@@ -4733,7 +4775,7 @@ export interface operations {
                     "application/json": components["schemas"]["TokenResponse"];
                 };
             };
-            /** @description The password is right, and the second factor is still to come. There is no refresh token yet. */
+            /** @description The password is correct; the second factor is pending. No refresh token has been issued. */
             202: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -4767,7 +4809,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`. */
+                /** @description The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`. */
                 Origin?: components["parameters"]["PageOrigin"];
             };
             path?: never;
@@ -4784,7 +4826,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Signed in. */
+            /** @description The user is signed in. */
             200: {
                 headers: {
                     "Set-Cookie": components["headers"]["SessionCookie"];
@@ -4817,7 +4859,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The origin of the page that asks (RFC 6454, section 7), as browsers write it; looked at with `refreshIn` `cookie`. */
+                /** @description The origin of the page (RFC 6454, section 7), as the browser sends it; checked if `refreshIn` is `cookie`. */
                 Origin?: components["parameters"]["PageOrigin"];
             };
             path?: never;
@@ -4834,7 +4876,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Signed in. */
+            /** @description The user is signed in. */
             200: {
                 headers: {
                     "Set-Cookie": components["headers"]["SessionCookie"];
@@ -4879,7 +4921,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description New tokens. */
+            /** @description The new tokens. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -4909,16 +4951,16 @@ export interface operations {
             query?: never;
             header: {
                 /**
-                 * @description The origin of the page (RFC 6454, section 7). Browsers write it, and no script can.
+                 * @description The origin of the page (RFC 6454, section 7). Browsers set it; scripts cannot change it.
                  * @example https://fountain.example
                  */
                 Origin: string;
-                /** @description Where the page is that asks, as browsers say it (Fetch Metadata). */
+                /** @description The relation between the page's origin and the request's target, as the browser reports it (Fetch Metadata). */
                 "Sec-Fetch-Site"?: "same-origin";
             };
             path?: never;
             cookie?: {
-                /** @description The refresh token of a browser's session. No other operation gets it, and no adopted service. */
+                /** @description The refresh token of a browser session. Other operations and adopted services never receive it. */
                 "__Host-fountain-session"?: components["parameters"]["SessionCookie"];
             };
         };
@@ -4929,7 +4971,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A new access token. The next refresh token is in the cookie. */
+            /** @description A new access token. The cookie holds the next refresh token. */
             200: {
                 headers: {
                     "Set-Cookie": components["headers"]["SessionCookie"];
@@ -4971,13 +5013,13 @@ export interface operations {
             header?: never;
             path?: never;
             cookie?: {
-                /** @description The refresh token of a browser's session. No other operation gets it, and no adopted service. */
+                /** @description The refresh token of a browser session. Other operations and adopted services never receive it. */
                 "__Host-fountain-session"?: components["parameters"]["SessionCookie"];
             };
         };
         requestBody?: never;
         responses: {
-            /** @description Signed out. */
+            /** @description The session has ended. */
             204: {
                 headers: {
                     "Set-Cookie": components["headers"]["SessionCookie"];
@@ -5012,7 +5054,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description An access token of raised level for one service, without a refresh token. */
+            /** @description An access token of a higher level for one service, without a refresh token. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5109,7 +5151,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The token does not work any more. */
+            /** @description The token is no longer valid. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5144,7 +5186,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What the token is (RFC 7662, section 2.2); `active` alone when it is not good. */
+            /** @description The claims of the token (RFC 7662, section 2.2), or only `active` if the token is not valid. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5169,15 +5211,15 @@ export interface operations {
     listRevocations: {
         parameters: {
             query?: {
-                /** @description The feed that the caller has followed so far. */
+                /** @description The feed that the caller has followed. */
                 feed?: string;
-                /** @description The last position that the caller knows. */
+                /** @description The last position that the caller has seen. */
                 after?: number;
-                /** @description How many items at the most. */
+                /** @description Maximum number of items to return. */
                 limit?: number;
             };
             header?: {
-                /** @description How many seconds to wait for the next item, at most 25. */
+                /** @description Number of seconds to wait for the next item, at most 25. */
                 Prefer?: string;
             };
             path?: never;
@@ -5185,7 +5227,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What was ended, and the position up to which the caller knows everything then. */
+            /** @description The revocations, and the position of the last one. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5233,7 +5275,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description How long the set may be kept. */
+                    /** @description The time for which the key set may be cached. */
                     "Cache-Control"?: string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -5402,45 +5444,45 @@ export interface operations {
     getAuthorizationPage: {
         parameters: {
             query?: {
-                /** @description `code` alone. */
+                /** @description Only `code`. */
                 response_type?: string;
-                /** @description `query` alone. */
+                /** @description Only `query`. */
                 response_mode?: string;
-                /** @description The client's id. */
+                /** @description The id of the client. */
                 client_id?: string;
-                /** @description One of the client's */
+                /** @description One of the client's registered redirect URIs. */
                 redirect_uri?: string;
-                /** @description Space-separated; with `openid`. */
+                /** @description Space-separated scopes, with `openid`. */
                 scope?: string;
-                /** @description Comes back as it is. */
+                /** @description Returned to the client unchanged. */
                 state?: string;
-                /** @description Comes back in the ID token. */
+                /** @description Returned in the ID token. */
                 nonce?: string;
-                /** @description RFC 7636. */
+                /** @description The code challenge (RFC 7636). */
                 code_challenge?: string;
-                /** @description `S256` alone. */
+                /** @description Only `S256`. */
                 code_challenge_method?: string;
-                /** @description `none`, `login`, `consent`. */
+                /** @description `none`, `login` or `consent`. */
                 prompt?: string;
-                /** @description How many seconds ago the person may have signed in. */
+                /** @description Maximum number of seconds since the user signed in. */
                 max_age?: string;
-                /** @description Space-separated; one of them must be met: `aal1`, `aal2`, `phr`. */
+                /** @description Space-separated levels, of which one must be met: `aal1`, `aal2`, `phr`. */
                 acr_values?: string;
-                /** @description The user name that the page begins with. */
+                /** @description The username that the page is prefilled with. */
                 login_hint?: string;
-                /** @description An ID token of the person who is to sign in. */
+                /** @description An ID token of the user who is expected to sign in. */
                 id_token_hint?: string;
-                /** @description Passed over; named at the token endpoint. */
+                /** @description Ignored; send it to the token endpoint. */
                 resource?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 display?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 ui_locales?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 claims_locales?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 claims?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 access_type?: string;
                 /** @description Not supported. */
                 request?: string;
@@ -5461,12 +5503,12 @@ export interface operations {
                 headers: {
                     /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    /** @description Isolates the page from cross-origin pages that opened it or that it opens. */
                     "Cross-Origin-Opener-Policy": string;
-                    /** @description Its address is told to nobody. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": string;
                     ETag: components["headers"]["ETag"];
-                    /** @description It is kept, and asked for again each time. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -5506,7 +5548,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Where to go, or what is missing. */
+            /** @description The redirect, or what is missing. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5558,7 +5600,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Whom the person signs in at, or where to go with what is wrong. */
+            /** @description The client that the user signs in at, or the redirect that reports an error. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5618,17 +5660,17 @@ export interface operations {
     getSignOutPage: {
         parameters: {
             query?: {
-                /** @description An ID token that the client got for the session. */
+                /** @description An ID token that the client received for the session. */
                 id_token_hint?: string;
-                /** @description The client's id. */
+                /** @description The id of the client. */
                 client_id?: string;
-                /** @description One of the client's. */
+                /** @description One of the client's registered post-logout redirect URIs. */
                 post_logout_redirect_uri?: string;
-                /** @description Comes back as it is. */
+                /** @description Returned to the client unchanged. */
                 state?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 logout_hint?: string;
-                /** @description Passed over. */
+                /** @description Ignored. */
                 ui_locales?: string;
             };
             header?: {
@@ -5645,12 +5687,12 @@ export interface operations {
                 headers: {
                     /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    /** @description Isolates the page from cross-origin pages that opened it or that it opens. */
                     "Cross-Origin-Opener-Policy": string;
-                    /** @description Its address is told to nobody. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": string;
                     ETag: components["headers"]["ETag"];
-                    /** @description It is kept, and asked for again each time. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -5683,7 +5725,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Signed out. */
+            /** @description The session has ended. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5789,7 +5831,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The client, and its secret if it has one. */
+            /** @description The client, and its secret if it is confidential. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5837,7 +5879,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -5888,7 +5930,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -5897,7 +5939,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The client is gone. */
+            /** @description The client was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -5926,7 +5968,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -5944,7 +5986,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The client as it is now. */
+            /** @description The current client. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -5996,7 +6038,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -6005,7 +6047,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The client and its new secret, shown once. */
+            /** @description The client and its new secret, which is shown once. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6126,7 +6168,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The user was made. */
+            /** @description The user was created. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6168,7 +6210,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6216,7 +6258,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6225,7 +6267,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The user is deleted. */
+            /** @description The user was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6255,7 +6297,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6273,7 +6315,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The user as it is now. */
+            /** @description The current user. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -6315,7 +6357,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6366,7 +6408,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6375,7 +6417,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The token, shown once. */
+            /** @description The token, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6415,7 +6457,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6433,7 +6475,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The mail waits to be sent; `listMails` tells what becomes of it. */
+            /** @description The mail is queued; `listMails` reports its delivery. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6472,7 +6514,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6511,7 +6553,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6557,7 +6599,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6595,12 +6637,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
                 /**
-                 * @description The session's id.
+                 * @description The id of the session.
                  * @example ses_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 sessionId: string;
@@ -6639,7 +6681,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6648,7 +6690,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of consents, by the age of the web app, oldest first. */
+            /** @description A page of consents, in order of the web app's registration, oldest first. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6690,12 +6732,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
                 /**
-                 * @description The client's id.
+                 * @description The id of the client.
                  * @example cli_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 clientId: components["parameters"]["ClientId"];
@@ -6704,7 +6746,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The consent is withdrawn. */
+            /** @description The consent was withdrawn. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6744,12 +6786,12 @@ export interface operations {
                 headers: {
                     /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    /** @description Isolates the page from cross-origin pages that opened it or that it opens. */
                     "Cross-Origin-Opener-Policy": string;
-                    /** @description Its address is told to nobody. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": string;
                     ETag: components["headers"]["ETag"];
-                    /** @description It is kept, and asked for again each time. */
+                    /** @description Browsers revalidate their copy with each request. */
                     "Cache-Control": string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -6816,7 +6858,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It was taken down. */
+            /** @description The request was accepted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6845,7 +6887,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6854,7 +6896,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The invitation, shown once. */
+            /** @description The invitation, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -6894,7 +6936,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The user's id.
+                 * @description The id of the user.
                  * @example usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 userId: components["parameters"]["UserId"];
@@ -6912,7 +6954,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The mail waits to be sent; `listMails` tells what becomes of it. */
+            /** @description The mail is queued; `listMails` reports its delivery. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7000,7 +7042,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description How many seconds to wait for the next mail, at most 25. */
+                /** @description Number of seconds to wait for the next mail, at most 25. */
                 Prefer?: string;
             };
             path?: never;
@@ -7045,7 +7087,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The mail's id.
+                 * @description The id of the mail.
                  * @example mail_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 mailId: string;
@@ -7064,7 +7106,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description It is noted. */
+            /** @description The outcome was recorded. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7098,7 +7140,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The invitation is good. */
+            /** @description The invitation is valid. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7127,7 +7169,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The invitation's id.
+                 * @description The id of the invitation.
                  * @example inv_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 invitationId: string;
@@ -7146,7 +7188,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The invitation is used up for this factor. */
+            /** @description The invitation was consumed for this factor. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7250,7 +7292,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The service and its enrolment token, shown once. */
+            /** @description The service and its enrolment token, which is shown once. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7311,7 +7353,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The service's key, shown once. */
+            /** @description The service's key, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7359,7 +7401,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The service's id.
+                 * @description The id of the service.
                  * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 serviceId: components["parameters"]["ServiceId"];
@@ -7411,7 +7453,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The service's id.
+                 * @description The id of the service.
                  * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 serviceId: components["parameters"]["ServiceId"];
@@ -7420,7 +7462,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The service is deleted. */
+            /** @description The service was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7449,7 +7491,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The service's id.
+                 * @description The id of the service.
                  * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 serviceId: components["parameters"]["ServiceId"];
@@ -7467,7 +7509,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The service as it is now. */
+            /** @description The current service. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -7521,7 +7563,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The service's id.
+                 * @description The id of the service.
                  * @example svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 serviceId: components["parameters"]["ServiceId"];
@@ -7530,7 +7572,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The token, shown once. */
+            /** @description The token, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7621,7 +7663,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The adopted service's name.
+                 * @description The name of the adopted service.
                  * @example reports
                  */
                 contractName: components["parameters"]["ContractName"];
@@ -7690,14 +7732,14 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                /** @description The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version. */
                 "If-Match"?: string;
-                /** @description Only `*`, to adopt a service that has no contract yet. */
+                /** @description Only `*`, to adopt a service that has no contract. */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description The adopted service's name.
+                 * @description The name of the adopted service.
                  * @example reports
                  */
                 contractName: components["parameters"]["ContractName"];
@@ -7814,7 +7856,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The adopted service's name.
+                 * @description The name of the adopted service.
                  * @example reports
                  */
                 contractName: components["parameters"]["ContractName"];
@@ -7823,7 +7865,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The contract is retired. */
+            /** @description The contract was retired. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -7950,7 +7992,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The role's name.
+                 * @description The name of the role.
                  * @example reporter
                  */
                 roleName: components["parameters"]["RoleName"];
@@ -7998,14 +8040,14 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                /** @description The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version. */
                 "If-Match"?: string;
-                /** @description Only `*`, to make a role that is not there yet. */
+                /** @description Only `*`, to create a role that does not exist. */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description The role's name.
+                 * @description The name of the role.
                  * @example reporter
                  */
                 roleName: components["parameters"]["RoleName"];
@@ -8052,7 +8094,7 @@ export interface operations {
                     "application/json": components["schemas"]["Role"];
                 };
             };
-            /** @description The role was made. */
+            /** @description The role was created. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8094,7 +8136,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The role's name.
+                 * @description The name of the role.
                  * @example reporter
                  */
                 roleName: components["parameters"]["RoleName"];
@@ -8103,7 +8145,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The role is deleted. */
+            /** @description The role was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8124,12 +8166,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                /** @description The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version. */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description The role's name.
+                 * @description The name of the role.
                  * @example reporter
                  */
                 roleName: components["parameters"]["RoleName"];
@@ -8198,7 +8240,7 @@ export interface operations {
                 limit?: components["parameters"]["Limit"];
                 /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
-                /** @description `me`: only the caller's own keys. */
+                /** @description `me` returns only the caller's own keys. */
                 owner?: "me";
             };
             header?: never;
@@ -8279,7 +8321,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The key, shown once. */
+            /** @description The key, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8404,7 +8446,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The verdict. */
+            /** @description The result of the verification. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8432,7 +8474,7 @@ export interface operations {
         parameters: {
             query?: never;
             header: {
-                /** @description As in the common parameter, and required here, so that a lost answer can be had again. */
+                /** @description Like the common parameter, and required here, so that a lost response can be requested again. */
                 "Idempotency-Key": string;
             };
             path?: never;
@@ -8449,7 +8491,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The new key, shown once. */
+            /** @description The new key, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8502,7 +8544,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -8511,7 +8553,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The description, never the key's text. */
+            /** @description The description, without the key's text. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8557,7 +8599,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -8566,7 +8608,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The keys do not work any more. */
+            /** @description The keys no longer work. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8602,7 +8644,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -8623,7 +8665,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The key as it is now. */
+            /** @description The current key. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8672,7 +8714,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -8681,7 +8723,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The key does not work any more. */
+            /** @description The key no longer works. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8712,7 +8754,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The key's id.
+                 * @description The id of the key.
                  * @example key_01KBB6Q3Y5W1V9T2ZD0G7M4N8P
                  */
                 keyId: components["parameters"]["KeyId"];
@@ -8730,7 +8772,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The new key, shown once. */
+            /** @description The new key, which is shown once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -8830,7 +8872,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -8871,18 +8913,18 @@ export interface operations {
     putSecret: {
         parameters: {
             query?: {
-                /** @description `pending` stores the version beside the current one, until `promoteSecretVersion`; there must be a current one (404). */
+                /** @description `pending` stores the version beside the current one, until `promoteSecretVersion`. There must be a current version (404). */
                 stage?: "current" | "pending";
             };
             header?: {
-                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                /** @description The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version. */
                 "If-Match"?: string;
-                /** @description Only `*`, to store a secret that is not there yet. */
+                /** @description Only `*`, to store a secret that does not exist. */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -8900,7 +8942,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A further version was stored. */
+            /** @description A new version was stored. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -8955,12 +8997,12 @@ export interface operations {
             header?: {
                 /** @description The ETag of the state that the client has (RFC 9110, section 13.1.2). If it is still current, the response is 304 without a body. */
                 "If-None-Match"?: components["parameters"]["IfNoneMatch"];
-                /** @description How many seconds to wait for another version, at most 25. */
+                /** @description Number of seconds to wait for another version, at most 25. */
                 Prefer?: string;
             };
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -8969,7 +9011,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The secret as it is now. */
+            /** @description The current description of the secret. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9011,7 +9053,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9055,12 +9097,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -9102,12 +9144,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -9116,7 +9158,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The version is deleted. */
+            /** @description The version was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9139,12 +9181,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -9185,12 +9227,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -9199,7 +9241,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The version is destroyed. */
+            /** @description The version was destroyed. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9236,12 +9278,12 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
                 /**
-                 * @description A version's number, or the stage that it is in.
+                 * @description The number of a version, or its stage.
                  * @example 2
                  */
                 secretVersion: components["parameters"]["WhichSecretVersion"];
@@ -9288,7 +9330,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9297,7 +9339,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description How the secret is rotated. */
+            /** @description The rotation of the secret. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9334,12 +9376,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The rotation that this one replaces, as an ETag; of its revision alone, or of how far it is, too. */
+                /** @description The ETag of the rotation to replace, of its revision alone or of its revision and progress. */
                 "If-Match"?: string;
             };
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9361,7 +9403,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How the secret is rotated. */
+            /** @description The rotation of the secret. */
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9400,7 +9442,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9409,7 +9451,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The secret is rotated no more. */
+            /** @description The secret is no longer rotated. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9431,7 +9473,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9440,7 +9482,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The way back has begun. */
+            /** @description The rollback has started. */
             202: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9475,7 +9517,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9484,7 +9526,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rotation has begun. */
+            /** @description The rotation has started. */
             202: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9514,17 +9556,17 @@ export interface operations {
     explainSecretAccess: {
         parameters: {
             query?: {
-                /** @description Ask about a role. */
+                /** @description Explain the capabilities of a role. */
                 role?: string;
-                /** @description Ask about a user. */
+                /** @description Explain the capabilities of a user. */
                 user?: string;
-                /** @description Ask about a service. */
+                /** @description Explain the capabilities of a service. */
                 service?: string;
             };
             header?: never;
             path: {
                 /**
-                 * @description Dotted lower-case words; the first is usually the service it belongs to.
+                 * @description The name of the secret: lower-case words separated by dots. The first word is usually the service that it belongs to.
                  * @example search.typesense
                  */
                 secretName: components["parameters"]["SecretName"];
@@ -9533,7 +9575,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What may be done. */
+            /** @description The capabilities and the policies. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9647,7 +9689,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The policy's name.
+                 * @description The name of the policy.
                  * @example payments-reads
                  */
                 policyName: components["parameters"]["SecretPolicyName"];
@@ -9697,14 +9739,14 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                /** @description The ETag of the version to replace; a list of ETags, one of which must be current; or `*` to replace any existing version. */
                 "If-Match"?: string;
-                /** @description Only `*`, to make a policy that is not there yet. */
+                /** @description Only `*`, to create a policy that does not exist. */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description The policy's name.
+                 * @description The name of the policy.
                  * @example payments-reads
                  */
                 policyName: components["parameters"]["SecretPolicyName"];
@@ -9759,7 +9801,7 @@ export interface operations {
                     "application/json": components["schemas"]["SecretPolicy"];
                 };
             };
-            /** @description The policy was made. */
+            /** @description The policy was created. */
             201: {
                 headers: {
                     ETag: components["headers"]["ETag"];
@@ -9803,7 +9845,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The policy's name.
+                 * @description The name of the policy.
                  * @example payments-reads
                  */
                 policyName: components["parameters"]["SecretPolicyName"];
@@ -9812,7 +9854,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The policy is deleted. */
+            /** @description The policy was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -9947,7 +9989,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -9997,7 +10039,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10053,7 +10095,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10114,7 +10156,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10163,7 +10205,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10213,7 +10255,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10264,7 +10306,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10314,7 +10356,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10364,7 +10406,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10414,7 +10456,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10434,7 +10476,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Whether it is right. */
+            /** @description Whether the HMAC is valid. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -10465,7 +10507,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10515,7 +10557,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10535,7 +10577,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Whether it is right. */
+            /** @description Whether the signature is valid. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -10566,7 +10608,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10606,7 +10648,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The keyring; a service's has its name.
+                 * @description The name of the keyring; a service's own keyring has the name of the service.
                  * @example twofactor
                  */
                 keyring: components["parameters"]["KeyringName"];
@@ -10656,7 +10698,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The key's RFC 7638 thumbprint, base64url.
+                 * @description The RFC 7638 thumbprint of the key, base64url.
                  * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
                  */
                 kid: string;
@@ -10790,7 +10832,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The key's id, its RFC 7638 thumbprint, base64url.
+                 * @description The id of the key: its RFC 7638 thumbprint, base64url.
                  * @example kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k
                  */
                 kid: components["parameters"]["SigningKid"];
@@ -10799,7 +10841,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The key, which is gone. */
+            /** @description The key, which is now `gone`. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -10881,7 +10923,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The rotation has begun. */
+            /** @description The rotation has started. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -10930,17 +10972,17 @@ export interface operations {
                 limit?: components["parameters"]["Limit"];
                 /** @description The `nextCursor` of the previous page. It is opaque and valid only for the list that returned it. */
                 cursor?: components["parameters"]["Cursor"];
-                /** @description The operation, or what the kms did by itself. */
+                /** @description The operation, or the action of the kms itself. */
                 action?: string;
-                /** @description The id of whoever did it. */
+                /** @description The id of the actor. */
                 actor?: string;
-                /** @description The id or name of what it was done to. */
+                /** @description The id or name of the target. */
                 target?: string;
-                /** @description How it ended. */
+                /** @description The outcome. */
                 outcome?: components["schemas"]["AuditOutcome"];
-                /** @description Only events at or after this time. */
+                /** @description Return only events at or after this time. */
                 from?: string;
-                /** @description Only events before this time. */
+                /** @description Return only events before this time. */
                 to?: string;
             };
             header?: never;
@@ -11000,7 +11042,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was found. */
+            /** @description The result of the verification. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -11051,7 +11093,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description Where the kms's own trail ends now. */
+            /** @description The checkpoint of the kms's own trail. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -11083,11 +11125,11 @@ export interface operations {
     exportAudit: {
         parameters: {
             query?: {
-                /** @description Only events after this number. */
+                /** @description Return only events after this number. */
                 after?: number;
-                /** @description How many events at the most. */
+                /** @description Maximum number of events to return. */
                 limit?: number;
-                /** @description End before the first event that is not from before this time. */
+                /** @description Stop before the first event that is at or after this time. */
                 before?: string;
             };
             header?: never;
@@ -11141,7 +11183,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The order is recorded. */
+            /** @description The order was recorded. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -11176,7 +11218,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The order, if there is one. */
+            /** @description The order, if any. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];

@@ -46,8 +46,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell which search engine is in use and what it takes
-         * @description For administrators and services. It tells nothing of collections.
+         * Get the search engine in use and its limits
+         * @description For administrators and services. The response contains nothing about collections.
          */
         get: operations["getEngine"];
         put?: never;
@@ -70,8 +70,8 @@ export interface paths {
         put?: never;
         /**
          * Create a collection
-         * @description A collection belongs to the tenant of whoever makes it; one that is made by a service without a tenant belongs to that service, and
-         *     one of an administrator to the administrators. To others it does not exist, unless a grant says otherwise.
+         * @description A collection belongs to the tenant of its creator. A collection that is created by a service without a tenant belongs to that service, and one that is created
+         *     by an administrator belongs to the administrators. For other callers the collection does not exist, unless a grant gives them access.
          */
         post: operations["createCollection"];
         delete?: never;
@@ -86,14 +86,14 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
             };
             cookie?: never;
         };
-        /** Read a collection's schema */
+        /** Get a collection */
         get: operations["getCollection"];
         put?: never;
         post?: never;
@@ -110,14 +110,14 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
             };
             cookie?: never;
         };
-        /** List who may use a collection beside its owner */
+        /** List the grants of a collection */
         get: operations["listCollectionGrants"];
         put?: never;
         post?: never;
@@ -133,12 +133,12 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
                 /**
-                 * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+                 * @description The grantee: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
                  * @example role:reader
                  */
                 grantee: components["parameters"]["Grantee"];
@@ -147,13 +147,13 @@ export interface paths {
         };
         get?: never;
         /**
-         * Let somebody use a collection
-         * @description For services that own it and administrators, not for other users of a tenant. A grant to a role reaches users of the tenant that the collection is of, and of a tenant-scoped
-         *     collection those of every tenant. A collection has at most 100 grants.
+         * Grant access to a collection
+         * @description For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
+         *     tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
          */
         put: operations["putCollectionGrant"];
         post?: never;
-        /** Take a grant back */
+        /** Revoke a grant */
         delete: operations["deleteCollectionGrant"];
         options?: never;
         head?: never;
@@ -166,20 +166,20 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
             };
             cookie?: never;
         };
-        /** Compare the schema that a collection should have with the one that it has */
+        /** Compare a collection's intended schema with its current one */
         get: operations["getCollectionSchema"];
         /**
-         * Say which schema a collection should have, and bring it there
-         * @description New fields that are optional, and fields that are no more, are a change of the collection as it is. Anything else is a reindex: the documents are copied into a new
-         *     collection, which takes the place of the old one while searches and writes go on. `mode` asks for one of the two, `dryRun` only tells what would be done.
-         *     While a reindex is under way, 409 `state_conflict`. A schema that the engine refuses, or that documents do not fit, changes nothing.
+         * Set a collection's intended schema and apply it
+         * @description Adding optional fields and removing fields alters the collection in place. Any other change needs a reindex: the documents are copied into a new collection, which replaces
+         *     the old one while searches and writes continue. `mode` selects one of the two; `dryRun` only reports what would be done. During a reindex the request is refused (409
+         *     `state_conflict`). A schema that the engine refuses, or that does not fit the documents, changes nothing.
          */
         put: operations["putCollectionSchema"];
         post?: never;
@@ -195,7 +195,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -203,16 +203,16 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the reindexes of a collection, the newest first
-         * @description For its owner. The last 100 are kept.
+         * List the reindexes of a collection, newest first
+         * @description For the owner of the collection. The last 100 are kept.
          */
         get: operations["listReindexes"];
         put?: never;
         /**
-         * Copy a collection into a new one that takes its place
-         * @description The new collection has the schema that `getCollectionSchema` tells. Searches go on with the old one, and writes with both: what is written meanwhile is in the new one before it takes
-         *     the place of the old. Writes wait for that moment, a second or less as a rule. Then the old one is kept, and kept up to date, so that `rollbackReindex` can go back. One reindex of a collection is under way at a time (409
-         *     `state_conflict`); the copy that an earlier one keeps is given up.
+         * Copy a collection into a new one that replaces it
+         * @description The new collection has the schema that `getCollectionSchema` returns. Meanwhile searches use the old collection, and writes go to both: everything that is written during the
+         *     reindex is in the new collection before it replaces the old one. Writes wait for the swap, normally a second or less. Afterwards the old collection is kept and kept up to date, so
+         *     that `rollbackReindex` can return to it. A collection can have one reindex in progress (409 `state_conflict`); the old collection that an earlier reindex keeps is discarded.
          */
         post: operations["startReindex"];
         delete?: never;
@@ -227,7 +227,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -239,7 +239,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Read how far a reindex is */
+        /** Get the state of a reindex */
         get: operations["getReindex"];
         put?: never;
         post?: never;
@@ -255,7 +255,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -270,8 +270,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Give a reindex up
-         * @description Before the new collection has taken the place of the old; afterwards, and when it has ended, 409 `state_conflict`. The new collection is deleted.
+         * Abort a reindex
+         * @description Possible before the new collection has replaced the old one. After that, or when the reindex has ended, the response is 409 `state_conflict`. The new collection is deleted.
          */
         post: operations["abortReindex"];
         delete?: never;
@@ -286,7 +286,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -301,8 +301,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Go back to the collection before a reindex
-         * @description As long as the old one is kept, otherwise 409 `state_conflict`. What was written since is in it. When it holds documents that the old schema refuses, the rollback ends, the reindex is `done` as before, and `failure` tells why.
+         * Roll back a reindex to the old collection
+         * @description Possible while the old collection is kept; otherwise the response is 409 `state_conflict`. The old collection contains the writes since the swap. If documents were written that the old schema refuses, the rollback ends, the reindex is `done` again, and `failure` contains the reason.
          */
         post: operations["rollbackReindex"];
         delete?: never;
@@ -317,7 +317,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -325,14 +325,14 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell which synonyms and curations hold for a collection
-         * @description For its owner.
+         * Get the synonym and curation sets of a collection
+         * @description For the owner of the collection.
          */
         get: operations["getCollectionSets"];
         /**
-         * Say which synonyms and curations hold for a collection
-         * @description Sets that the caller may read, by their names. They are at the engine before this is answered, as a rule, and within half a minute otherwise. A deleted set
-         *     holds for none. A tenant-scoped collection takes no curations (422 `validation_failed`): what they pin is not filtered.
+         * Set the synonym and curation sets of a collection
+         * @description Takes the names of sets that the caller can read. The sets are normally at the engine before the response is sent, otherwise within half a minute. A deleted set applies to no
+         *     collection. A tenant-scoped collection takes no curations (422 `validation_failed`), because pinned documents are not filtered.
          */
         put: operations["putCollectionSets"];
         post?: never;
@@ -348,7 +348,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The kind of set.
+                 * @description The kind of the set.
                  * @example synonyms
                  */
                 kind: components["parameters"]["SetKind"];
@@ -357,7 +357,7 @@ export interface paths {
         };
         /**
          * List the sets of a kind by name
-         * @description Those that the caller may read, without what is in them.
+         * @description Sets that the caller can read, without their content.
          */
         get: operations["listSearchSets"];
         put?: never;
@@ -374,32 +374,34 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The kind of set.
+                 * @description The kind of the set.
                  * @example synonyms
                  */
                 kind: components["parameters"]["SetKind"];
                 /**
-                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The set's name. For callers outside the tenant that owns the set it is `<tenant>.<name>`.
                  * @example theatre
                  */
                 set: components["parameters"]["SetName"];
             };
             cookie?: never;
         };
-        /** Read a set */
+        /** Get a set */
         get: operations["getSearchSet"];
         /**
-         * Create or replace a set of synonyms, curations or stopwords, or a preset
-         * @description A set belongs to whoever makes it, as a collection does, and to others it does not exist unless they are among its `readers`. `If-None-Match: *` only creates, `If-Match` only replaces a
-         *     version that is current; otherwise 412. Its content is the member that its kind names. An owner has at most 200 sets (409 `limit_reached`).
+         * Create or replace a set
+         * @description A set holds synonyms, curations, stopwords or a preset. Like a collection, it belongs to its creator, and for other callers it does not exist unless they are among its `readers`.
+         *     `If-None-Match: *` only creates a set, and `If-Match` only replaces a current version; otherwise the response is 412. The content is the member that the kind names. An owner has at
+         *     most 200 sets (409 `limit_reached`).
          *
-         *     This service keeps the sets. What the engine needs of them is there before this is answered, as a rule, and within half a minute otherwise, also after the engine has lost it; `engine` tells.
+         *     Sets are stored in this service. What the engine needs of a set is normally there before the response is sent, otherwise within half a minute, also after the engine has lost its
+         *     data; `engine` reports the status.
          */
         put: operations["putSearchSet"];
         post?: never;
         /**
          * Delete a set
-         * @description It holds for no collection any more.
+         * @description The set no longer applies to any collection.
          */
         delete: operations["deleteSearchSet"];
         options?: never;
@@ -413,7 +415,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -423,18 +425,19 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Bring documents up to date
-         * @description Upserts and deletes in one call; the order of one id is kept, and the last counts. Repeating is safe. The answer tells the
-         *     outcome of every item, in their order. When the engine can't be used or does not keep up, the whole is refused by 503 with `Retry-After`,
-         *     and where more of this collection's writes wait than may by 429 `concurrency_limited` with about the time after which there is room. It is to be repeated: a part of it may have been done.
+         * Upsert and delete documents in bulk
+         * @description Upserts and deletes in one request. The order of items with the same id is kept, and the last one wins. The operation is idempotent. The response contains the outcome of every
+         *     item, in the order of the request. If the engine is unavailable or does not keep up, the whole request is refused with 503 and `Retry-After`. If too many writes of this collection
+         *     are waiting, it is refused with 429 `concurrency_limited`, and `Retry-After` is the approximate time until there is room. Retry such a request: a part of it may have been carried
+         *     out.
          *
-         *     In a collection that is `versioned` an item may say with `ifVersion` which version its document must have, and each outcome tells the version that it has then. Another version is the outcome
-         *     `version_conflict`, with the current one. When such a request is repeated after its answer was lost, what it has changed itself is a conflict, too: read the document. Where some items were carried out and the engine
-         *     can't be used for the others, these have an outcome that is `retryable`.
+         *     In a `versioned` collection an item may set `ifVersion`, the version that its document must have, and each outcome contains the resulting version. If the document has another
+         *     version, the outcome is `version_conflict` with the current one. If such a request is retried because its response was lost, its own changes are conflicts, too: read the document.
+         *     If the engine became unavailable after some items were carried out, the outcomes of the others are `retryable`.
          *
-         *     The items are JSON, or NDJSON with an item on each line: up to 5,000 and 16 MiB (413 beyond). With `Prefer: respond-async` (RFC 7240) they are stored and carried out by a job: up to
-         *     64 MiB of NDJSON. The answer is 202 then, with the job and its `Location`. Where as many jobs are under way, or as much waits, as may, it is 429 with `Retry-After`. A body with an item that does not fit is
-         *     refused as a whole.
+         *     The items are sent as JSON, or as NDJSON with one item on each line: up to 5,000 items and 16 MiB (413 beyond that). With `Prefer: respond-async` (RFC 7240) they are stored and
+         *     carried out by a job: up to 64 MiB of NDJSON. The response is then 202 with the job and its `Location`. If the limit of jobs in progress or of waiting data is reached, the response
+         *     is 429 with `Retry-After`. A body with an invalid item is refused as a whole.
          */
         post: operations["syncDocuments"];
         delete?: never;
@@ -449,7 +452,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -459,9 +462,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Delete the documents that fit a filter
-         * @description Of a tenant-scoped collection those of the caller's tenant; of every tenant for the owning service and administrators. There is no empty filter: deleting
-         *     everything is deleting the collection.
+         * Delete the documents that match a filter
+         * @description In a tenant-scoped collection only documents of the caller's tenant are deleted; for the owning service and administrators, those of every tenant. An empty filter is not allowed:
+         *     to delete all documents, delete the collection.
          */
         post: operations["deleteDocumentsByQuery"];
         delete?: never;
@@ -473,13 +476,13 @@ export interface paths {
     "/collections/{collection}/documents/{documentId}": {
         parameters: {
             query?: {
-                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                /** @description The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -492,13 +495,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read a document
-         * @description Of a collection that is `versioned` the `ETag` is the document's version.
+         * Get a document
+         * @description In a `versioned` collection the `ETag` is the document's version.
          */
         get: operations["getDocument"];
         /**
          * Create or replace a document
-         * @description Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+         * @description The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
          */
         put: operations["putDocument"];
         post?: never;
@@ -507,8 +510,8 @@ export interface paths {
         options?: never;
         head?: never;
         /**
-         * Change fields of a document
-         * @description The fields that are sent take the place of those before, the others stay. `null` removes an optional field. Repeating is safe, but with `If-Match`: the repeat of a change that was carried out is 412.
+         * Update fields of a document
+         * @description The fields in the request replace the current ones, and the others are kept. `null` removes an optional field. The operation is idempotent, except with `If-Match`: a retry of a change that was carried out is 412.
          */
         patch: operations["patchDocument"];
         trace?: never;
@@ -519,7 +522,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -529,9 +532,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take the documents out, line by line
-         * @description NDJSON: a line `document` for each document that the caller reaches, in no order, and at the end a line `documents` with their number. An export without that line is
-         *     not whole. It is read as the collection is: a document that changes meanwhile is there as before or as after.
+         * Export documents as NDJSON
+         * @description NDJSON: a line `document` for each document that the caller can read, in no defined order, and a last line `documents` with their number. An export without that line is incomplete.
+         *     The export is not a snapshot: a document that changes meanwhile is exported in its state before or after the change.
          */
         post: operations["exportDocuments"];
         delete?: never;
@@ -546,7 +549,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -554,8 +557,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the jobs of a collection, the newest first
-         * @description For whoever may write it; of a tenant-scoped collection those of the caller's tenant. A job is kept for 3 days after its end, and of those of a collection that have ended the last 100.
+         * List the jobs of a collection, newest first
+         * @description For callers that can write the collection; in a tenant-scoped collection the jobs of the caller's tenant. A job is kept for 3 days after its end, and at most the last 100 ended
+         *     jobs of a collection are kept.
          */
         get: operations["listJobs"];
         put?: never;
@@ -572,7 +576,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -584,7 +588,7 @@ export interface paths {
             };
             cookie?: never;
         };
-        /** Read how far a job is */
+        /** Get the state of a job */
         get: operations["getJob"];
         put?: never;
         post?: never;
@@ -600,7 +604,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -616,7 +620,7 @@ export interface paths {
         put?: never;
         /**
          * Cancel a job
-         * @description What was done stays done; items that are being written at the moment may be written. When it has ended, 409 `state_conflict`.
+         * @description Changes that were made are kept, and items that are being written at this moment may still be written. If the job has ended, the response is 409 `state_conflict`.
          */
         post: operations["cancelJob"];
         delete?: never;
@@ -631,7 +635,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -644,8 +648,9 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Read which items of a job failed, line by line
-         * @description NDJSON: a line for each item that failed, in their order, and at the end a line `failures` with their number. An answer without that line is not whole. While the job runs, they are those of now.
+         * Get the failed items of a job as NDJSON
+         * @description NDJSON: a line for each item that failed, in order, and a last line `failures` with their number. A response without that line is incomplete. While the job runs, the response shows
+         *     the failures so far.
          */
         get: operations["getJobFailures"];
         put?: never;
@@ -662,7 +667,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -685,7 +690,7 @@ export interface paths {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -695,13 +700,15 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Make a key by which a browser searches the engine itself
-         * @description A scoped search key of Typesense: it searches one collection, under the name that the answer tells, within `filter` and the caller's tenant, until it ends. Its holder can read what it is held to, and can't change it. It can't be taken
-         *     back: a grant that ends, ends no key.
+         * Create a key for direct searches of the engine by a browser
+         * @description A scoped search key of Typesense. Until it expires, it can search one collection, under the name in the response, within `filter` and the caller's tenant. Its holder can read these
+         *     limits but cannot change them. The key cannot be revoked: it stays valid when the grant of its creator ends.
          *
-         *     Beside what a search through this service tells, the engine tells in `out_of` how many documents the collection has in all, of every tenant. `excludeFields` are not shown; they can be searched and filtered by, and a Typesense tells their values to who asks for facets, groups or marked words of them.
+         *     In addition to what a search through this service shows, the engine returns in `out_of` the total number of documents in the collection, of every tenant. `excludeFields` are not
+         *     returned, but they can be searched and used in filters, and Typesense reveals their values in facets, groups and highlights.
          *
-         *     422 `unsupported_query`: an engine that is a part of this service has no address for browsers; and a Typesense joins its caller's filter and that of the key as text, which leads out of the key's. There it is made for whole collections alone, without `filter`.
+         *     422 `unsupported_query`: an embedded engine has no address for browsers. Typesense joins the filter of the request and that of the key as text, so that a request can escape the
+         *     key's filter. With Typesense, keys are therefore created only for whole collections, without `filter`.
          */
         post: operations["createSearchKey"];
         delete?: never;
@@ -720,11 +727,11 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Carry out several searches at once
-         * @description Up to 50 searches, each of a collection of its own. The answer tells the outcome of each, in their order: one that is refused, because its collection does not exist for
-         *     the caller among other reasons, keeps none of the others back. When the engine can't be used, or does not keep up, the whole is refused.
+         * Run several searches in one request
+         * @description Up to 50 searches, each of its own collection. The response contains the outcome of each search, in the order of the request. A search that is refused, for example because its
+         *     collection does not exist for the caller, does not affect the others. If the engine is unavailable or does not keep up, the whole request is refused.
          *
-         *     The sum of all `perPage` is at most 1,000, and the answer at most about 30 MiB: a search whose documents have no more place in it is refused in its place, with `validation_failed`.
+         *     The sum of all `perPage` is at most 1,000, and the response is at most about 30 MiB: a search whose documents no longer fit gets the outcome `validation_failed`.
          */
         post: operations["multiSearch"];
         delete?: never;
@@ -743,9 +750,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Search several collections for one list
-         * @description Up to 50 searches whose hits are one list, in the order of their sort keys, which must be of the same number, types and directions, and then of the searches. A document that
-         *     two searches find is there twice. One search that is refused is the answer to the whole; what is at fault in it is told below `/searches/<its place>`.
+         * Search several collections and merge the hits into one list
+         * @description Up to 50 searches whose hits are merged into one list. The hits are ordered by their sort keys, which must have the same number, types and directions in all searches, and then by
+         *     the order of the searches. A document that two searches find appears twice. If one search is refused, the whole request is refused; the errors point below `/searches/<index>`.
          */
         post: operations["unionSearch"];
         delete?: never;
@@ -761,44 +768,44 @@ export interface components {
         Engine: {
             /** @enum {string} */
             mode: "embedded" | "typesense";
-            /** @description Of Typesense; of the embedded engine the version that it follows. */
+            /** @description The version of Typesense. For the embedded engine it is the version of Typesense that it implements. */
             version: string;
             /**
              * Format: int64
-             * @description The version of the secret `search.typesense` that this instance uses; absent where the key is in a file.
+             * @description The version of the secret `search.typesense` that this instance uses; absent if the key is in a file.
              */
             keyVersion?: number;
-            /** @description What of Typesense the embedded engine refuses by name: operations, and flags of fields. */
+            /** @description Typesense features that the embedded engine refuses by name: operations and field flags. */
             unsupported: string[];
             limits: components["schemas"]["EngineLimits"];
-            /** @description The addresses of a Typesense, as this instance finds them. Requests go round those that are healthy. */
+            /** @description The nodes of Typesense, as seen by this instance. Requests are distributed over the healthy ones in turn. */
             nodes?: components["schemas"]["EngineNode"][];
         };
         EngineNode: {
             address: string;
-            /** @description It answers, and its health says that it can work. */
+            /** @description True if the node responds and its health check succeeds. */
             healthy: boolean;
             /**
              * Format: date-time
-             * @description Of `healthy`: since when it is so for this instance.
+             * @description The time since which `healthy` has had its value for this instance.
              */
             since: string;
         };
-        /** @description The bounds of this service, and of the embedded engine, which has `documents` and what follows. */
+        /** @description Limits of this service and of the embedded engine. `documents` and the properties after it are set only for the embedded engine. */
         EngineLimits: {
             /**
              * Format: int32
-             * @description Items of one `syncDocuments`.
+             * @description Maximum number of items in one `syncDocuments` request.
              */
             syncItems: number;
             /**
              * Format: int32
-             * @description Searches of one `multiSearch`.
+             * @description Maximum number of searches in one `multiSearch` request.
              */
             searches: number;
             /**
              * Format: int64
-             * @description In all collections.
+             * @description Maximum number of documents in all collections.
              */
             documents?: number;
             /** Format: int64 */
@@ -807,17 +814,17 @@ export interface components {
             collections?: number;
             /**
              * Format: int64
-             * @description Of one document.
+             * @description Maximum size of one document in bytes.
              */
             documentBytes?: number;
             /**
              * Format: int64
-             * @description Of the indexes, by estimate.
+             * @description Maximum estimated memory of the indexes in bytes.
              */
             memoryBytes?: number;
         };
         Field: {
-            /** @description A name, or a pattern as `attr_.*`. */
+            /** @description A name, or a pattern such as `attr_.*`. */
             name: string;
             /** @enum {string} */
             type: "string" | "string[]" | "int32" | "int32[]" | "int64" | "int64[]" | "float" | "float[]" | "bool" | "bool[]" | "auto";
@@ -827,45 +834,45 @@ export interface components {
             optional?: boolean;
             /** @default true */
             index?: boolean;
-            /** @description By default numbers and bools can be sorted by, strings not. */
+            /** @description Whether results can be sorted by the field. The default is true for numbers and booleans, false for strings. */
             sort?: boolean;
         };
         CollectionCreate: {
-            /** @description Administrators may write `<tenant>.<name>`: the collection is that tenant's. */
+            /** @description The collection's name. Administrators may use `<tenant>.<name>`; the collection then belongs to that tenant. */
             name: string;
             fields: components["schemas"]["Field"][];
             defaultSortingField?: string;
             /**
-             * @description A version is kept of each document, for changes that ask for one (`ifVersion` of `syncDocuments`, `If-Match`). It can't be changed later. A write costs two short transactions of the service's database more, and writes
-             *     of the same documents wait for each other.
+             * @description Whether a version is kept of each document, for conditional changes (`ifVersion` of `syncDocuments`, `If-Match`). It cannot be changed later. A write then costs two additional
+             *     short transactions in the service's database, and writes of the same documents wait for each other.
              * @default false
              */
             versioned?: boolean;
             /**
-             * @description Every document belongs to a tenant, and whoever is not the owning service or an administrator reaches those of their own tenant alone.
-             *     Fields must be named and typed: no patterns and no `auto`.
+             * @description Whether every document belongs to a tenant. Callers other than the owning service and administrators then have access only to documents of their own tenant. Fields must have
+             *     names and types: no patterns and no `auto`.
              * @default false
              */
             tenantScoped?: boolean;
         };
         Collection: {
             name: string;
-            /** @description Whose it is: `service:<id>`, `tenant:<name>` or `administrators`. */
+            /** @description The owner: `service:<id>`, `tenant:<name>` or `administrators`. */
             owner: string;
             /**
-             * @description What the caller may do with it.
+             * @description The caller's access to the collection.
              * @enum {string}
              */
             access: "read" | "write" | "own";
-            /** @description A version is kept of each document. Absent is not. */
+            /** @description Whether a version is kept of each document. Absent means false. */
             versioned?: boolean;
-            /** @description The caller reaches the documents of their own tenant, unless they are the owning service or an administrator. */
+            /** @description Whether every document belongs to a tenant. Callers other than the owning service and administrators then have access only to documents of their own tenant. */
             tenantScoped: boolean;
             fields: components["schemas"]["Field"][];
             defaultSortingField?: string;
             /**
              * Format: int64
-             * @description How many documents the caller reaches.
+             * @description Number of documents that the caller can read.
              */
             documents: number;
             /** Format: date-time */
@@ -875,26 +882,26 @@ export interface components {
             collection: string;
             /**
              * Format: int64
-             * @description Of the schema that the collection should have; its `ETag` begins with it.
+             * @description The version of the intended schema; the `ETag` begins with it.
              */
             version: number;
-            /** @description The fields that the collection should have. */
+            /** @description The fields of the intended schema. */
             fields: components["schemas"]["Field"][];
             defaultSortingField?: string;
-            /** @description What of the engine's schema is to be changed; empty when it is as it should be. */
+            /** @description The differences of the engine's schema from the intended one; empty if there are none. */
             changes: components["schemas"]["SchemaChange"][];
             /**
-             * @description What brings the collection there: nothing, a change as it is, or a reindex.
+             * @description How the intended schema can be applied: nothing to do, alter in place, or reindex.
              * @enum {string}
              */
             remedy: "none" | "alter" | "reindex";
-            /** @description The reindex that is under way, or keeps the collection before. */
+            /** @description The reindex that is in progress, or that keeps the old collection. */
             reindexId?: string;
         };
         SchemaChange: {
             field: string;
             /**
-             * @description The engine's schema lacks the field, has one too many, has it otherwise, or sorts by another.
+             * @description `missing`: the engine's schema lacks the field. `unexpected`: it has a field that is not intended. `different`: it defines the field differently. `defaultSortingField`: it has another default sorting field.
              * @enum {string}
              */
             change: "missing" | "unexpected" | "different" | "defaultSortingField";
@@ -905,13 +912,13 @@ export interface components {
             fields: components["schemas"]["Field"][];
             defaultSortingField?: string;
             /**
-             * @description `alter` is refused (422) where only a reindex brings the collection there.
+             * @description `alter` is refused (422) if the schema can be applied only by a reindex.
              * @default auto
              * @enum {string}
              */
             mode?: "auto" | "alter" | "reindex";
             /**
-             * @description Only tell what would be done.
+             * @description Only report what would be done.
              * @default false
              */
             dryRun?: boolean;
@@ -925,7 +932,7 @@ export interface components {
         };
         /**
          * Format: int64
-         * @description For how long the collection before is kept, and kept up to date, after a reindex.
+         * @description Seconds for which the old collection is kept, and kept up to date, after a reindex.
          * @default 3600
          */
         KeepOldSeconds: number;
@@ -936,8 +943,8 @@ export interface components {
             id: string;
             collection: string;
             /**
-             * @description `created`: the new collection is made. `copying`: the documents are copied. `verifying`: what was written meanwhile is caught up, and copies are compared. `swapping`: the new
-             *     collection takes the place of the old. The others are its ends, but for `rollingBack`.
+             * @description `created`: the new collection is being created. `copying`: the documents are copied. `verifying`: writes since the start are applied, and copies are compared. `swapping`: the
+             *     new collection replaces the old one. `rollingBack`: the old collection replaces the new one. The other states are final, but a reindex that is `done` can be rolled back.
              * @enum {string}
              */
             state: "created" | "copying" | "verifying" | "swapping" | "done" | "rollingBack" | "rolledBack" | "aborted" | "failed";
@@ -945,31 +952,31 @@ export interface components {
             schemaVersion: number;
             /**
              * Format: int64
-             * @description How many there were when copying began.
+             * @description Number of documents when copying began.
              */
             documents: number;
             /** Format: int64 */
             copied: number;
             /**
              * Format: int64
-             * @description How many documents were brought up to date that were written meanwhile.
+             * @description Number of documents that were written during the reindex and then updated in the new collection.
              */
             caughtUp: number;
             /**
              * Format: int64
-             * @description Documents written after the swap that the old schema refuses: with any, there is no way back.
+             * @description Number of documents written after the swap that the old schema refuses. If there are any, a rollback is not possible.
              */
             refused: number;
             /** Format: date-time */
             startedAt: string;
             /**
              * Format: date-time
-             * @description When it came into its state.
+             * @description When the reindex entered its current state.
              */
             changedAt: string;
             /**
              * Format: date-time
-             * @description Until when it can be rolled back.
+             * @description When the reindex can no longer be rolled back.
              */
             oldKeptUntil?: string;
             failure?: components["schemas"]["ReindexFailure"];
@@ -983,21 +990,21 @@ export interface components {
             nextCursor?: string;
         };
         SetName: string;
-        /** @description Words or phrases of which each stands for every other; with `root` each of them is found by the root, and not the other way. */
+        /** @description Words or phrases that are equivalent. With `root` a search for the root finds each of them, but not the reverse. */
         Synonym: {
             words: string[];
             root?: string;
         };
-        /** @description What is done with a search whose words are `query`, or contain it. */
+        /** @description A rule for searches whose words equal or contain `query`. */
         Curation: {
             query: string;
             /** @enum {string} */
             match: "exact" | "contains";
-            /** @description Shown at these places where the filter of the search lets them through. */
+            /** @description Documents that are shown at fixed positions if they match the filter of the search. */
             pinned?: components["schemas"]["PinnedDocument"][];
             /** @description Ids of documents that are not shown. */
             hidden?: components["schemas"]["DocumentId"][];
-            /** @description What is searched instead. */
+            /** @description The query that is used instead. */
             replaceQuery?: string;
         };
         PinnedDocument: {
@@ -1005,7 +1012,7 @@ export interface components {
             /** Format: int32 */
             position: number;
         };
-        /** @description What a search that names the preset asks for where it says nothing else itself. Its filter holds beside that of the search. */
+        /** @description Default parameters for searches that name the preset. Parameters of the search take precedence, except that both filters apply. */
         SearchPreset: {
             queryBy?: components["schemas"]["FieldName"][];
             filter?: components["schemas"]["Filter"];
@@ -1021,17 +1028,17 @@ export interface components {
             curations?: components["schemas"]["Curation"][];
             stopwords?: string[];
             preset?: components["schemas"]["SearchPreset"];
-            /** @description Who may read and use it beside its owner. */
+            /** @description Callers other than the owner that can read and use the set. */
             readers?: components["schemas"]["Grantee"][];
         };
         SearchSet: {
             /** @enum {string} */
             kind: "synonyms" | "curations" | "stopwords" | "presets";
             name: string;
-            /** @description Whose it is: `service:<id>`, `tenant:<name>` or `administrators`. */
+            /** @description The owner: `service:<id>`, `tenant:<name>` or `administrators`. */
             owner: string;
             /**
-             * @description What the caller may do with it.
+             * @description The caller's access to the set.
              * @enum {string}
              */
             access: "read" | "own";
@@ -1041,20 +1048,20 @@ export interface components {
             curations?: components["schemas"]["Curation"][];
             stopwords?: string[];
             preset?: components["schemas"]["SearchPreset"];
-            /** @description Told to the owner alone. */
+            /** @description The readers of the set. Returned only to the owner. */
             readers?: string[];
             /** Format: date-time */
             changedAt: string;
             engine?: components["schemas"]["SearchSetStatus"];
         };
-        /** @description What this instance has found of the set at the search engine. Absent of a preset, which never goes there. */
+        /** @description Status of the set at the search engine, as seen by this instance. Absent for a preset, which is not sent to the engine. */
         SearchSetStatus: {
             /**
-             * @description `applied`: the engine has this version, where it holds for a collection or a search. `pending`: not yet, it is brought there within half a minute of the engine being there. `failed`: the engine did not take it, and is asked again.
+             * @description `applied`: the engine has this version wherever a collection or a search uses it. `pending`: not yet; the version is sent within half a minute of the engine being available. `failed`: the engine refused it, and the service retries.
              * @enum {string}
              */
             state: "applied" | "pending" | "failed";
-            /** @description Why it failed. */
+            /** @description The problem code of the failure. */
             code?: string;
             message?: string;
         };
@@ -1079,20 +1086,20 @@ export interface components {
              * @default 3600
              */
             expiresInSeconds?: number;
-            /** @description Fields of documents that are not shown. */
+            /** @description Fields that are not returned with documents. */
             excludeFields?: components["schemas"]["FieldName"][];
             /**
              * Format: int32
-             * @description How many hits are on each page, whatever is asked for.
+             * @description Number of hits on each page, regardless of what the request asks for.
              */
             perPage?: number;
         };
         SearchKey: {
-            /** @description For the header `X-Typesense-Api-Key`. */
+            /** @description The key, for the header `X-Typesense-Api-Key`. */
             key: string;
-            /** @description The name of the collection at the engine, for this key. */
+            /** @description The name under which the key reaches the collection at the engine. */
             collection: string;
-            /** @description Where the engine is for browsers, when the service was told. */
+            /** @description The URL of the engine for browsers, if the service is configured with one. */
             engineUrl?: string;
             /** Format: date-time */
             expiresAt: string;
@@ -1100,7 +1107,7 @@ export interface components {
         Grantee: string;
         GrantPut: {
             /**
-             * @description Who may write may read.
+             * @description The access that is granted. `write` includes `read`.
              * @enum {string}
              */
             access: "read" | "write";
@@ -1120,9 +1127,9 @@ export interface components {
             items: components["schemas"]["Collection"][];
             nextCursor?: string;
         };
-        /** @description `.` and `..` are no ids, since no path carries them. An id that is a verb of this contract (`sync`, `export`, `delete-by-query`) is written with an escape in a path: `%73ync`. */
+        /** @description The document's id. `.` and `..` are not allowed, because they cannot be used in a path. An id that equals a verb of this contract (`sync`, `export`, `delete-by-query`) must be percent-encoded in a path: `%73ync`. */
         DocumentId: string;
-        /** @description A JSON object that fits the collection's fields. */
+        /** @description A JSON object that conforms to the collection's fields. */
         Document: {
             [key: string]: unknown;
         };
@@ -1130,7 +1137,7 @@ export interface components {
         DocumentDeletion: {
             filter: components["schemas"]["Filter"];
             /**
-             * @description Only count.
+             * @description Only count the documents.
              * @default false
              */
             dryRun?: boolean;
@@ -1142,17 +1149,17 @@ export interface components {
         };
         DocumentExport: {
             filter?: components["schemas"]["Filter"];
-            /** @description The fields of the documents, with the id always; without it all. */
+            /** @description The fields to export, in addition to the id. Without it all fields are exported. */
             fields?: components["schemas"]["FieldName"][];
             tenant?: components["schemas"]["Tenant"];
         };
         ExportLine: {
             document?: components["schemas"]["Document"];
-            /** @description Whose document it is, as in DocumentHit. */
+            /** @description The tenant of the document, as in DocumentHit. */
             tenant?: string;
             /**
              * Format: int64
-             * @description How many documents there were. Of the last line alone.
+             * @description Number of documents in the export. Only in the last line.
              */
             documents?: number;
         };
@@ -1163,10 +1170,10 @@ export interface components {
             document?: components["schemas"]["Document"];
             /**
              * Format: int64
-             * @description The version that the document must have; 0: it must not be there. Only in a collection that is `versioned`.
+             * @description The version that the document must have; 0 means that it must not exist. Only in a `versioned` collection.
              */
             ifVersion?: number;
-            /** @description Whose document it is, in a tenant-scoped collection. For the owning service and administrators; of others it is always the caller's tenant. */
+            /** @description The tenant of the document in a tenant-scoped collection. For the owning service and administrators; for other callers it is always their own tenant. */
             tenant?: string;
         };
         DocumentSync: {
@@ -1176,13 +1183,13 @@ export interface components {
             id: string;
             /** @enum {string} */
             status: "ok" | "error";
-            /** @description Why it failed. */
+            /** @description The problem code of the failure. */
             code?: string;
             message?: string;
             retryable?: boolean;
             /**
              * Format: int64
-             * @description Of a collection that is `versioned`: the version that the document has now. After a `version_conflict` 0 says that it is not there.
+             * @description The current version of the document, in a `versioned` collection. After a `version_conflict`, 0 means that the document does not exist.
              */
             version?: number;
         };
@@ -1197,8 +1204,9 @@ export interface components {
             id: string;
             collection: string;
             /**
-             * @description The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the job was given up, and
-             *     `failure` tells why: the collection is gone, whoever sent it may not write the collection any more, the engine could not be used for an hour, or 10,000 items have failed.
+             * @description The jobs of a collection are carried out one after the other, in the order in which they were accepted. `done`: every item was tried, and `failed` of them failed. `failed`: the
+             *     job was given up, and `failure` contains the reason: the collection was deleted, the sender can no longer write the collection, the engine was unavailable for an hour, or
+             *     10,000 items failed.
              * @enum {string}
              */
             state: "queued" | "running" | "done" | "cancelled" | "failed";
@@ -1212,7 +1220,7 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description When it last went on, or ended.
+             * @description When the job last made progress, or ended.
              */
             changedAt: string;
             /** Format: date-time */
@@ -1230,27 +1238,27 @@ export interface components {
         JobFailureLine: {
             /**
              * Format: int64
-             * @description The place of the item in what was sent, from 1.
+             * @description The position of the item in the request, from 1.
              */
             item?: number;
             /** @description The document's id. */
             id?: string;
-            /** @description Whose document it is, as the item said it. */
+            /** @description The tenant of the document, as given in the item. */
             tenant?: string;
             code?: string;
             message?: string;
             /**
              * Format: int64
-             * @description How many lines there were. Of the last line alone.
+             * @description Number of failures. Only in the last line.
              */
             failures?: number;
         };
         FieldName: string;
         /**
-         * @description One of `and`, `or`, `not`, or a condition: `field`, `op` and the values of one type. A condition holds when it does for any of its values; `ne` when
-         *     none of them is the field's. Documents without the field fit `ne`, and `match` under `not`. `not` asks for the opposite: of `gt` that is `le`. Texts are compared as the engine does: it ignores case and
-         *     punctuation. A text with a backtick can't be asked for (422 `validation_failed`), since the engine's language has no way to write it; no more can one with a
-         *     colon before a bracket, or with a backslash at its end, which have a meaning even in quoted texts.
+         * @description Exactly one of `and`, `or` and `not`, or a condition: `field`, `op` and values of one type. A condition is true if it is true for any of its values; `ne` is true if no value equals
+         *     the field's. Documents without the field match `ne`, and `match` under `not`. `not` inverts the operator: `gt` becomes `le`. Texts are compared as the engine does, ignoring case
+         *     and punctuation. A text that contains a backtick cannot be searched (422 `validation_failed`), because the engine's language cannot express it. The same holds for a text with a
+         *     colon before a bracket or a backslash at its end, which have a meaning even in quoted texts.
          */
         Filter: {
             and?: components["schemas"]["Filter"][];
@@ -1268,16 +1276,16 @@ export interface components {
             booleans?: boolean[];
         };
         DocumentSearch: {
-            /** @description Words; `*` finds everything. */
+            /** @description The words to search for; `*` matches all documents. */
             q: string;
-            /** @description Required (422 `validation_failed`) but with a preset that has it. */
+            /** @description The fields to search. Required (422 `validation_failed`), unless the preset sets it. */
             queryBy?: components["schemas"]["FieldName"][];
-            /** @description A preset that the caller may read. What the search says itself goes before it, but both filters hold. */
+            /** @description A preset that the caller can read. Parameters of the search take precedence over it, except that both filters apply. */
             preset?: string;
-            /** @description A set of stopwords that the caller may read: these words of `q` are not searched for. */
+            /** @description A stopword set that the caller can read. Its words are removed from `q`. */
             stopwords?: string;
             filter?: components["schemas"]["Filter"];
-            /** @description In place of `filter`, in the engine's language. For whoever owns the collection and reaches all of its documents. */
+            /** @description A filter in the engine's language, instead of `filter`. For the owner of the collection, if all of its documents are accessible to the caller. */
             filterBy?: string;
             sortBy?: components["schemas"]["SortKey"][];
             facetBy?: components["schemas"]["FieldName"][];
@@ -1321,9 +1329,9 @@ export interface components {
         };
         DocumentHit: {
             document: components["schemas"]["Document"];
-            /** @description Whose document it is, in a tenant-scoped collection; absent in the default tenant, and for callers who reach one tenant alone. */
+            /** @description The tenant of the document in a tenant-scoped collection. Absent for the default tenant, and for callers with access to only one tenant. */
             tenant?: string;
-            /** @description The engine's score, a decimal integer; larger is better. */
+            /** @description The text match score of the engine, a decimal integer; higher is better. */
             textMatch?: string;
             highlights?: components["schemas"]["Highlight"][];
         };
@@ -1338,7 +1346,7 @@ export interface components {
             /** @enum {string} */
             status: "ok" | "error";
             result?: components["schemas"]["DocumentSearchResult"];
-            /** @description Why it failed. */
+            /** @description The problem code of the failure. */
             code?: string;
             message?: string;
         };
@@ -1350,7 +1358,7 @@ export interface components {
             results: components["schemas"]["SearchOutcome"][];
         };
         UnionSearch: {
-            /** @description Without `page`, `perPage` and facets of their own. */
+            /** @description The searches. They must not set `page`, `perPage` or facets of their own. */
             searches: components["schemas"]["CollectionSearch"][];
             /**
              * Format: int32
@@ -1366,12 +1374,12 @@ export interface components {
         SearchUnion: {
             /**
              * Format: int64
-             * @description The sum of what the searches found.
+             * @description Sum of the hits of all searches.
              */
             found: number;
             /**
              * Format: int64
-             * @description How many documents the caller reaches in the collections, each counted once.
+             * @description Number of documents that the caller can read in the collections, each counted once.
              */
             outOf: number;
             /** Format: int32 */
@@ -1385,21 +1393,21 @@ export interface components {
         UnionHit: {
             /**
              * Format: int32
-             * @description The place of the search that found it, from 0.
+             * @description The index of the search that found the document, from 0.
              */
             search: number;
-            /** @description As the search names it. */
+            /** @description The collection, as named in the search. */
             collection: string;
             document: components["schemas"]["Document"];
-            /** @description As in DocumentHit. */
+            /** @description The tenant of the document, as in DocumentHit. */
             tenant?: string;
-            /** @description The engine's score, a decimal integer; larger is better. */
+            /** @description The text match score of the engine, a decimal integer; higher is better. */
             textMatch?: string;
             highlights?: components["schemas"]["Highlight"][];
         };
         Highlight: {
             field: string;
-            /** @description The matches stand in `<mark>`; escape it before showing it as HTML. */
+            /** @description The text around the matches, which are marked with `<mark>`. Escape it before showing it as HTML. */
             snippet: string;
         };
         FieldFacet: {
@@ -1629,12 +1637,12 @@ export interface components {
     };
     parameters: {
         /**
-         * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+         * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
          * @example plays
          */
         CollectionName: string;
         /**
-         * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+         * @description The grantee: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
          * @example role:reader
          */
         Grantee: components["schemas"]["Grantee"];
@@ -1649,16 +1657,16 @@ export interface components {
          */
         JobId: string;
         /**
-         * @description The kind of set.
+         * @description The kind of the set.
          * @example synonyms
          */
         SetKind: "synonyms" | "curations" | "stopwords" | "presets";
         /**
-         * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+         * @description The set's name. For callers outside the tenant that owns the set it is `<tenant>.<name>`.
          * @example theatre
          */
         SetName: components["schemas"]["SetName"];
-        /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+        /** @description In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412. */
         DocumentIfMatch: string;
         /**
          * @description Maximum number of items in a page.
@@ -1683,7 +1691,7 @@ export interface components {
     };
     requestBodies: never;
     headers: {
-        /** @description The document's version, in a collection that is `versioned`. */
+        /** @description The document's version, in a `versioned` collection. */
         DocumentETag: string;
         /** @description Whole seconds to wait before a retry (RFC 9110, section 10.2.3); sent with 429 and 503. */
         RetryAfter: string;
@@ -1909,7 +1917,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The collection was made. */
+            /** @description The collection was created. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1957,7 +1965,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2013,7 +2021,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2022,7 +2030,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The collection is gone. */
+            /** @description The collection was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2053,7 +2061,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2062,7 +2070,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description A page of grants, by grantee. */
+            /** @description A page of grants, in order of grantee. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2098,12 +2106,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
                 /**
-                 * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+                 * @description The grantee: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
                  * @example role:reader
                  */
                 grantee: components["parameters"]["Grantee"];
@@ -2121,7 +2129,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The grant as it is now. */
+            /** @description The current grant. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2154,12 +2162,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
                 /**
-                 * @description Who the grant is for: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
+                 * @description The grantee: `service:<id>`, `user:<id>`, `role:<name>` or `tenant:<name>`.
                  * @example role:reader
                  */
                 grantee: components["parameters"]["Grantee"];
@@ -2168,7 +2176,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The grant is gone. */
+            /** @description The grant was revoked. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2191,7 +2199,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2200,7 +2208,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The schema, and what the engine's differs in. */
+            /** @description The intended schema, and the differences from the engine's schema. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2264,7 +2272,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2294,7 +2302,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was done, or would be. */
+            /** @description What was done, or would be done. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2355,7 +2363,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2407,7 +2415,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2425,7 +2433,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The reindex has begun. */
+            /** @description The reindex has started. */
             202: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2466,7 +2474,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2519,7 +2527,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2533,7 +2541,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The reindex as it is now. */
+            /** @description The current state of the reindex. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2573,7 +2581,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2587,7 +2595,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The reindex as it is now. */
+            /** @description The current state of the reindex. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2627,7 +2635,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2636,7 +2644,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The sets. */
+            /** @description The names of the sets. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2678,7 +2686,7 @@ export interface operations {
             };
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -2699,7 +2707,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The sets as they are now. */
+            /** @description The current sets. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2745,7 +2753,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The kind of set.
+                 * @description The kind of the set.
                  * @example synonyms
                  */
                 kind: components["parameters"]["SetKind"];
@@ -2792,12 +2800,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The kind of set.
+                 * @description The kind of the set.
                  * @example synonyms
                  */
                 kind: components["parameters"]["SetKind"];
                 /**
-                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The set's name. For callers outside the tenant that owns the set it is `<tenant>.<name>`.
                  * @example theatre
                  */
                 set: components["parameters"]["SetName"];
@@ -2848,19 +2856,19 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description The version that this one replaces, as an ETag; several of which one must be current; or `*`, when there must be one. */
+                /** @description The version to replace, as an ETag; a list of which one must be current; or `*` for any existing version. */
                 "If-Match"?: string;
-                /** @description Only `*`, to make a set that is not there yet. */
+                /** @description Only `*`, to create a set that does not exist yet. */
                 "If-None-Match"?: string;
             };
             path: {
                 /**
-                 * @description The kind of set.
+                 * @description The kind of the set.
                  * @example synonyms
                  */
                 kind: components["parameters"]["SetKind"];
                 /**
-                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The set's name. For callers outside the tenant that owns the set it is `<tenant>.<name>`.
                  * @example theatre
                  */
                 set: components["parameters"]["SetName"];
@@ -2918,7 +2926,7 @@ export interface operations {
                     "application/json": components["schemas"]["SearchSet"];
                 };
             };
-            /** @description The set was made. */
+            /** @description The set was created. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2964,12 +2972,12 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The kind of set.
+                 * @description The kind of the set.
                  * @example synonyms
                  */
                 kind: components["parameters"]["SetKind"];
                 /**
-                 * @description The set's name. A set of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The set's name. For callers outside the tenant that owns the set it is `<tenant>.<name>`.
                  * @example theatre
                  */
                 set: components["parameters"]["SetName"];
@@ -2978,7 +2986,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The set is gone. */
+            /** @description The set was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2999,12 +3007,12 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description `respond-async`: carry the items out by a job. */
+                /** @description `respond-async`: carry out the items in a job. */
                 Prefer?: string;
             };
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3067,7 +3075,7 @@ export interface operations {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
-                    /** @description Where the job is. */
+                    /** @description The URL of the job. */
                     Location?: string;
                     /** @description `respond-async` */
                     "Preference-Applied"?: string;
@@ -3104,7 +3112,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3129,7 +3137,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description How many documents were deleted, or would be. */
+            /** @description The number of documents that were deleted, or would be deleted. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3158,13 +3166,13 @@ export interface operations {
     getDocument: {
         parameters: {
             query?: {
-                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                /** @description The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3208,16 +3216,16 @@ export interface operations {
     putDocument: {
         parameters: {
             query?: {
-                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                /** @description The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
             header?: {
-                /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+                /** @description In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412. */
                 "If-Match"?: components["parameters"]["DocumentIfMatch"];
             };
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3240,7 +3248,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The document is as it was sent. */
+            /** @description The document was stored as sent. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3264,16 +3272,16 @@ export interface operations {
     deleteDocument: {
         parameters: {
             query?: {
-                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                /** @description The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
             header?: {
-                /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+                /** @description In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412. */
                 "If-Match"?: components["parameters"]["DocumentIfMatch"];
             };
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3287,7 +3295,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The document is gone. */
+            /** @description The document was deleted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3309,16 +3317,16 @@ export interface operations {
     patchDocument: {
         parameters: {
             query?: {
-                /** @description Whose document is meant, of a tenant-scoped collection; without it one of the default tenant. For the owning service and administrators. */
+                /** @description The tenant of the document in a tenant-scoped collection; if absent, the default tenant. For the owning service and administrators. */
                 tenant?: components["schemas"]["Tenant"];
             };
             header?: {
-                /** @description Of a collection that is `versioned`: the version that the document must have, as its ETag, several of which one must be current, or `*`, when it must be there (RFC 9110, section 13.1.1). Otherwise 412, and in a collection without versions always. */
+                /** @description In a `versioned` collection: the version that the document must have, as its ETag; a list of which one must be current; or `*` for any existing document (RFC 9110, section 13.1.1). Otherwise the response is 412. In a collection without versions it is always 412. */
                 "If-Match"?: components["parameters"]["DocumentIfMatch"];
             };
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3341,7 +3349,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The document has the fields. */
+            /** @description The fields were updated. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3368,7 +3376,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3430,7 +3438,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3480,7 +3488,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3531,7 +3539,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3545,7 +3553,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The job as it is now. */
+            /** @description The current state of the job. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3583,7 +3591,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3622,7 +3630,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3665,7 +3673,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was found. */
+            /** @description The search result. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3726,7 +3734,7 @@ export interface operations {
             header?: never;
             path: {
                 /**
-                 * @description The collection's name. A collection of a tenant is `<tenant>.<name>` to whoever is not of that tenant.
+                 * @description The collection's name. For callers outside the tenant that owns the collection it is `<tenant>.<name>`.
                  * @example plays
                  */
                 collection: components["parameters"]["CollectionName"];
@@ -3754,7 +3762,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The key. It is told once. */
+            /** @description The key. It is returned only once. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -3909,7 +3917,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was found. */
+            /** @description The merged search result. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];

@@ -847,7 +847,7 @@ export interface components {
             elementType: string;
             /**
              * Format: int64
-             * @description The gap-free number in its scope and type
+             * @description The gap-free number in its scope and type, from 1.
              */
             number: number;
             /** @description For a type with a number format: assigned once, never changed. */
@@ -1098,12 +1098,12 @@ export interface components {
         Shifted: {
             /**
              * Format: int64
-             * @description The lowest number of the range
+             * @description The lowest number of the range, before the move.
              */
             from: number;
             /**
              * Format: int64
-             * @description The highest number of the range
+             * @description The highest number of the range, before the move.
              */
             to: number;
             /**

@@ -46,9 +46,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The page where people sign in and manage their factors
-         * @description For a browser. It calls this contract and the kms's through the gateway that it comes from, keeps tokens in its memory alone, and loads nothing of other
-         *     origins.
+         * Get the page for sign-in and factor management
+         * @description For browsers. The page calls this contract and that of the kms through its own gateway, keeps tokens only in memory, and loads nothing from other origins.
          */
         get: operations["getEnrolmentPage"];
         put?: never;
@@ -66,7 +65,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** A file of the page */
+        /** Get a file of the page */
         get: operations["getEnrolmentAsset"];
         put?: never;
         post?: never;
@@ -104,11 +103,11 @@ export interface paths {
         put?: never;
         /**
          * Enrol a TOTP authenticator
-         * @description The answer holds the seed, shown once. The factor counts only after `confirmTotp`, within 10 minutes. When a factor is already
-         *     active, enrolling another asks for a code of an active one; the first needs a sign-in at most 15 minutes old, and of an
-         *     administrator an invitation too (403 `invitation_required`): a password alone must not give an administrator's second factor. The
-         *     bootstrap of the first administrator answers with an invitation, another administrator makes one with `createInvitation`. The kms
-         *     is asked whether the caller's session is good at this moment; while it does not answer, this is 503.
+         * @description The response contains the seed, which is shown once. The factor becomes active only with `confirmTotp`, within 10 minutes. If the caller has an active factor, enrolling another
+         *     requires a code of an active one. The first factor requires a sign-in that is at most 15 minutes old, and for an administrator also an invitation (403
+         *     `invitation_required`), because a password alone must not be enough to enrol an administrator's second factor. The response to the bootstrap of the first administrator
+         *     contains an invitation; another administrator creates one with `createInvitation`. The kms is asked whether the caller's session is valid at this moment; if it does not
+         *     respond, the response is 503.
          */
         post: operations["enrolTotp"];
         delete?: never;
@@ -135,7 +134,7 @@ export interface paths {
         post?: never;
         /**
          * Revoke a factor
-         * @description An administrator who revokes the last one needs an invitation for another, which is made before (`createInvitation`).
+         * @description An administrator who revokes their last factor needs an invitation to enrol another. Create it before the revocation (`createInvitation`).
          */
         delete: operations["revokeFactor"];
         options?: never;
@@ -148,7 +147,7 @@ export interface paths {
         parameters: {
             query?: {
                 /**
-                 * @description The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+                 * @description The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
                  * @example 480
                  */
                 size?: components["parameters"]["QrSize"];
@@ -164,8 +163,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The enrolment's QR code as PNG
-         * @description Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+         * Get the enrolment's QR code as PNG
+         * @description Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
          */
         get: operations["getTotpQrPng"];
         put?: never;
@@ -180,7 +179,7 @@ export interface paths {
         parameters: {
             query?: {
                 /**
-                 * @description The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+                 * @description The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
                  * @example 480
                  */
                 size?: components["parameters"]["QrSize"];
@@ -196,8 +195,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * The enrolment's QR code as SVG
-         * @description Only while the factor waits for its confirmation. The picture holds the seed, so it asks for what `enrolTotp` asks for.
+         * Get the enrolment's QR code as SVG
+         * @description Only while the factor is pending. The image contains the seed, so the requirements are those of `enrolTotp`.
          */
         get: operations["getTotpQrSvg"];
         put?: never;
@@ -225,13 +224,12 @@ export interface paths {
         put?: never;
         /**
          * Confirm a pending factor with its first code
-         * @description The code counts as used, so it can't be verified again. When another factor became active after this one was enrolled without
-         *     a code, confirming asks for a code of an active one: a factor planted in good time must not slip in beside it. With the first factor the answer
-         *     holds recovery codes, shown once.
+         * @description The code counts as used and cannot be verified again. If another factor became active after this one was enrolled without a code, confirmation requires a code of an active
+         *     factor: a factor that somebody enrolled in advance must not become active beside it. With the first factor the response contains recovery codes, which are shown once.
          *
-         *     Since the code is used up, the answer holds the proof that `verifyOtp` would have given for it: of the session that confirms, for 60 seconds,
-         *     traded once by `completeStepUp`, and refused there where a role does not accept the type of the factor. It opens nothing that the factor's next code
-         *     would not open half a minute later, and what confirming asks for is at least what verifying asks for.
+         *     Because the code is used up, the response also contains the proof that `verifyOtp` would have returned for it. It is bound to the confirming session, valid for 60 seconds, exchanged
+         *     once by `completeStepUp`, and refused there if a role does not accept the type of the factor. It grants nothing that the factor's next code would not grant half a minute later, and
+         *     the requirements of confirmation are at least those of verification.
          */
         post: operations["confirmTotp"];
         delete?: never;
@@ -251,9 +249,9 @@ export interface paths {
         put?: never;
         /**
          * Enrol a passkey
-         * @description `options` are for `navigator.credentials.create`, by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey counts only after `confirmPasskey`,
-         *     within 10 minutes. An enrolment takes the place of one of the caller's that still waits. What must be shown for it is what `enrolTotp` asks for. Where
-         *     the service has no name that passkeys could be bound to, this and every other operation of passkeys is 409 `passkeys_off`.
+         * @description `options` are the input of `navigator.credentials.create`, parsed by `PublicKeyCredential.parseCreationOptionsFromJSON`. The passkey becomes active only with `confirmPasskey`,
+         *     within 10 minutes. An enrolment replaces a pending passkey of the caller. The requirements are those of `enrolTotp`. If the service has no name to which passkeys can be bound, this
+         *     and every other passkey operation is refused (409 `passkeys_off`).
          */
         post: operations["enrolPasskey"];
         delete?: never;
@@ -278,12 +276,12 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Confirm a pending passkey with what the browser made
-         * @description `credential` is the `toJSON()` of the new credential. It must have been made on one of the service's origins, with user verification; else this is 422
-         *     `invalid_passkey`. A credential that is a factor already is 409 `already_exists`. When another factor became active after this one was enrolled without a
-         *     code, confirming asks for one, as `confirmTotp` does. With the first factor the answer holds recovery codes, shown once.
+         * Confirm a pending passkey with the browser's new credential
+         * @description `credential` is the `toJSON()` of the new credential. It must have been created on one of the service's origins, with user verification; otherwise the response is 422
+         *     `invalid_passkey`. A credential that is already a factor is 409 `already_exists`. If another factor became active after this one was enrolled without a code, confirmation
+         *     requires a code, as with `confirmTotp`. With the first factor the response contains recovery codes, which are shown once.
          *
-         *     The answer holds a proof, too, as that of `confirmTotp` does: the one that `verifyPasskey` would give for the passkey's next signature.
+         *     As with `confirmTotp`, the response also contains a proof: the one that `verifyPasskey` would return for the passkey's next signature.
          */
         post: operations["confirmPasskey"];
         delete?: never;
@@ -303,10 +301,9 @@ export interface paths {
         put?: never;
         /**
          * Enrol an address to which codes are sent
-         * @description A code is sent to it, and the factor counts only after `confirmDelivery` with that code. What must be shown for it is what `enrolTotp` asks for. Codes
-         *     raise a session only where the service's settings say so for the channel; everywhere they prove to the services that ask with `createChallenge` that the
-         *     person reads what arrives there. A channel that the service does not have, and an address that it does not send to, is 422 `validation_failed`; too many
-         *     codes are 429 `rate_limited`.
+         * @description A code is sent to the address, and the factor becomes active only with `confirmDelivery` and that code. The requirements are those of `enrolTotp`. Codes raise a session only if the
+         *     service's settings allow it for the channel. To services that use `createChallenge` a code always proves that the user can read what arrives at the address. A channel that the
+         *     service does not have, and an address to which it does not send, is 422 `validation_failed`; too many codes are 429 `rate_limited`.
          */
         post: operations["enrolDelivery"];
         delete?: never;
@@ -332,7 +329,7 @@ export interface paths {
         put?: never;
         /**
          * Confirm a pending address with the code that was sent to it
-         * @description When another factor became active after this one was enrolled without a code, confirming asks for a code of an active one, as `confirmTotp` does.
+         * @description If another factor became active after this one was enrolled without a code, confirmation requires a code of an active factor, as with `confirmTotp`.
          */
         post: operations["confirmDelivery"];
         delete?: never;
@@ -352,12 +349,11 @@ export interface paths {
         put?: never;
         /**
          * Send a code
-         * @description Sends a code to one of the subject's confirmed addresses. A service names the subject; a user asks for their own. A newer challenge for the same subject
-         *     and purpose takes the place of the one before it. The code lives for `life` seconds from the moment when the provider takes it over, and never beyond ten
-         *     minutes from now. A service that names a subject without such an address gets a challenge that looks like any other and whose code is never right; a user
-         *     gets 409. Nobody but the client that asked sees the challenge. The message shows `purpose` and `operation`; whoever verifies the challenge gets both and
-         *     the digest of the operation back, and must hold them against what is about to be done. Too many codes are 429 `rate_limited`; while no provider of the
-         *     channel works, this is 503 `unavailable`.
+         * @description Sends a code to one of the subject's confirmed addresses. A service names the subject; a user can only request codes for themselves. A new challenge replaces an earlier one for the
+         *     same subject and purpose. The code is valid for `life` seconds from the moment when the provider accepts it, and never for more than ten minutes from now. If a service names a
+         *     subject without such an address, it gets a challenge that looks like any other but whose code is never right; a user gets 409. The challenge is visible only to the client that
+         *     created it. The message shows `purpose` and `operation`. The response to a verification contains both and the digest of the operation; the client must compare them with what it is
+         *     about to do. Too many codes are 429 `rate_limited`; if no provider of the channel works, the response is 503 `unavailable`.
          */
         post: operations["createChallenge"];
         delete?: never;
@@ -380,13 +376,13 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * Tell where a challenge stands
-         * @description `delivery` says what became of the present code. When it is `failed`, no code will come: ask for another one, or use another factor.
+         * Get the state of a challenge
+         * @description `delivery` is the delivery status of the current code. If it is `failed`, the code will not arrive: request another one, or use another factor.
          */
         get: operations["getChallenge"];
         put?: never;
         post?: never;
-        /** End a challenge */
+        /** Cancel a challenge */
         delete: operations["cancelChallenge"];
         options?: never;
         head?: never;
@@ -410,8 +406,8 @@ export interface paths {
         put?: never;
         /**
          * Send another code for a challenge
-         * @description The code before it is good no more. Attempts that were made stay made. Before `resendAfter`, and when too many codes were sent, this is 429
-         *     `rate_limited`; a challenge that is verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`.
+         * @description The previous code becomes invalid. Earlier attempts still count. Before `resendAfter`, and if too many codes were sent, the response is 429 `rate_limited`. A challenge that is
+         *     verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`.
          */
         post: operations["resendChallenge"];
         delete?: never;
@@ -437,9 +433,9 @@ export interface paths {
         put?: never;
         /**
          * Verify the code of a challenge
-         * @description The code works once. A wrong one is 422 `invalid_code`; after five attempts, resends included, 429 `too_many_attempts`, and so after too many wrong codes
-         *     of the subject's challenges in a month. A challenge that was verified is 409 `state_conflict`, one that has ended otherwise 410 `gone`. With `proof` a
-         *     user gets a proof as from `verifyOtp`, where codes of the channel raise a session here; else this is 403 `forbidden`, before the code is looked at.
+         * @description A code works once. A wrong code is 422 `invalid_code`. After five attempts, counted across resends, the response is 429 `too_many_attempts`, and also after too many wrong codes for
+         *     the subject's challenges in a month. A challenge that is already verified is 409 `state_conflict`; one that has ended otherwise is 410 `gone`. With `proof` a user gets a proof as
+         *     from `verifyOtp`, if codes of the channel raise a session in this service; otherwise the response is 403 `forbidden`, before the code is checked.
          */
         post: operations["verifyChallenge"];
         delete?: never;
@@ -456,8 +452,8 @@ export interface paths {
             cookie?: never;
         };
         /**
-         * List the codes and notices that were sent, newest first
-         * @description For administrators who look for a fault. It holds no code and no address.
+         * List sent codes and notices, newest first
+         * @description For administrators who investigate a fault. The list contains no code and no full address.
          */
         get: operations["listDeliveries"];
         put?: never;
@@ -478,9 +474,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Take a status report of Twilio's
-         * @description What Twilio posts to the StatusCallback of a message. The signature is checked before anything else; one that does not hold is 403. A report about a
-         *     message that is not known, and one that is no news, is taken and changes nothing.
+         * Receive a status report from Twilio
+         * @description The request that Twilio sends to the StatusCallback of a message. The signature is verified first; an invalid one is 403. A report about an unknown message, or one without news, is
+         *     accepted and changes nothing.
          */
         post: operations["receiveTwilioStatus"];
         delete?: never;
@@ -500,9 +496,9 @@ export interface paths {
         put?: never;
         /**
          * Verify a code and get a proof
-         * @description Verifies a code of the caller's own factors. A wrong, used or too old code is 422 `invalid_code`, without saying which; after
-         *     too many wrong ones 429 `too_many_attempts`. The proof lives 60 seconds and works once, at the kms, with the caller's session. 503 says nothing of
-         *     the code: neither its count nor its mark was kept.
+         * @description Verifies a code of the caller's own factors. A wrong, used or expired code is 422 `invalid_code`, without further distinction; after too many wrong codes the response is 429
+         *     `too_many_attempts`. The proof is valid for 60 seconds and works once, at the kms, with the caller's session. A 503 does not say whether the code was right: neither the
+         *     attempt nor the use of the code was recorded.
          */
         post: operations["verifyOtp"];
         delete?: never;
@@ -527,9 +523,9 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Set an authenticator's clock right with two codes
-         * @description For a device whose clock is off by more than the service learns by itself (two steps): two codes that follow each other, the older first,
-         *     within ten steps of now. Both count as used. The caller's session must be good at this moment.
+         * Resynchronise an authenticator's clock with two codes
+         * @description For a device whose clock is off by more than the two steps that the service corrects by itself. Takes two consecutive codes, the older first, within ten steps of now. Both count as
+         *     used. The caller's session must be valid at this moment.
          */
         post: operations["resyncTotp"];
         delete?: never;
@@ -548,10 +544,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Ask for a signature of one of the caller's passkeys
-         * @description `options` are for `navigator.credentials.get`, by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge lives 5 minutes, and takes the place of
-         *     an earlier one of the session. It is 409 `state_conflict` when the caller has no passkey, and 403 `forbidden` for a token of an API key, which belongs
-         *     to no session that could be raised.
+         * Request a signature of one of the caller's passkeys
+         * @description `options` are the input of `navigator.credentials.get`, parsed by `PublicKeyCredential.parseRequestOptionsFromJSON`. The challenge is valid for 5 minutes and replaces an earlier
+         *     one of the session. If the caller has no passkey, the response is 409 `state_conflict`. For a token from an API key, which belongs to no session that could be raised, it is 403
+         *     `forbidden`.
          */
         post: operations["createPasskeyChallenge"];
         delete?: never;
@@ -577,9 +573,9 @@ export interface paths {
         put?: never;
         /**
          * Verify a passkey's signature and get a proof
-         * @description `credential` is the `toJSON()` of what `navigator.credentials.get` returned. A challenge is good for one answer, right or wrong, of the session that asked
-         *     for it: another's is 404, one that was answered or has expired 410 `gone`. An answer that does not hold is 422 `invalid_passkey`, and so is a signature
-         *     counter that went back at a passkey that can't be copied. The proof is like one of `verifyOtp`, of the level `phr`.
+         * @description `credential` is the `toJSON()` of the result of `navigator.credentials.get`. A challenge accepts one attempt, right or wrong, from the session that requested it. A challenge of
+         *     another session is 404; one that was used or has expired is 410 `gone`. An invalid response of the authenticator is 422 `invalid_passkey`, and so is a signature counter that
+         *     decreased on a passkey that cannot be copied. The proof is like one of `verifyOtp`, of level `phr`.
          */
         post: operations["verifyPasskey"];
         delete?: never;
@@ -598,8 +594,8 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * Begin a sign-in with a passkey alone
-         * @description `options` name no credentials: the browser offers the passkeys that it has for this site. They live 5 minutes.
+         * Start a sign-in with only a passkey
+         * @description `options` name no credentials: the browser offers the passkeys that it has for this site. They are valid for 5 minutes.
          */
         post: operations["createPasskeySignIn"];
         delete?: never;
@@ -625,8 +621,8 @@ export interface paths {
         put?: never;
         /**
          * Verify a passkey's signature and get a proof of the sign-in
-         * @description Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey unknown or revoked, or the signature wrong.
-         *     The proof lives 60 seconds and works once, at the kms, where it begins a session.
+         * @description Every failure is the same 422 `invalid_passkey`, whether the sign-in is unknown, expired or used, the passkey is unknown or revoked, or the signature is wrong. The proof is valid
+         *     for 60 seconds and works once, at the kms, where it starts a session.
          */
         post: operations["verifyPasskeySignIn"];
         delete?: never;
@@ -642,13 +638,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Tell how many recovery codes are left */
+        /** Get the number of unused recovery codes */
         get: operations["getRecoveryCodes"];
         put?: never;
         /**
          * Create new recovery codes
-         * @description Ten codes of 120 bits, shown once; each replaces a code of an authenticator once (`useRecoveryCode`). Codes made before stop working. It
-         *     asks for a second factor, and the caller's session must be good at this moment.
+         * @description Ten codes of 120 bits, shown once. Each can be used once instead of a code of an authenticator (`useRecoveryCode`). Earlier recovery codes become invalid. A second factor is
+         *     required, and the caller's session must be valid at this moment.
          */
         post: operations["createRecoveryCodes"];
         delete?: never;
@@ -668,8 +664,8 @@ export interface paths {
         put?: never;
         /**
          * Use a recovery code and get a proof
-         * @description For a person whose authenticators are lost or locked. The proof is one like `verifyOtp` gives: with it a new authenticator can be enrolled and the
-         *     lost one revoked. A code works once; capital and small letters and the dashes make no difference. Locks after wrong codes of authenticators do not hold here.
+         * @description For users whose authenticators are lost or locked. The proof is like one of `verifyOtp`: with it the user can enrol a new authenticator and revoke the lost one. A code works once;
+         *     case and dashes are ignored. Locks because of wrong authenticator codes do not apply.
          */
         post: operations["useRecoveryCode"];
         delete?: never;
@@ -695,8 +691,8 @@ export interface paths {
         put?: never;
         /**
          * Verify a user's code for a service
-         * @description For a registered service that asks a person for a code itself. A code is used up like in `verifyOtp`, and counts for the same locks. A user who has no
-         *     factor, or does not exist, is 422 `invalid_code` like a wrong code.
+         * @description For a registered service that asks a user for a code itself. The code is used up as with `verifyOtp`, and counts toward the same locks. A user who has no factor, or does not exist,
+         *     is 422 `invalid_code`, like a wrong code.
          */
         post: operations["verifyOtpFor"];
         delete?: never;
@@ -721,10 +717,10 @@ export interface paths {
         get?: never;
         put?: never;
         /**
-         * End all factors of a user
-         * @description For administrators, when a person has lost authenticators and recovery codes. Ends every factor and recovery code of the user, and the count of wrong codes.
-         *     The person then signs in with the password and enrols anew; an administrator needs an invitation for it. The reason is kept in the audit trail.
-         *     The caller's session must be good, and an administrator's, at this moment.
+         * Revoke all factors of a user
+         * @description For administrators, if a user has lost authenticators and recovery codes. Revokes every factor and recovery code of the user, and resets the count of wrong codes. The user then
+         *     signs in with the password and enrols again; an administrator needs an invitation for that. The reason is recorded in the audit trail. The caller's session must be valid, and
+         *     the caller must be an administrator, at this moment.
          */
         post: operations["resetFactors"];
         delete?: never;
@@ -740,11 +736,11 @@ export interface components {
         DeliveryEnrol: {
             /** @enum {string} */
             channel: "email" | "sms" | "webhook";
-            /** @description A mail address, a phone number, or the name of one of the webhooks that the operator has set up. */
+            /** @description An email address, a phone number, or the name of a webhook that the operator has configured. */
             target: string;
-            /** @description What the person calls it. */
+            /** @description The user's name for the address. */
             label?: string;
-            /** @description For an administrator's first factor. */
+            /** @description The invitation for an administrator's first factor. */
             invitation?: string;
         };
         DeliveryEnrolment: {
@@ -755,20 +751,20 @@ export interface components {
             code: string;
         };
         ChallengeCreate: {
-            /** @description Whose code it is: a service must name it, a user may not name another. */
+            /** @description The user who gets the code. A service must set it; a user cannot name another user. */
             subject?: string;
             /**
-             * @description The default is that of the address that was used last.
+             * @description The channel. The default is the channel of the address that was used last.
              * @enum {string}
              */
             channel?: "email" | "sms" | "webhook";
-            /** @description What the code is for, in a word or two; the message shows it. */
+            /** @description The purpose of the code, in one or two words; shown in the message. */
             purpose: string;
-            /** @description What exactly the person agrees to by giving the code; the message shows it. */
+            /** @description What the user agrees to by giving the code; shown in the message. */
             operation?: string;
             /**
              * Format: int32
-             * @description Seconds that the code lives from the provider's acceptance.
+             * @description Seconds for which the code is valid after the provider has accepted it.
              * @default 60
              */
             life?: number;
@@ -780,9 +776,9 @@ export interface components {
             operation?: string;
             /** @description SHA-256 of the operation in hexadecimal. */
             operationDigest?: string;
-            /** @description Told to the subject alone. */
+            /** @description The channel of the code. Returned only to the subject. */
             channel?: string;
-            /** @description Told to the subject alone. */
+            /** @description The masked address. Returned only to the subject. */
             maskedTarget?: string;
             delivery: string;
             /** Format: int32 */
@@ -791,7 +787,7 @@ export interface components {
             createdAt: string;
             /**
              * Format: date-time
-             * @description At the latest; it comes nearer when the provider takes the code over.
+             * @description The latest time at which the challenge expires. It becomes earlier when the provider accepts the code.
              */
             expiresAt: string;
             /** Format: date-time */
@@ -800,7 +796,7 @@ export interface components {
         ChallengeVerify: {
             code: string;
             /**
-             * @description Ask for a proof that raises the session.
+             * @description Whether to return a proof that raises the session.
              * @default false
              */
             proof?: boolean;
@@ -823,11 +819,11 @@ export interface components {
             /** Format: int32 */
             tries: number;
             provider?: string;
-            /** @description The provider's name of the message. */
+            /** @description The provider's id of the message. */
             providerId?: string;
-            /** @description Of the last failure. */
+            /** @description The reason of the last failure. */
             reason?: string;
-            /** @description Of a message that brings no code: what its owner is told. */
+            /** @description For a message without a code: the event that it reports to the owner. */
             notice?: string;
             /** Format: date-time */
             createdAt: string;
@@ -838,14 +834,14 @@ export interface components {
             items: components["schemas"]["Delivery"][];
             nextCursor?: string;
         };
-        /** @description Twilio's parameters by name. It may add some at any time. */
+        /** @description Parameters of Twilio by name. Twilio may add more at any time. */
         TwilioStatus: {
             [key: string]: string;
         };
         PasskeyEnrol: {
-            /** @description What the person calls it. */
+            /** @description The user's name for the passkey. */
             label?: string;
-            /** @description For an administrator's first factor. */
+            /** @description The invitation for an administrator's first factor. */
             invitation?: string;
         };
         PasskeyEnrolment: {
@@ -861,17 +857,17 @@ export interface components {
                 name: string;
             };
             user: {
-                /** @description base64url. */
+                /** @description The user handle, in base64url. */
                 id: string;
                 name: string;
                 displayName: string;
             };
-            /** @description base64url. */
+            /** @description The challenge, in base64url. */
             challenge: string;
             pubKeyCredParams: components["schemas"]["PasskeyAlgorithm"][];
             /**
              * Format: int32
-             * @description Milliseconds.
+             * @description The timeout in milliseconds.
              */
             timeout: number;
             excludeCredentials: components["schemas"]["PasskeyDescriptor"][];
@@ -886,23 +882,23 @@ export interface components {
             type: string;
             /**
              * Format: int32
-             * @description A COSE algorithm.
+             * @description A COSE algorithm identifier.
              */
             alg: number;
         };
         PasskeyDescriptor: {
             type: string;
-            /** @description base64url. */
+            /** @description The credential id, in base64url. */
             id: string;
             transports?: string[];
         };
         /** @description PublicKeyCredentialRequestOptionsJSON of WebAuthn level 3. */
         PasskeyRequestOptions: {
-            /** @description base64url. */
+            /** @description The challenge, in base64url. */
             challenge: string;
             /**
              * Format: int32
-             * @description Milliseconds.
+             * @description The timeout in milliseconds.
              */
             timeout: number;
             rpId: string;
@@ -912,14 +908,14 @@ export interface components {
         PasskeyConfirm: {
             credential: components["schemas"]["PasskeyRegistration"];
         };
-        /** @description RegistrationResponseJSON of WebAuthn level 3. What the service does not read may be left out. */
+        /** @description RegistrationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted. */
         PasskeyRegistration: {
             id: string;
             rawId: string;
             /** @enum {string} */
             type: "public-key";
             authenticatorAttachment?: string;
-            /** @description Not read. */
+            /** @description Ignored. */
             clientExtensionResults?: {
                 [key: string]: unknown;
             };
@@ -927,13 +923,13 @@ export interface components {
                 clientDataJSON: string;
                 attestationObject: string;
                 transports?: string[];
-                /** @description Not read: the attestation object has it. */
+                /** @description Ignored, because the attestation object contains it. */
                 authenticatorData?: string;
-                /** @description Not read: the attestation object has it. */
+                /** @description Ignored, because the attestation object contains it. */
                 publicKey?: string;
                 /**
                  * Format: int32
-                 * @description Not read: the attestation object has it.
+                 * @description Ignored, because the attestation object contains it.
                  */
                 publicKeyAlgorithm?: number;
             };
@@ -947,14 +943,14 @@ export interface components {
         PasskeyVerify: {
             credential: components["schemas"]["PasskeyAssertion"];
         };
-        /** @description AuthenticationResponseJSON of WebAuthn level 3. What the service does not read may be left out. */
+        /** @description AuthenticationResponseJSON of WebAuthn level 3. Properties that the service ignores may be omitted. */
         PasskeyAssertion: {
             id: string;
             rawId: string;
             /** @enum {string} */
             type: "public-key";
             authenticatorAttachment?: string;
-            /** @description Not read. */
+            /** @description Ignored. */
             clientExtensionResults?: {
                 [key: string]: unknown;
             };
@@ -962,9 +958,9 @@ export interface components {
                 clientDataJSON: string;
                 authenticatorData: string;
                 signature: string;
-                /** @description A sign-in must have it. */
+                /** @description The user handle, in base64url. Required for a sign-in. */
                 userHandle?: string;
-                /** @description Not read. */
+                /** @description Ignored. */
                 attestationObject?: string;
             };
         };
@@ -980,9 +976,9 @@ export interface components {
             expiresAt: string;
         };
         TotpEnrol: {
-            /** @description For an administrator's first factor. */
+            /** @description The invitation for an administrator's first factor. */
             invitation?: string;
-            /** @description What the person calls the device. */
+            /** @description The user's name for the factor. */
             label?: string;
             /**
              * @default SHA1
@@ -997,7 +993,7 @@ export interface components {
             digits?: 6 | 8;
             /**
              * Format: int32
-             * @description Seconds.
+             * @description Seconds for which each code is shown.
              * @default 30
              * @enum {integer}
              */
@@ -1022,7 +1018,7 @@ export interface components {
         OtpVerify: {
             code: string;
         };
-        /** @description That a right code was given, in the session that gave it; for `completeStepUp` and `completeSignIn`. */
+        /** @description Proof of a successful verification, bound to the session that gave the code; for `completeStepUp` and `completeSignIn`. */
         OtpProof: {
             proof: string;
             acr: string;
@@ -1036,7 +1032,7 @@ export interface components {
             id: string;
             type: string;
             label?: string;
-            /** @description Where codes are sent, as far as it is shown. */
+            /** @description The masked address to which codes are sent. */
             maskedTarget?: string;
             /** @enum {string} */
             status: "pending" | "active" | "locked" | "revoked";
@@ -1059,12 +1055,12 @@ export interface components {
             confirmedAt?: string;
             /** Format: date-time */
             lastUsedAt?: string;
-            /** @description With the first factor, of a person who has none: shown once. */
+            /** @description Recovery codes, shown once. Set with the first factor, if the user has no recovery codes. */
             recoveryCodes?: string[];
             proof?: components["schemas"]["OtpProof"];
         };
         FactorUpdate: {
-            /** @description What the person calls the device. */
+            /** @description The user's name for the factor. */
             label: string;
         };
         TotpResync: {
@@ -1079,7 +1075,7 @@ export interface components {
         RecoveryCodesLeft: {
             /** Format: int32 */
             remaining: number;
-            /** @description Fewer than three are left; make new ones. */
+            /** @description True if fewer than three codes are left. Create new ones then. */
             few: boolean;
             /** Format: date-time */
             createdAt?: string;
@@ -1089,7 +1085,7 @@ export interface components {
         };
         OtpVerifyFor: {
             code: string;
-            /** @description The sign-in at the service, as the service calls it: its wrong codes are taken for typing errors once it gives a right one. */
+            /** @description The service's own id of the sign-in. Its wrong codes count as typing errors as soon as it gives a right one. */
             session?: string;
         };
         OtpVerified: {
@@ -1101,7 +1097,7 @@ export interface components {
             authTime: string;
         };
         FactorReset: {
-            /** @description Why, and how the person was identified. */
+            /** @description The reason, and how the user was identified. */
             reason: string;
         };
         FactorsEnded: {
@@ -1362,7 +1358,7 @@ export interface components {
          */
         PasskeySignInId: string;
         /**
-         * @description The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+         * @description The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
          * @example 480
          */
         QrSize: number;
@@ -1486,12 +1482,12 @@ export interface operations {
                 headers: {
                     /** @description The content security policy of the page. */
                     "Content-Security-Policy": string;
-                    /** @description Pages that it opens, or is opened by, have no hold of it. */
+                    /** @description Isolates the page from pages that it opens or that open it. */
                     "Cross-Origin-Opener-Policy": string;
-                    /** @description Its address is told to nobody. */
+                    /** @description The address of the page is not sent to other pages. */
                     "Referrer-Policy": string;
                     ETag: components["headers"]["ETag"];
-                    /** @description It is kept, and asked for again each time. */
+                    /** @description The page may be cached, and is revalidated before each use. */
                     "Cache-Control": string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1527,7 +1523,7 @@ export interface operations {
             200: {
                 headers: {
                     ETag: components["headers"]["ETag"];
-                    /** @description It is kept, and asked for again each time. */
+                    /** @description The page may be cached, and is revalidated before each use. */
                     "Cache-Control": string;
                     RateLimit: components["headers"]["RateLimit"];
                     "RateLimit-Policy": components["headers"]["RateLimitPolicy"];
@@ -1664,7 +1660,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The factor does not count any more. */
+            /** @description The factor was revoked. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1705,7 +1701,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The factor. */
+            /** @description The renamed factor. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1739,7 +1735,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+                 * @description The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
                  * @example 480
                  */
                 size?: components["parameters"]["QrSize"];
@@ -1756,7 +1752,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture. */
+            /** @description The image. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1779,7 +1775,7 @@ export interface operations {
         parameters: {
             query?: {
                 /**
-                 * @description The edge of the picture in pixels, with its white border. A PNG has the largest whole number of pixels for each module that fits, one at least.
+                 * @description The side length of the image in pixels, including its quiet zone. A PNG uses the largest whole number of pixels per module that fits, at least one.
                  * @example 480
                  */
                 size?: components["parameters"]["QrSize"];
@@ -1796,7 +1792,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The picture. */
+            /** @description The image. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -1897,7 +1893,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The pending factor, and what the browser is to do. */
+            /** @description The pending factor, and the options for the browser. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2050,7 +2046,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The pending factor. A code is on its way to it. */
+            /** @description The pending factor. A code is being sent to its address. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2167,7 +2163,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description A code is on its way. */
+            /** @description A code is being sent. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2259,7 +2255,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description No code of it is accepted any more. */
+            /** @description The challenge was cancelled. None of its codes is accepted any more. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2290,7 +2286,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Another code is on its way. */
+            /** @description Another code is being sent. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2432,7 +2428,7 @@ export interface operations {
         parameters: {
             query?: never;
             header?: {
-                /** @description base64 of HMAC-SHA1 by the account's auth token over the URL and the sorted parameters. */
+                /** @description Base64 of the HMAC-SHA1 of the URL and the sorted parameters, with the account's auth token as the key. */
                 "X-Twilio-Signature"?: string;
             };
             path?: never;
@@ -2450,7 +2446,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The report was taken. */
+            /** @description The report was accepted. */
             204: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2537,7 +2533,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The device's clock is known. */
+            /** @description The clock offset of the device is stored. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2576,7 +2572,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What the browser is to do. */
+            /** @description The options for the browser. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2650,7 +2646,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The signature holds, and the challenge is used up. */
+            /** @description The signature is valid, and the challenge is used up. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2693,7 +2689,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description What the browser is to do. */
+            /** @description The options for the browser. */
             201: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2755,7 +2751,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description The signature holds, and the sign-in is used up. */
+            /** @description The signature is valid, and the sign-in is used up. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2788,7 +2784,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The number of unused codes; the codes themselves are never shown again. */
+            /** @description The number of unused codes. The codes themselves are never shown again. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
@@ -2984,7 +2980,7 @@ export interface operations {
             };
         };
         responses: {
-            /** @description What was ended. */
+            /** @description The numbers of factors and recovery codes that were revoked. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
