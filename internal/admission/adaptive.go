@@ -7,51 +7,54 @@ import (
 )
 
 const (
-	// firstLimit is how many of a class run at once before anything is known of it.
+	// firstLimit is the limit of a class before anything was measured.
 	firstLimit = 64
-	// quiet is how many run at once, of all classes, while it is measured how long work takes that does not wait for other work.
+	// quiet is how many pieces of work, of all classes, may run while the duration of work that does not queue is measured.
 	quiet = 2
-	// gain is by how many times work may take longer than when it is quiet. What runs on c processors is then limited to gain*c at once; what
-	// gets faster in company, as commits that share a flush do, is not limited at all.
+	// gain is the factor by which work may take longer than its quiet duration. Work that runs on c processors is then limited to gain*c at once;
+	// work that gets faster when more of it runs, as commits that share a flush do, is not limited at all.
 	gain = 1.5
-	// mostLimit bounds a class's limit.
+	// mostLimit is the maximum of a class's limit.
 	mostLimit = 4096
-	// burstWait is how long work may be expected to wait while work has waited for less than burst: a crowd that comes at once, and is soon done. What
-	// waits for longer than that is no burst but too much work, and nothing is let wait for longer than shortWait, or half of its quiet duration, until
-	// nothing had to wait for as long again (compare the controlled delay of CoDel, RFC 8289, with a standing queue).
+	// burstWait is the maximum expected wait while work has been queueing for less than burst: many requests arrive at once and are soon done. A
+	// queue that lasts longer is overload; then the expected wait may be at most shortWait, or half of the quiet duration, until nothing has had to
+	// wait for as long again (compare the controlled delay of CoDel, RFC 8289, with a standing queue).
 	burst     = time.Second
 	burstWait = time.Second / 2
 	shortWait = 10 * time.Millisecond
-	// waitMost is how long work really waits at most: what runs may have come to a standstill.
+	// waitMost is the maximum actual wait: the running work may have stalled.
 	waitMost = 2 * time.Second
-	// windowLeast and windowWork bound the window after which a limit is reconsidered: it has this length and this much ended work.
+	// windowLeast and windowWork are the minimum duration and the minimum number of completed pieces of work of the window after which a limit is
+	// adjusted.
 	windowLeast = 50 * time.Millisecond
 	windowWork  = 20
-	// probeEvery is how old the quiet measurement may be while a limit is felt. probeMost bounds how long one takes, probeWork how much work.
+	// probeEvery is the maximum age of the quiet measurement while the limit makes work wait. probeMost bounds the duration of a probe, probeWork its
+	// number of measurements.
 	probeEvery = 10 * time.Second
 	probeMost  = time.Second
 	probeWork  = 10
-	// firstProbes is how many probes a class gets soon, one after the other: each halves limits that it could not get below quiet.
+	// firstProbes is how many probes a new class gets in quick succession. A probe without a measurement halves the limits of the classes that kept
+	// more than quiet running.
 	firstProbes = 6
 )
 
-// Outcome is how admitted work ended.
+// Outcome is the result of admitted work.
 type Outcome int
 
-// The outcomes.
+// Outcomes of work.
 const (
-	Done    Outcome = iota // it was done: its duration counts
-	Failed                 // it failed, perhaps early: its duration says nothing
-	Refused                // what does the work said that it has too much to do
-	TooLate                // it was given up after a long time: it counts as busy, and teaches nothing of quiet times
+	Done    Outcome = iota // it succeeded: its duration is measured
+	Failed                 // it failed, perhaps early: its duration is ignored
+	Refused                // the server refused it because it is overloaded
+	TooLate                // it was given up after a long time: it counts as load, but its duration is not a quiet one
 )
 
-// Adaptive lets in as much work at once as something can do that tells nothing of itself, such as a service behind a network. Work has
-// classes, each with a limit of its own, for they take times of their own; but all share what does the work.
+// Adaptive limits the concurrency of work at a server that does not report its capacity, such as a service behind a network. Work has classes with
+// limits of their own, because their durations differ; all classes share the server.
 //
-// A class's limit follows the gradient limit <- limit * gain * (its quiet duration / its duration now) while the limit is felt (compare Netflix's
-// concurrency-limits and TCP Vegas). By Little's law this settles where the work takes gain times its quiet duration. The quiet duration is learned
-// whenever little runs; under a load that never ends all but a few are held back for a moment, now and then, to learn it anew.
+// A class's limit follows the gradient limit <- limit * gain * (quiet duration / current duration) while work has to wait for it (compare Netflix's
+// concurrency-limits and TCP Vegas). By Little's law it settles where work takes gain times its quiet duration. The quiet duration is measured
+// whenever little runs; under constant load a probe now and then holds back all but a few for a moment to measure it again.
 //
 // It is safe for concurrent use.
 type Adaptive struct {
@@ -60,48 +63,48 @@ type Adaptive struct {
 	mu       sync.Mutex
 	classes  map[string]*class
 	running  int       // of all classes
-	busy     time.Time // when more than quiet ran last
-	learned  time.Time // when a quiet duration was learned last, or a probe has ended
+	busy     time.Time // when more than quiet were running last
+	learned  time.Time // when a quiet duration was measured or a probe ended last
 	probing  bool
-	probe    time.Time // its begin
-	learning int       // quiet durations learned in it
+	probe    time.Time // start of the current probe
+	learning int       // quiet durations measured in it
 }
 
-// class is one kind of work.
+// class is a kind of work.
 type class struct {
 	limit   float64
 	running int
-	waiting []chan struct{} // in their order; closed when it is their turn
-	since   time.Time       // when the first of those who wait now, without a break, began to
-	felt    time.Time       // when one had to wait last
-	strict  bool            // there is more than a burst
+	waiting []chan struct{} // in order of arrival; closed when admitted
+	since   time.Time       // since when the queue has not been empty
+	felt    time.Time       // when work had to wait last
+	strict  bool            // the queue is no burst any more
 	quiet   float64         // seconds; 0: not known yet
-	recent  float64         // duration now, a moving average in seconds
-	probes  int             // begun for it, up to firstProbes
+	recent  float64         // moving average of the duration, in seconds
+	probes  int             // probes started for it, up to firstProbes
 
 	window struct {
 		began time.Time
 		work  int
-		took  float64 // seconds, of all
-		felt  bool    // something had to wait
+		took  float64 // seconds, of all work
+		felt  bool    // work had to wait
 	}
 }
 
-// NewAdaptive returns an Adaptive that knows nothing yet.
+// NewAdaptive returns an Adaptive without measurements.
 func NewAdaptive() *Adaptive { return &Adaptive{now: time.Now, classes: map[string]*class{}} }
 
-// Place is that of work which was let in.
+// Place is the slot of admitted work.
 type Place struct {
 	of    *Adaptive
 	class string
 	began time.Time
 }
 
-// Leave ends the work. It must be called once.
+// Leave ends the work with its outcome. It must be called once.
 func (p Place) Leave(o Outcome) { p.of.leave(p.class, p.began, o) }
 
-// Enter waits for its turn for a moment, or returns ErrBusy at once, or the context's error when that ends first. Names of classes must come from
-// a bounded set.
+// Enter returns when the work is admitted, at once or after a short wait. It returns ErrBusy when too much is waiting, or the context's error when
+// that ends first. Class names must come from a bounded set.
 func (a *Adaptive) Enter(ctx context.Context, name string) (Place, error) {
 	turn, err := a.arrive(name)
 	if err != nil {
@@ -115,7 +118,7 @@ func (a *Adaptive) Enter(ctx context.Context, name string) (Place, error) {
 	return Place{a, name, a.now()}, nil
 }
 
-// await waits for the turn.
+// await waits for admission.
 func (a *Adaptive) await(ctx context.Context, name string, turn chan struct{}) error {
 	err := ErrBusy
 	half := time.NewTicker(waitMost / 2)
@@ -126,7 +129,7 @@ wait:
 		case <-turn:
 			return nil
 		case <-half.C:
-			a.endProbe() // nothing else may happen that ends it
+			a.endProbe() // nothing else may end it
 		case <-ctx.Done():
 			err = context.Cause(ctx)
 			break wait
@@ -135,10 +138,10 @@ wait:
 	if a.abandon(name, turn) {
 		return err
 	}
-	return nil // the turn has come meanwhile
+	return nil // admitted meanwhile
 }
 
-// endProbe ends a probe whose time is over.
+// endProbe ends a probe that has run its time.
 func (a *Adaptive) endProbe() {
 	now := a.now()
 	a.mu.Lock()
@@ -148,13 +151,13 @@ func (a *Adaptive) endProbe() {
 	}
 }
 
-// probeOver ends a probe that has learned enough or took too long, and reports whether it did.
+// probeOver ends a probe that has measured enough or taken too long, and reports whether it did.
 func (a *Adaptive) probeOver(now time.Time) bool {
 	if !a.probing || a.learning < probeWork && now.Sub(a.probe) < probeMost {
 		return false
 	}
 	a.probing, a.learned = false, now
-	if a.learning == 0 { // so much runs, or so slowly, that it did not come to an end
+	if a.learning == 0 { // the server was too busy, or too slow, for a measurement
 		for _, c := range a.classes {
 			if c.running > quiet {
 				c.limit = max(c.limit/2, quiet)
@@ -164,7 +167,7 @@ func (a *Adaptive) probeOver(now time.Time) bool {
 	return true
 }
 
-// Limits returns how many of each class may run at once now.
+// Limits returns the current limit of each class.
 func (a *Adaptive) Limits() map[string]int {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -175,7 +178,7 @@ func (a *Adaptive) Limits() map[string]int {
 	return out
 }
 
-// arrive takes a place to run, or one to wait: a channel that is closed when the turn has come.
+// arrive takes a slot, or a place in the queue: turn is then closed on admission.
 func (a *Adaptive) arrive(name string) (turn chan struct{}, err error) {
 	now := a.now()
 	a.mu.Lock()
@@ -204,7 +207,7 @@ func (a *Adaptive) arrive(name string) (turn chan struct{}, err error) {
 	return turn, nil
 }
 
-// room reports whether one more of the class may run.
+// room reports whether one more piece of work of the class may run.
 func (a *Adaptive) room(c *class) bool {
 	if a.probing && a.running >= quiet {
 		return false
@@ -212,7 +215,7 @@ func (a *Adaptive) room(c *class) bool {
 	return c.running < int(c.limit)
 }
 
-// judge tells a burst from too much work, when one more has to wait.
+// judge distinguishes a burst from overload, when one more piece of work has to wait.
 func (c *class) judge(now time.Time) {
 	if len(c.waiting) == 0 {
 		c.since = now
@@ -225,13 +228,13 @@ func (c *class) judge(now time.Time) {
 	c.felt = now
 }
 
-// mayWait reports whether one more may wait: for a moment only, or as long as a burst lasts.
+// mayWait reports whether one more may wait, within the expected wait for a burst or for overload.
 func (a *Adaptive) mayWait(c *class) bool {
 	if c.recent == 0 {
-		return len(c.waiting) < 8*int(c.limit) // nothing has ended yet
+		return len(c.waiting) < 8*int(c.limit) // no work has ended yet
 	}
 	expected := float64(len(c.waiting)+1) / c.limit * c.recent
-	if a.probing && c.quiet > 0 { // no more than that run until it is over
+	if a.probing && c.quiet > 0 { // no more than these run until the probe ends
 		expected = float64(len(c.waiting)+1) / quiet * c.quiet
 	}
 	if !c.strict {
@@ -248,7 +251,7 @@ func (a *Adaptive) start(c *class, now time.Time) {
 	}
 }
 
-// abandon gives a place among those who wait up; it reports false when the turn has come meanwhile.
+// abandon removes a waiter from the queue. It returns false when it was admitted meanwhile.
 func (a *Adaptive) abandon(name string, turn chan struct{}) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -262,7 +265,7 @@ func (a *Adaptive) abandon(name string, turn chan struct{}) bool {
 	return false
 }
 
-// leave ends work that began then, learns from it, and lets others in.
+// leave ends work that began at the given time, records its duration, and admits waiting work.
 func (a *Adaptive) leave(name string, began time.Time, o Outcome) {
 	now := a.now()
 	a.mu.Lock()
@@ -274,7 +277,7 @@ func (a *Adaptive) leave(name string, began time.Time, o Outcome) {
 	c.running--
 	a.running--
 	a.learn(c, now, began, o)
-	if a.probing { // the place that is free is anybody's
+	if a.probing { // the free slot may go to any class
 		a.probeOver(now)
 		a.letAllIn(now)
 		return
@@ -288,7 +291,7 @@ func (a *Adaptive) letAllIn(now time.Time) {
 	}
 }
 
-// letIn starts what waits, as far as there is room.
+// letIn admits waiting work while there is room.
 func (a *Adaptive) letIn(c *class, now time.Time) {
 	for len(c.waiting) > 0 && a.room(c) {
 		next := c.waiting[0]
@@ -298,26 +301,26 @@ func (a *Adaptive) letIn(c *class, now time.Time) {
 	}
 }
 
-// learn takes a duration into account.
+// learn records a duration.
 func (a *Adaptive) learn(c *class, now, began time.Time, o Outcome) {
 	took := now.Sub(began).Seconds()
 	switch o {
 	case Failed:
 		return
-	case Refused: // what else runs is what can be done at once; that there is more to do is felt, so that the limit rises again when it can
+	case Refused: // what else is running is the server's capacity; the refusal counts as waiting, so that the limit rises again when it can
 		c.limit = max(min(c.limit, float64(c.running)), quiet)
 		c.window.felt = true
 		c.strict, c.felt = true, now
 		return
 	}
-	if o == Done && began.After(a.busy) { // it ran in quiet all the time
+	if o == Done && began.After(a.busy) { // only quiet work ran during all of its time
 		c.quiet = blend(c.quiet, took)
 		a.learned = now
 		a.learning++
 	}
 	c.recent = blend(c.recent, took)
 	if a.probing && began.After(a.probe) {
-		return // what began in the probe is not what the limit let in
+		return // work that began in the probe was not admitted by the limit
 	}
 	w := &c.window
 	w.work++
@@ -333,8 +336,8 @@ func (a *Adaptive) learn(c *class, now, began time.Time, o Outcome) {
 	w.began, w.work, w.took, w.felt = now, 0, 0, false
 }
 
-// considerProbe begins to hold all but a few back when a limit is felt and it is not known, or not lately, how long the work takes in quiet. Work of
-// which that never gets known, because none of it is done, holds the others back soon after it has come and then no more often than any.
+// considerProbe starts a probe, which holds back all but a few, when work has to wait and the quiet duration is unknown or old. A class whose quiet
+// duration never becomes known, because none of its work succeeds, is probed soon after it appears and then no more often than others.
 func (a *Adaptive) considerProbe(c *class, now time.Time) {
 	age := now.Sub(a.learned)
 	unknown := c.quiet == 0 && c.probes < firstProbes
@@ -345,7 +348,7 @@ func (a *Adaptive) considerProbe(c *class, now time.Time) {
 	a.probing, a.probe, a.learning = true, now, 0
 }
 
-// blend moves an average towards the latest value.
+// blend moves a moving average towards the latest value.
 func blend(average, latest float64) float64 {
 	if average == 0 {
 		return latest

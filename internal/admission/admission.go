@@ -1,5 +1,5 @@
-// Package admission keeps work that needs a processor from drowning: it lets in as much at once as can be worked on, lets a little more wait, and
-// refuses the rest at once. What is let in is done in about the time that it takes alone; without this all would be begun and none finished.
+// Package admission protects work that needs a processor from overload: it admits as much at once as can be worked on, lets a little more wait, and
+// refuses the rest at once. Admitted work takes about as long as it takes alone; without admission all of it would be begun and none finished.
 package admission
 
 import (
@@ -10,36 +10,37 @@ import (
 	"time"
 )
 
-// ErrBusy says that so much waits already that a newcomer would be done too late.
+// ErrBusy means that so much work is waiting that a new piece would finish too late.
 var ErrBusy = errors.New("too much work at once")
 
 const (
-	// leastWait is how long work may be expected to wait where it is short: a burst of it is soon done.
+	// leastWait is the expected wait that is always accepted: a burst of short work is soon done.
 	leastWait = 10 * time.Millisecond
-	// patience is how many times its own duration work may be expected to wait: with its own it is then done within 1.5 times that, and within three times where
-	// clients and refusals take their share of the same processors.
+	// patience is the maximum expected wait as a multiple of the work's duration: work then finishes within 1.5 times its duration, and within three
+	// times where clients and refusals use the same processors.
 	patience = 0.5
-	// weight is that of the latest duration in the average.
+	// weight is the weight of the latest duration in the moving average.
 	weight = 0.1
 )
 
-// Gate lets work in. It is safe for concurrent use.
+// Gate admits work. It is safe for concurrent use.
 type Gate struct {
 	slots int
 	now   func() time.Time
 
 	mu      sync.Mutex
 	working int
-	waiting []chan struct{} // newcomers in their order; closed when it is their turn
-	back    []chan struct{} // those who gave their slot up between two parts of their work
-	turned  bool            // the last slot went to one of back
-	average float64         // duration of the work in seconds
+	waiting []chan struct{} // in order of arrival; closed when admitted
+	back    []chan struct{} // work that gave its slot up between two of its parts
+	turned  bool            // the last slot went to work in back
+	average float64         // of the work's duration in seconds
 }
 
-// New returns a Gate for work of which so many run at once.
+// New returns a Gate with this number of slots.
 func New(slots int) *Gate { return &Gate{slots: max(slots, 1), now: time.Now} }
 
-// Enter waits for its turn, or returns ErrBusy at once, or the context's error when that ends first. leave ends the work and must be called once.
+// Enter waits for a slot. It returns ErrBusy at once when too much is waiting, or the context's error when that ends first. leave ends the work and
+// must be called once.
 func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	turn, err := g.arrive()
 	if err != nil {
@@ -48,7 +49,7 @@ func (g *Gate) Enter(ctx context.Context) (leave func(), err error) {
 	return g.await(ctx, turn)
 }
 
-// await waits for the turn, which has come where it is nil, and begins the work.
+// await waits for turn, if it is not nil, and begins the work.
 func (g *Gate) await(ctx context.Context, turn chan struct{}) (leave func(), err error) {
 	if turn != nil {
 		select {
@@ -62,14 +63,14 @@ func (g *Gate) await(ctx context.Context, turn chan struct{}) (leave func(), err
 	return g.work(), nil
 }
 
-// work begins and returns what ends it.
+// work begins the work and returns the function that ends it.
 func (g *Gate) work() (leave func()) {
 	began := g.now()
 	return func() { g.leave(g.now().Sub(began)) }
 }
 
-// EnterAgain is Enter for the next part of work that was let in, and has left since to give way. It is not refused, and newcomers do not wait for
-// it longer: while both wait, every other slot is theirs.
+// EnterAgain is Enter for the next part of work that was admitted and has left since to yield. It is never refused, and does not starve new work:
+// while both wait, they get alternate slots.
 func (g *Gate) EnterAgain(ctx context.Context) (leave func(), err error) {
 	g.mu.Lock()
 	if g.working < g.slots {
@@ -83,7 +84,7 @@ func (g *Gate) EnterAgain(ctx context.Context) (leave func(), err error) {
 	return g.await(ctx, turn)
 }
 
-// arrive takes a slot, or a place among those who wait: a channel that is closed when a slot is passed on.
+// arrive takes a slot, or a place in the queue: turn is closed when a slot is passed on.
 func (g *Gate) arrive() (turn chan struct{}, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -92,7 +93,7 @@ func (g *Gate) arrive() (turn chan struct{}, err error) {
 		return nil, nil
 	}
 	expected := float64(len(g.waiting)+1) / float64(g.slots) * g.average
-	if len(g.waiting) > 0 && expected > max(leastWait.Seconds(), patience*g.average) { // one may wait always: on one processor nobody could otherwise
+	if len(g.waiting) > 0 && expected > max(leastWait.Seconds(), patience*g.average) { // one may always wait: on a single processor nothing could be admitted otherwise
 		return nil, ErrBusy
 	}
 	turn = make(chan struct{})
@@ -100,7 +101,7 @@ func (g *Gate) arrive() (turn chan struct{}, err error) {
 	return turn, nil
 }
 
-// abandon gives a place up; it reports false when the turn has come meanwhile.
+// abandon removes a waiter from the queue. It returns false when it was admitted meanwhile.
 func (g *Gate) abandon(turn chan struct{}) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()

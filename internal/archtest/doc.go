@@ -1,2 +1,2 @@
-// Package archtest holds the tests that keep who may import whom (DESIGN section 3). It has no code of its own.
+// Package archtest contains the tests that enforce the import rules (DESIGN section 3). It has no code of its own.
 package archtest

@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Authorize decides everything about the bearer that needs no request body: scopes, principal and role by Permit, then the
-// second factor by StepUp.
+// Authorize makes every authorization decision that needs no request body: scopes, kind of principal and roles (Permit), then the second factor
+// (StepUp). It returns nil or a problem.
 func Authorize(p *Principal, op *contract.Operation, now time.Time) error {
 	if err := Permit(p, op); err != nil {
 		return err
@@ -19,8 +19,7 @@ func Authorize(p *Principal, op *contract.Operation, now time.Time) error {
 	return StepUp(p, op, now)
 }
 
-// Permit checks the scopes, then the kind of principal, then a user's roles. Of several alternatives in the contract's security one
-// is enough.
+// Permit checks the scopes, then the kind of principal, then a user's roles. Where the contract's security lists alternatives, one of them is enough.
 func Permit(p *Principal, op *contract.Operation) error {
 	if !op.Public && !slices.ContainsFunc(op.Requirements, func(r contract.Requirement) bool { return p.hasScopes(r.Scopes) }) {
 		return problem.New(problem.InsufficientScope, "The access token lacks a scope that this operation needs.").
@@ -35,7 +34,7 @@ func Permit(p *Principal, op *contract.Operation) error {
 	return nil
 }
 
-// StepUp checks the second factor that the contract always asks for; a dynamic demand is left to the domain.
+// StepUp checks the second factor where the contract demands it of every request. A dynamic demand is left to the domain, which calls RequireStepUp.
 func StepUp(p *Principal, op *contract.Operation, now time.Time) error {
 	if s := op.Policy.StepUp; s == nil || s.Dynamic {
 		return nil
@@ -43,8 +42,7 @@ func StepUp(p *Principal, op *contract.Operation, now time.Time) error {
 	return RequireStepUp(p, op, now)
 }
 
-// RequireStepUp checks the contract's demand for a second factor whether or not it is dynamic. The refusal is the challenge of
-// RFC 9470, section 3.
+// RequireStepUp checks the contract's demand for a second factor, dynamic or not. The refusal is the challenge of RFC 9470, section 3.
 func RequireStepUp(p *Principal, op *contract.Operation, now time.Time) error {
 	s := op.Policy.StepUp
 	if s == nil || !slices.Contains(s.For, p.Kind) {
@@ -57,7 +55,7 @@ func RequireStepUp(p *Principal, op *contract.Operation, now time.Time) error {
 	return Challenge(s)
 }
 
-// Challenge is the refusal that asks for a second factor (RFC 9470, section 3).
+// Challenge returns the refusal that asks for a second factor (RFC 9470, section 3).
 func Challenge(s *contract.StepUp) error {
 	seconds := int64(s.MaxAge / time.Second)
 	return problem.New(problem.InsufficientUserAuthentication, fmt.Sprintf("A second factor within the last %d seconds is needed.", seconds)).
@@ -66,8 +64,8 @@ func Challenge(s *contract.StepUp) error {
 		WithAuthentication([]string{s.ACR}, s.MaxAge)
 }
 
-// ForItAlone refuses a token that is also for other services at an operation of a service of others, which could use it there. It is invalid_token
-// (401); nil where p is nil, because the operation is public.
+// ForItAlone refuses, at an operation of an adopted service, a token that is also valid for other services: the adopted service could use it there.
+// The refusal is invalid_token (401). It returns nil when p is nil, because the operation is public.
 func ForItAlone(p *Principal, op *contract.Operation) error {
 	if op.Mount == "" || p == nil || len(p.Audience) == 1 {
 		return nil

@@ -8,14 +8,14 @@ import (
 	"time"
 )
 
-// The bounds of the cache of verified tokens: a token of this family has about 600 bytes, so entries run out before bytes do.
+// Bounds of the cache of verified tokens. A token of this family has about 600 bytes, so the limit of entries is reached before the limit of bytes.
 const (
 	cacheShards       = 64
 	cacheShardEntries = 1024      // 65,536 in all
 	cacheShardBytes   = 512 << 10 // of tokens: 32 MiB in all
 )
 
-// verified is what was found out about one token when it was verified in full. It is immutable.
+// verified is the result of the full verification of one token. It is immutable.
 type verified struct {
 	principal         *Principal
 	issuer, kid       string
@@ -23,9 +23,9 @@ type verified struct {
 	notBefore, expiry time.Time
 }
 
-// cache keeps verified tokens, so that the signature of a token is checked once and not at every request. Its key is the whole text of the
-// token: Go's maps hash with a seed of their own and compare in full, so that no other text can ever find an entry. Only tokens that were
-// verified are put in, so nobody can fill it without the kms's signature.
+// cache keeps verified tokens, so that a token's signature is checked once and not at every request. The key is the whole text of the token: Go's
+// maps use a random hash seed and compare keys in full, so another text cannot match an entry. Only verified tokens are added, so the cache cannot be
+// filled without the kms's signature.
 type cache struct{ shards [cacheShards]cacheShard }
 
 type cacheShard struct {
@@ -34,7 +34,7 @@ type cacheShard struct {
 	bytes   int
 }
 
-// shard picks by a character of the signature. That it is not secret does no harm: it spreads tokens, and nothing is decided by it.
+// shard selects a shard by one character of the signature. The choice need not be secret: it only spreads tokens and decides nothing.
 func (c *cache) shard(token string) *cacheShard {
 	if len(token) < 3 {
 		return &c.shards[0]
@@ -49,7 +49,7 @@ func (c *cache) get(token string) *verified {
 	return s.entries[token]
 }
 
-// put keeps an entry; where there is no room, others make place, whichever the map names first.
+// put adds an entry. When the shard is full, entries are evicted in the map's iteration order.
 func (c *cache) put(token string, v *verified) {
 	s := c.shard(token)
 	s.mu.Lock()
@@ -85,8 +85,8 @@ func (s *cacheShard) remove(token string) {
 	}
 }
 
-// cached returns the principal of a token that was verified before, nil when it must be verified in full. What can have changed since is
-// looked at again: time, the key set, the issuer, who asks.
+// cached returns the principal of a token that was verified before, or nil when the token must be verified in full. It checks again what can have
+// changed since: the time, the key set, the issuer and the audience.
 func (v *Verifier) cached(ctx context.Context, token, audience string) *Principal {
 	known := v.cache.get(token)
 	if known == nil {

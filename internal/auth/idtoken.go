@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// TypeID is the typ of ID tokens (OpenID Connect Core 1.0, section 2): never that of an access token.
+// TypeID is the typ of ID tokens (OpenID Connect Core 1.0, section 2). It always differs from the typ of access tokens.
 const TypeID = "JWT"
 
 // IDClaims are the claims of an ID token: who has signed in, for the one client in aud.
@@ -25,11 +25,11 @@ type IDClaims struct {
 	Username  string   `json:"preferred_username,omitempty"` // with the scope profile
 }
 
-// hintLife is how long after its end an ID token still says whose session to end: longer than any session lives.
+// hintLife is how long after its expiry an ID token is still accepted as a hint of the session to end. It exceeds the longest session.
 const hintLife = 8 * 24 * time.Hour
 
-// VerifyIDHint reads an ID token that comes back to its issuer as a hint, which may have expired (OpenID Connect RP-Initiated Logout 1.0, section 2).
-// Whom it was made for is the caller's to check.
+// VerifyIDHint verifies an ID token that is returned to its issuer as a hint and may have expired (OpenID Connect RP-Initiated Logout 1.0, section
+// 2). The caller must check the audience.
 func VerifyIDHint(ctx context.Context, token, issuer string, keys KeySource, c clock.Clock) (*IDClaims, error) {
 	h, err := decodeHeader(token, TypeID)
 	if err != nil {
@@ -39,7 +39,7 @@ func VerifyIDHint(ctx context.Context, token, issuer string, keys KeySource, c c
 	if err != nil {
 		return nil, fmt.Errorf("find the key of an ID token: %w", err)
 	}
-	// What was issued at this clock can't be later than now; only the end is looked at as if it were still to come.
+	// Shifting the clock back relaxes the expiry alone: a token issued by this clock has no time later than now.
 	then := func() time.Time { return c.Now().Add(-hintLife) }
 	var claims IDClaims
 	options := []jwt.ParserOption{

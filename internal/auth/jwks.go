@@ -32,9 +32,9 @@ const (
 	jwksTimeout  = 5 * time.Second
 )
 
-// JWKS is a KeySource that reads a key set (RFC 7517) over HTTP and keeps it. A kid that it holds is answered without waiting (after a long time without a request the first
-// waits for a fetch), however many unknown ones are asked for beside it; those cause at most one fetch in 10 seconds in all, and who comes while it
-// runs waits for that one. When the kms is away, the last set still counts for a day.
+// JWKS is a KeySource that fetches a key set (RFC 7517) over HTTP and caches it. A cached kid is answered without waiting, however many unknown kids
+// are requested at the same time; only after a long idle period does the first request wait for a fetch. Unknown kids cause at most one fetch in 10
+// seconds in total, and requests that arrive during a fetch wait for that one. While the kms is unreachable, the last set stays valid for a day.
 type JWKS struct {
 	url    string
 	client http.Client
@@ -49,7 +49,7 @@ type JWKS struct {
 	flight   chan struct{} // closed when the fetch that runs has ended; nil when none runs
 }
 
-// NewJWKS returns a source that reads url with client; it fetches when it is first asked. It follows no redirect.
+// NewJWKS returns a source that reads url with client. It fetches at the first request and follows no redirect.
 func NewJWKS(url string, client *http.Client, c clock.Clock) *JWKS {
 	j := &JWKS{url: url, client: *client, clock: c}
 	j.client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
@@ -79,7 +79,7 @@ func (j *JWKS) Key(ctx context.Context, kid string) (string, crypto.PublicKey, e
 	}
 }
 
-// look answers from what is held, or else returns the fetch to wait for.
+// look returns the cached key, or the fetch to wait for.
 func (j *JWKS) look(ctx context.Context, kid string) (key PublicKey, known bool, flight chan struct{}, err error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -105,15 +105,15 @@ func (j *JWKS) look(ctx context.Context, kid string) (key PublicKey, known bool,
 			return key, false, nil, j.failure()
 		}
 	}
-	// Nobody has asked for long: a key that was revoked since would verify once more.
+	// No key was requested for long, so the set was not refreshed: a key that was revoked since would still verify tokens.
 	idle := j.lastFail == nil && now.Sub(j.fetched) >= jwksIdle*j.maxAge
 	return key, known && (!idle || j.flight == nil), j.flight, nil
 }
 
-// usable reports whether the set that is held still counts. It is called with the lock.
+// usable reports whether the cached set may still be used. The caller holds the lock.
 func (j *JWKS) usable(now time.Time) bool { return j.keys != nil && now.Sub(j.fetched) < jwksMaxStale }
 
-// failure says why there is no set that counts; it is never nil. It is called with the lock.
+// failure returns why there is no usable set; never nil. The caller holds the lock.
 func (j *JWKS) failure() error {
 	if j.lastFail == nil {
 		return errors.New("no key set is held")
@@ -121,7 +121,7 @@ func (j *JWKS) failure() error {
 	return j.lastFail
 }
 
-// Ready fetches the set when there is none that counts and says whether there is one now.
+// Ready fetches the set when no usable one is cached. It returns nil when there is a usable set afterwards.
 func (j *JWKS) Ready(ctx context.Context) error {
 	j.mu.Lock()
 	usable := j.usable(j.clock.Now())
@@ -135,8 +135,9 @@ func (j *JWKS) Ready(ctx context.Context) error {
 	return nil
 }
 
-// Renew fetches the set anew where one is held, and returns when that is done: what a fetch that runs already answers may be from before. What the set
-// does not have any more verifies nothing from then on. It is for the rare moments at which the kms is known to have other keys.
+// Renew fetches the set again where one is cached, and returns when that fetch is done. A fetch that is already running does not count: its answer
+// may predate the change. From then on a key that is no longer in the set verifies nothing. Renew is for the rare moments at which the kms is known
+// to have changed its keys.
 func (j *JWKS) Renew(ctx context.Context) error {
 	for own := false; ; {
 		j.mu.Lock()
@@ -162,7 +163,7 @@ func (j *JWKS) Renew(ctx context.Context) error {
 	}
 }
 
-// depart starts the one fetch, which no caller's leaving ends. It is called with the lock.
+// depart starts the one fetch. It is not cancelled when a caller's context ends. The caller holds the lock.
 func (j *JWKS) depart(ctx context.Context, now time.Time) {
 	done := make(chan struct{})
 	j.flight, j.tried = done, now
@@ -205,8 +206,8 @@ func (j *JWKS) fetch(ctx context.Context) (_ map[string]PublicKey, maxAge time.D
 	return keys, setAge(res.Header.Get("Cache-Control")), err
 }
 
-// setAge is how long a set may be kept that came with this Cache-Control (RFC 9111, section 5.2.2.1): its max-age, at most jwksMaxAge, and at least jwksInterval, so that no
-// answer has every request fetch.
+// setAge returns how long a set with this Cache-Control may be cached (RFC 9111, section 5.2.2.1): its max-age, at most jwksMaxAge, and at least
+// jwksInterval, so that no answer makes every request fetch.
 func setAge(cacheControl string) time.Duration {
 	for directive := range strings.SplitSeq(cacheControl, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(directive), "=")
@@ -230,7 +231,7 @@ type jwk struct {
 	Y         string `json:"y"`
 }
 
-// decodeJWKS keeps the keys that can verify our tokens; others, of algorithms to come, are passed over.
+// decodeJWKS returns the keys that can verify this family's tokens. Keys of other algorithms are skipped.
 func decodeJWKS(raw []byte) (map[string]PublicKey, error) {
 	var set struct {
 		Keys []jwk `json:"keys"`

@@ -1,5 +1,5 @@
-// Package auth is the one place where tokens are parsed and where it is decided whether their bearer may call an operation.
-// Every service and the gateway use it alike, so that going round the gateway gains nothing.
+// Package auth is the only place where tokens are parsed and where it is decided whether their bearer may call an operation. Every service and the
+// gateway use the same code, so that bypassing the gateway gains nothing.
 package auth
 
 import (
@@ -12,13 +12,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// The kinds of principal.
+// Kinds of principal.
 const (
 	KindUser    = "user"
 	KindService = "service"
 )
 
-// Principal is who a verified access token speaks for.
+// Principal is the user or service that a verified access token stands for.
 type Principal struct {
 	Subject   string   // sub: usr_... or svc_...
 	Kind      string   // KindUser or KindService
@@ -27,7 +27,7 @@ type Principal struct {
 	SessionID string   // sid: the refresh family; "" for services
 	TokenID   string   // jti
 	KeyID     string   // kid: which key of the kms has signed the token
-	Epoch     int64    // of the subject when the token was issued: what ends all its tokens raises the subject's
+	Epoch     int64    // of the subject when the token was issued; raising the subject's epoch ends all its earlier tokens
 	Tenant    string   // the tenant of the subject; "" is the default one
 	Audience  []string // words of services
 	Scopes    []string
@@ -48,7 +48,7 @@ func (p *Principal) hasScopes(scopes []string) bool {
 	return !slices.ContainsFunc(scopes, func(s string) bool { return !p.HasScope(s) })
 }
 
-// AnyAudience is asked for by the kms alone, which answers others about tokens that are for them (RFC 7662).
+// AnyAudience accepts a token of any audience. Only the kms uses it, because it introspects tokens for other services (RFC 7662).
 const AnyAudience = "*"
 
 func (p *Principal) hasAudience(word string) bool {
@@ -58,7 +58,7 @@ func (p *Principal) hasAudience(word string) bool {
 // HasRole reports whether the user has a role.
 func (p *Principal) HasRole(role string) bool { return slices.Contains(p.Roles, role) }
 
-// PrincipalKey is under which a context keeps the *Principal of the request.
+// PrincipalKey is the context key of the request's *Principal.
 type PrincipalKey struct{}
 
 // NewContext returns a context that carries the principal.
@@ -72,11 +72,11 @@ func FromContext(ctx context.Context) (*Principal, bool) {
 	return p, ok
 }
 
-// realm is what WWW-Authenticate calls us (RFC 9110, section 11.5).
+// realm is the realm of WWW-Authenticate (RFC 9110, section 11.5).
 const realm = "fountain"
 
-// Bearer returns the request's bearer token (RFC 6750, section 2.1). No credentials at all are authentication_required, with a
-// challenge that names no error; anything malformed, and a second Authorization header, is invalid_token.
+// Bearer returns the request's bearer token (RFC 6750, section 2.1). A request without credentials fails with authentication_required, whose
+// challenge names no error. A malformed or repeated Authorization header fails with invalid_token.
 func Bearer(r *http.Request) (string, error) {
 	values := r.Header.Values("Authorization")
 	if len(values) == 0 {

@@ -10,9 +10,9 @@ const (
 	maxDepth   = 8
 )
 
-// scanObject reads one JSON object and tells each of its own members, its value as it is written. It refuses what two readers could read
-// differently: a member named twice in any case, here or in an object inside, a name that is written with escapes, and text after the object. It
-// does not check the syntax of values: whoever decodes the object does.
+// scanObject reads one JSON object and calls member for each of its own members, with the value as it is written. It refuses what two parsers could
+// read differently: a name that occurs twice, ignoring case, in this object or a nested one; a name that contains escapes; and text after the object.
+// It does not check the syntax of values: the decoder of the object does.
 func scanObject(raw []byte, member func(name string, value []byte) error) error {
 	s := scanner{raw: raw}
 	s.space()
@@ -31,7 +31,7 @@ func scanObject(raw []byte, member func(name string, value []byte) error) error 
 
 var errNotJSON = errors.New("not JSON")
 
-// scanner is a place in a text.
+// scanner is a position in a text.
 type scanner struct {
 	raw []byte
 	at  int
@@ -51,7 +51,7 @@ func (s *scanner) space() {
 	}
 }
 
-// object reads from the opening brace on.
+// object reads an object, starting at its opening brace.
 func (s *scanner) object(depth int, member func(name string, value []byte) error) error {
 	if depth > maxDepth {
 		return errors.New("nested too deeply")
@@ -92,7 +92,7 @@ func (s *scanner) object(depth int, member func(name string, value []byte) error
 	}
 }
 
-// name reads a member's name and the colon and space after it.
+// name reads a member's name, the colon and white space.
 func (s *scanner) name() (string, error) {
 	text, err := s.text()
 	if err != nil {
@@ -112,7 +112,7 @@ func (s *scanner) name() (string, error) {
 	return string(text), nil
 }
 
-// text reads a string and returns what is between the quotes, as it is written.
+// text reads a string and returns the characters between the quotes, not unescaped.
 func (s *scanner) text() ([]byte, error) {
 	if s.peek() != '"' {
 		return nil, errNotJSON
@@ -151,7 +151,7 @@ func (s *scanner) value(depth int) error {
 	return nil
 }
 
-// array reads from the opening bracket on.
+// array reads an array, starting at its opening bracket.
 func (s *scanner) array(depth int) error {
 	if depth > maxDepth {
 		return errors.New("nested too deeply")
@@ -173,7 +173,7 @@ func (s *scanner) array(depth int) error {
 	}
 }
 
-// next reads what is between two members: true for a comma, false for the end.
+// next reads the separator after a member or element: true for a comma, false for the end.
 func (s *scanner) next(end byte) (more bool, err error) {
 	s.space()
 	switch s.peek() {

@@ -15,29 +15,29 @@ import (
 )
 
 const (
-	// MaxTokenSize is the longest token that is looked at, in bytes.
+	// MaxTokenSize is the length of the longest token that is parsed, in bytes.
 	MaxTokenSize = 8 << 10
-	// Leeway is how far the clocks of two services may stand apart.
+	// Leeway is the tolerated clock difference between two services.
 	Leeway = 30 * time.Second
 
 	// TypeAccess is the typ of access tokens (RFC 9068, section 2.1).
 	TypeAccess = "at+jwt"
-	// TypeProof is the typ of twofactor's proofs.
+	// TypeProof is the typ of twofactor's second-factor proofs.
 	TypeProof = "2fa-proof+jwt"
-	// TypeSignInProof is the typ of twofactor's proofs of a sign-in with a passkey alone: a type of its own, so that neither proof is
-	// taken for the other (RFC 8725, section 3.11).
+	// TypeSignInProof is the typ of twofactor's proofs of a sign-in with a passkey alone. It is a type of its own, so that neither proof is accepted
+	// in place of the other (RFC 8725, section 3.11).
 	TypeSignInProof = "2fa-sign-in+jwt"
 )
 
-// tokenHeader is the JOSE header as this family writes it. Any further parameter is refused: jwk, jku, x5u and x5c would
-// offer the caller's own key, crit would ask for rules that nobody here keeps.
+// tokenHeader is the JOSE header as this family writes it. Any other parameter is refused: jwk, jku, x5u and x5c would let the caller supply the key,
+// and crit would demand extensions that are not implemented.
 type tokenHeader struct{ Algorithm, KeyID, Type string }
 
-// maxKeyID is the longest kid that is looked up, in bytes.
+// maxKeyID is the length of the longest kid that is looked up, in bytes.
 const maxKeyID = 128
 
-// decodeHeader splits the token and reads its header strictly, before any key is looked for: what cannot be a token of type typ
-// causes no call.
+// decodeHeader splits the token and reads its header strictly, before any key is looked up, so that what cannot be a token of type typ causes no
+// request for keys.
 func decodeHeader(token, typ string) (tokenHeader, error) {
 	var h tokenHeader
 	if len(token) > MaxTokenSize {
@@ -72,8 +72,8 @@ func notTokenCharacter(r rune) bool {
 	return !('a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9' || r == '-' || r == '_' || r == '.')
 }
 
-// plainClaim refuses a name that encoding/json would take for another (it ignores case) and a time that is no number (RFC 7519, section 2;
-// the library reads them out of text too).
+// plainClaim refuses a name that encoding/json would match to another one (it ignores case) and a time that is not a number (RFC 7519, section 2; the
+// library also parses times from strings).
 func plainClaim(name string, value []byte) error {
 	for i := range len(name) {
 		if c := name[i]; !('a' <= c && c <= 'z' || '0' <= c && c <= '9' || c == '_') {
@@ -119,14 +119,14 @@ func (h *tokenHeader) fill(raw []byte) error {
 	return nil
 }
 
-// expected is what the parser demands of a token.
+// expected is what a token must satisfy.
 type expected struct {
 	issuer   string
 	audience string
 	now      func() time.Time
 }
 
-// parse verifies a token with the key that its kid names and fills claims, a pointer to a struct with jwt.RegisteredClaims.
+// parse verifies a token with the key that its kid names and decodes it into claims, a pointer to a struct that embeds jwt.RegisteredClaims.
 func parse(token string, h tokenHeader, alg string, key crypto.PublicKey, want expected, claims jwt.Claims) error {
 	if h.Algorithm != alg {
 		return errors.New("alg is not that of the key")
@@ -141,7 +141,7 @@ func parse(token string, h tokenHeader, alg string, key crypto.PublicKey, want e
 	return err
 }
 
-// claimRules is what the claims must hold but for the issuer.
+// claimRules returns the checks of the claims except the issuer.
 func claimRules(audience string, now func() time.Time) []jwt.ParserOption {
 	rules := []jwt.ParserOption{jwt.WithExpirationRequired(), jwt.WithIssuedAt(), jwt.WithLeeway(Leeway), jwt.WithTimeFunc(now)}
 	if audience != AnyAudience {

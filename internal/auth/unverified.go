@@ -6,14 +6,14 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 )
 
-// Unverified is what an access token says of itself. Nobody has looked at its signature and its issuer, or whether it was revoked: it may
-// be told to people, and never decide what anybody may do. Only package explain uses it.
+// Unverified holds the claims of an access token whose signature, issuer and revocation were not checked. It may be shown to people and must never
+// decide about access. Only package explain uses it.
 type Unverified struct {
 	Principal *Principal
 	claims    Claims
 }
 
-// ReadUnverified reads a token as Verify does, and does not verify it. Its error is invalid_token.
+// ReadUnverified parses a token as Verify does, without verifying it. Its error is invalid_token.
 func ReadUnverified(token string) (*Unverified, error) {
 	if _, err := accessHeader(token); err != nil {
 		return nil, err
@@ -32,8 +32,8 @@ func ReadUnverified(token string) (*Unverified, error) {
 	return &u, nil
 }
 
-// Check holds the times and the audience of the token against what Verify demands, at a time, for the service of this word. Its error is
-// invalid_token, with the reason behind it.
+// Check compares the token's times and audience with what Verify demands, at the time now, for the service with this word. Its error is invalid_token
+// and wraps the reason.
 func (u *Unverified) Check(audience string, now time.Time) error {
 	rules := claimRules(audience, func() time.Time { return now })
 	if err := jwt.NewValidator(rules...).Validate(&u.claims); err != nil {

@@ -16,14 +16,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// KeySource finds the public key of a kid.
+// KeySource looks up public keys by kid.
 type KeySource interface {
-	// Key returns the algorithm and key of kid. ErrUnknownKey means that there is none; any other error means that it
-	// could not be found out.
+	// Key returns the algorithm and the key of kid. ErrUnknownKey means that there is no such key; any other error means that the lookup failed.
 	Key(ctx context.Context, kid string) (alg string, key crypto.PublicKey, err error)
 }
 
-// ErrUnknownKey is returned by a KeySource for a kid that nobody has published.
+// ErrUnknownKey is returned by a KeySource for a kid that is not published.
 var ErrUnknownKey = errors.New("unknown key id")
 
 // StaticKeys is a fixed KeySource, for the kms itself and for tests.
@@ -58,7 +57,7 @@ type Verifier struct {
 	cache  cache
 }
 
-// NewVerifier returns a Verifier. A missing source panics: there is no safe default.
+// NewVerifier returns a Verifier. It panics when a field is missing: there is no safe default.
 func NewVerifier(c VerifierConfig) *Verifier {
 	if c.Issuer == nil || c.Keys == nil || c.Revocations == nil || c.Clock == nil {
 		panic("auth: a verifier needs an issuer, keys, revocations and a clock")
@@ -66,8 +65,8 @@ func NewVerifier(c VerifierConfig) *Verifier {
 	return &Verifier{config: c}
 }
 
-// Claims are the claims of an access token (RFC 9068, section 2.2; principal and roles are ours). The kms signs this struct, so
-// that what is written and what is read cannot differ.
+// Claims are the claims of an access token (RFC 9068, section 2.2; principal and roles are private claims). The kms signs this struct, so that writer
+// and reader cannot differ.
 type Claims struct {
 	jwt.RegisteredClaims
 	ClientID  string   `json:"client_id"`
@@ -84,9 +83,9 @@ type Claims struct {
 	Tenant    string   `json:"tenant,omitempty"`
 }
 
-// Verify checks an access token and returns its principal, which the caller must not change: it is shared with later requests. audience is
-// the word of the service that asks. A token that does not hold, and one that was revoked, is invalid_token, without saying why to the
-// caller; keys or revocations that cannot be had are unavailable.
+// Verify checks an access token and returns its principal. The principal is shared with later requests: the caller must not change it. audience is
+// the word of the calling service. An invalid or revoked token fails with invalid_token, without the reason for the caller; keys or revocations that
+// cannot be obtained fail with unavailable.
 func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Principal, error) {
 	p := v.cached(ctx, token, audience)
 	if p == nil {
@@ -106,7 +105,7 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 	return p, nil
 }
 
-// verify checks everything about a token but whether it was revoked, and keeps what it has found.
+// verify checks everything except revocation, and caches the result.
 func (v *Verifier) verify(ctx context.Context, token, audience string) (*Principal, error) {
 	h, err := accessHeader(token)
 	if err != nil {
@@ -143,7 +142,7 @@ func (v *Verifier) verify(ctx context.Context, token, audience string) (*Princip
 	return p, nil
 }
 
-// accessHeader reads the header of what should be an access token, or refuses it as the problem invalid_token.
+// accessHeader reads the header of an access token. Its error is the problem invalid_token.
 func accessHeader(token string) (tokenHeader, error) {
 	if keytext.Looks(token) {
 		return tokenHeader{}, refusedToken("This is an API key, no access token: trade it for one at POST /kms/v1/oauth2/token (client_credentials).", "an API key")
@@ -155,7 +154,7 @@ func accessHeader(token string) (tokenHeader, error) {
 	return h, nil
 }
 
-// principal turns verified claims into a Principal.
+// principal converts verified claims to a Principal.
 func (c *Claims) principal(token string) (*Principal, error) {
 	if c.Subject == "" || c.ID == "" || c.ClientID == "" || c.IssuedAt == nil || len(c.Audience) == 0 {
 		return nil, errors.New("sub, jti, client_id, iat or aud is missing")
@@ -199,18 +198,18 @@ const (
 	FactorPasskey      = "passkey"
 )
 
-// Names of the proof's issuer and audience, and how long a proof lives at most.
+// Issuer, audience and longest life of proofs.
 const (
 	ProofIssuer   = "twofactor"
 	ProofAudience = "kms"
 	ProofLife     = time.Minute
 )
 
-// ErrInvalidProof is of a second-factor proof that does not hold.
+// ErrInvalidProof means that a second-factor proof is not valid.
 var ErrInvalidProof = errors.New("the second-factor proof does not hold")
 
-// VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti
-// and compare sub, sid and azp with the session. A proof that does not hold is ErrInvalidProof.
+// VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti and compare sub, sid and
+// azp with the session. An invalid proof is ErrInvalidProof.
 func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
 	claims, err := verifyProof(ctx, TypeProof, proof, keys, c)
 	if err != nil {
@@ -222,8 +221,8 @@ func VerifyProof(ctx context.Context, proof string, keys KeySource, c clock.Cloc
 	return claims, nil
 }
 
-// VerifySignInProof checks a proof with which a passkey signs its owner in without a password. It names no session and is of the level
-// phr; the caller must still consume its jti, and look at azp. A proof that does not hold is ErrInvalidProof.
+// VerifySignInProof checks a proof with which a passkey signs its owner in without a password. It names no session and has level phr. The caller must
+// still consume its jti and check azp. An invalid proof is ErrInvalidProof.
 func VerifySignInProof(ctx context.Context, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
 	claims, err := verifyProof(ctx, TypeSignInProof, proof, keys, c)
 	if err != nil {
@@ -235,7 +234,7 @@ func VerifySignInProof(ctx context.Context, proof string, keys KeySource, c cloc
 	return claims, nil
 }
 
-// verifyProof checks what every proof has.
+// verifyProof checks what is common to all proofs.
 func verifyProof(ctx context.Context, typ, proof string, keys KeySource, c clock.Clock) (*ProofClaims, error) {
 	h, err := decodeHeader(proof, typ)
 	if err != nil {
@@ -277,7 +276,7 @@ func Sign(typ, kid, alg string, key crypto.PrivateKey, claims jwt.Claims) (strin
 	return signed, nil
 }
 
-// IsInvalid reports whether Verify has refused the token itself, and not for a want of keys or revocations.
+// IsInvalid reports whether Verify refused the token itself, as opposed to failing because keys or revocations were not available.
 func IsInvalid(err error) bool { return errors.Is(err, problem.InvalidToken) }
 
 func invalidToken(why string) error { return refusedToken("The access token does not hold.", why) }

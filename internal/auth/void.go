@@ -11,16 +11,17 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// TypeVoid is the typ of records by which the kms voids a user's second factors.
+// TypeVoid is the typ of the records with which the kms voids a user's second factors.
 const TypeVoid = "void-factors+jwt"
 
-// VoidClaims are the claims of such a record: sub's factors that were enrolled up to Before are void. The kms signs it anew whenever it tells it.
+// VoidClaims are the claims of such a record: factors of sub that were enrolled up to Before are void. The kms signs the record anew each time it
+// sends it.
 type VoidClaims struct {
 	jwt.RegisteredClaims
 	Before int64 `json:"before"` // microseconds since 1970
 }
 
-// VerifyVoid checks a record with the kms's keys and returns the user and the time.
+// VerifyVoid verifies a record with the kms's keys and returns the user and the time.
 func VerifyVoid(ctx context.Context, record string, issuer string, keys KeySource, c clock.Clock) (subject string, before time.Time, err error) {
 	h, err := decodeHeader(record, TypeVoid)
 	if err != nil {

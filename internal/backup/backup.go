@@ -1,14 +1,14 @@
-// Package backup copies the databases of all services into one encrypted archive while they work, and makes empty places whole again from it.
+// Package backup copies the databases of all services into one encrypted archive while they run, and restores empty places from it.
 //
-// Each service's copy is one snapshot of its database, as rows: an archive of SQLite can be restored to PostgreSQL and the other way round. The archive
-// is an age file (age-encryption.org/v1) around a gzip stream of a tar archive:
+// Each service's copy is one snapshot of its database, as rows: an archive of SQLite can be restored to PostgreSQL and the other way round. The
+// archive is an age file (age-encryption.org/v1) around a gzip stream of a tar archive:
 //
 //	manifest.json                     what is in it, and as of when
 //	<part>/rows/<table>/<number>      rows, see rows.go
 //	<part>/files/<name>               files beside the database
-//	sums.json                         the checksum of each table and file; last, so that nothing is cut off unseen
+//	sums.json                         the checksum of each table and file; last, so that a truncation is detected
 //
-// A root key is never in it.
+// It never contains a root key.
 package backup
 
 import (
@@ -22,38 +22,38 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Errors of this package; match them with errors.Is. Their texts are for people.
+// Errors of this package; match them with errors.Is. Their texts are shown to operators.
 var (
-	// ErrWrongKey says that no identity opens the archive.
+	// ErrWrongKey means that no identity decrypts the archive.
 	ErrWrongKey = errors.New("the archive was not encrypted to this key")
-	// ErrDamaged says that the archive is not what was written: cut off, changed, or none at all.
+	// ErrDamaged means that the archive is truncated, changed, or not an archive.
 	ErrDamaged = errors.New("the archive is damaged or cut off")
-	// ErrNewer says that a newer release made the archive.
+	// ErrNewer means that the archive was made by a newer release.
 	ErrNewer = errors.New("the archive was made by a newer release: restore it with that one")
-	// ErrNotEmpty says that the place of a restore holds something.
+	// ErrNotEmpty means that the target of a restore is not empty.
 	ErrNotEmpty = errors.New("the place of the restore is not empty")
-	// ErrOtherParts says that the archive has not what the place is for.
+	// ErrOtherParts means that the archive does not contain the databases that belong here.
 	ErrOtherParts = errors.New("the archive does not hold the databases of this place")
 )
 
-// format is the number of the archive's form.
+// format is the version of the archive format.
 const format = 1
 
-// Part is one database of a service with what lies beside it.
+// Part is one database of a service with its files.
 type Part struct {
 	Name     string // the service's word, or <word>-<what>
 	Database store.Config
-	Files    []string // names in the database's directory that are copied where they are there; each is replaced whole whenever it changes
+	Files    []string // names of optional files in the database's directory; each is replaced as a whole when it changes
 
-	// Facts tells what the manifest says of the database beside its rows; nil: nothing. Nothing of it is secret.
+	// Facts returns what the manifest says about the database besides its rows; nil: nothing. It must contain no secret.
 	Facts func(ctx context.Context, q store.Querier) (map[string]string, error)
-	// Create returns the statement that makes a table which no migration makes; nil: there are none. "": there is no such table.
+	// Create returns the statement that creates a table which no migration creates, or "" when it knows no such table. nil: there are none.
 	Create func(table string) (statement string)
-	// Mark ends in a restored copy what must not come back to life; nil: nothing does.
+	// Mark revokes in a restored copy what must not become valid again; nil: nothing.
 	Mark func(ctx context.Context, tx *store.Tx, r *Restored) error
 }
 
-// Manifest says what is in an archive.
+// Manifest describes the content of an archive.
 type Manifest struct {
 	Format    int               `json:"format"`
 	ID        string            `json:"id"`      // random
@@ -63,18 +63,18 @@ type Manifest struct {
 	Parts     []Copy            `json:"parts"`     // in their order, the kms first
 }
 
-// Copy is what the manifest says of a part.
+// Copy is the manifest's entry for a part.
 type Copy struct {
 	Name       string              `json:"name"`
 	Database   store.Dialect       `json:"database"`
-	Instant    time.Time           `json:"instant"` // what was acknowledged before is in the copy
+	Instant    time.Time           `json:"instant"` // every change acknowledged before is in the copy
 	Migrations []int64             `json:"migrations"`
 	Tables     []store.CopiedTable `json:"tables"`
 	Files      []string            `json:"files,omitempty"`
 	Facts      map[string]string   `json:"facts,omitempty"`
 }
 
-// Sum is what the archive's end says of a table or a file.
+// Sum is the checksum of a table or a file at the end of the archive.
 type Sum struct {
 	Part   string `json:"part"`
 	Name   string `json:"name"` // rows/<table> or files/<name>
@@ -83,36 +83,36 @@ type Sum struct {
 	SHA256 string `json:"sha256"`
 }
 
-// Restored is what is known of a restore while the parts are marked, in their order.
+// Restored is the state of a restore while the parts are marked in order.
 type Restored struct {
-	At      time.Time // from now on
+	At      time.Time // the time of the restore
 	Archive Manifest
-	Copy    Copy // of the part that is marked
+	Copy    Copy // of the part that is being marked
 
-	// Users are all that the kms knows; nil before it was marked.
+	// Users are all users of the kms; nil before the kms was marked.
 	Users map[string]bool
-	// Administrator is who stays enabled when others don't; "" with KeepUsers.
+	// Administrator is the user who stays enabled when all others are disabled; "" with KeepUsers.
 	Administrator string
-	// KeepUsers leaves users as they were in the backup.
+	// KeepUsers leaves users as they are in the backup.
 	KeepUsers bool
 
-	// Notes is what the operator is told.
+	// Notes are reported to the operator.
 	Notes []Note
 }
 
-// Note is one thing that the restore has ended.
+// Note reports something that the restore has revoked.
 type Note struct {
 	Part string   `json:"part"`
 	What string   `json:"what"`           // a sentence
-	List []string `json:"list,omitempty"` // of whom or what
+	List []string `json:"list,omitempty"` // the affected names
 }
 
-// Note tells the operator something.
+// Note adds a note for the operator.
 func (r *Restored) Note(what string, list ...string) {
 	r.Notes = append(r.Notes, Note{Part: r.Copy.Name, What: what, List: list})
 }
 
-// Detail is what the audit trail of each service says of the restore.
+// Detail returns what each service's audit trail records about the restore.
 func (r *Restored) Detail() map[string]string {
 	return map[string]string{
 		"backup": r.Archive.ID, "instant": r.Copy.Instant.UTC().Format(time.RFC3339Nano), "madeBy": r.Archive.Version,

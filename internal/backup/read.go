@@ -16,19 +16,19 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// maxEntry bounds one entry of an archive: a chunk and the longest row behind it.
+// maxEntry bounds one entry of an archive: a chunk, which may exceed its size by the longest row.
 const maxEntry = chunk + 2*maxValue
 
-// maxManifest bounds the entries that are read whole, in bytes.
+// maxManifest bounds the entries that are read into memory, in bytes.
 const maxManifest = 64 << 20
 
-// reader reads an archive in the order in which it was written.
+// reader reads an archive sequentially.
 type reader struct {
 	Manifest Manifest
-	plain    io.Reader // what is encrypted
+	plain    io.Reader // the decrypted stream
 	zip      *gzip.Reader
 	tar      *tar.Reader
-	next     *tar.Header // nil: the archive has ended
+	next     *tar.Header // nil: the end of the archive
 	sums     []Sum
 }
 
@@ -55,7 +55,7 @@ func newReader(in io.Reader, identities []age.Identity) (*reader, error) {
 	return r, r.Manifest.valid()
 }
 
-// valid refuses what this program can't read.
+// valid refuses a manifest that this program cannot restore.
 func (m Manifest) valid() error {
 	if m.Format > format {
 		return ErrNewer
@@ -92,7 +92,7 @@ func (r *reader) advance() error {
 
 func (r *reader) at(name string) bool { return r.next != nil && r.next.Name == name }
 
-// whole reads the entry of a name and goes on to the next.
+// whole reads the entry with this name and goes on to the next.
 func (r *reader) whole(name string, most int64) ([]byte, error) {
 	if !r.at(name) {
 		return nil, damaged(name+" is not where it must be", nil)
@@ -118,7 +118,7 @@ func (r *reader) json(name string, into any) error {
 	return nil
 }
 
-// sink takes what is read of a part. Either func may be nil.
+// sink receives the content of a part. Either func may be nil.
 type sink struct {
 	table func(t store.CopiedTable) (row func(row []any) error, end func() error, err error)
 	file  func(name string, body []byte) error
@@ -187,7 +187,7 @@ func (r *reader) table(part string, t store.CopiedTable, do func(row []any) erro
 	return nil
 }
 
-// end reads the checksums, holds them against what was read, and looks that nothing follows.
+// end reads the checksums, compares them with those of the content, and checks that nothing follows.
 func (r *reader) end() error {
 	var sums []Sum
 	if err := r.json("sums.json", &sums); err != nil {
@@ -199,7 +199,7 @@ func (r *reader) end() error {
 	if r.next != nil {
 		return damaged("something follows its end", nil)
 	}
-	for _, layer := range []io.Reader{r.zip, r.plain} { // their ends say that nothing was cut off
+	for _, layer := range []io.Reader{r.zip, r.plain} { // reading to their ends detects a truncation
 		n, err := io.Copy(io.Discard, layer)
 		if err != nil || layer == r.plain && n > 0 {
 			return damaged("it has no whole end", err)
@@ -208,7 +208,7 @@ func (r *reader) end() error {
 	return nil
 }
 
-// Verify reads a whole archive: it opens, and everything in it is what was written.
+// Verify reads a whole archive and checks that it can be decrypted and that all content has its checksum.
 func Verify(in io.Reader, identities []age.Identity) (Manifest, []Sum, error) {
 	r, err := newReader(in, identities)
 	if err != nil {

@@ -18,33 +18,33 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// staging is the directory beside a database in which it is made, so that it appears whole or not at all, and which keeps services from opening what is
-// beside it.
+// staging is the directory beside a database in which it is created, so that it appears as a whole or not at all. While it exists, services do not
+// open what is beside it.
 const staging = store.Staging
 
-// mayBeThere are what an empty place may hold: the root key is brought back by hand, before or after.
+// mayBeThere are files that an empty place may contain: the root key is put back by hand, before or after.
 var mayBeThere = []string{"root.key", "lost+found", staging}
 
-// RestoreOptions say how an archive is restored.
+// RestoreOptions are the options of a restore.
 type RestoreOptions struct {
 	Identities    []age.Identity
 	Clock         clock.Clock
-	Administrator string // who stays enabled; see Restored
+	Administrator string // the user who stays enabled; see Restored
 	KeepUsers     bool
-	// Check refuses an archive before anything is touched; nil: none is.
+	// Check refuses an archive before anything is changed; nil: none is refused.
 	Check func(m Manifest) error
-	// Look is asked of each part that was marked, before anything is in its place; nil: nobody looks.
+	// Look is called for each part after it was marked, before anything is in its place; nil: not called.
 	Look func(ctx context.Context, c Copy, db *store.DB) error
-	// Discard leaves the places empty again: a drill.
+	// Discard empties the places again at the end, for a drill.
 	Discard bool
-	// step is called before each step that puts something into its place; nil but in tests.
+	// step is called before each step that puts something into its place. It is set by tests only.
 	step func(what string) error
 }
 
-// Restore makes the places of all parts whole again. open opens the archive, which is read twice: nothing is touched before all of it was found whole,
-// known, and fit for empty places. When anything fails after that, the places are empty again; only where what is made and marked can't be put into its place,
-// because a disk or a server fails then, they have to be emptied by hand. A restore that is killed leaves databases that no service opens, until all of them are
-// in their places.
+// Restore restores all parts into their places. open opens the archive, which is read twice: nothing is changed before all of it was verified and
+// found fit for these empty places. After a later failure the places are empty again, except when a disk or a server fails while the finished copies
+// are put into their places: then they must be emptied by hand. A killed restore leaves databases that no service opens, unless all of them are in
+// their places.
 func Restore(ctx context.Context, open func() (io.ReadCloser, error), parts []Part, o RestoreOptions) (*Restored, []Sum, error) {
 	for _, p := range parts {
 		if err := empty(ctx, p); err != nil {
@@ -86,7 +86,7 @@ func verifyFrom(open func() (io.ReadCloser, error), identities []age.Identity) (
 	return Verify(in, identities)
 }
 
-// empty returns ErrNotEmpty when something is where a part is to be.
+// empty returns ErrNotEmpty when the place of a part is not empty.
 func empty(ctx context.Context, p Part) error {
 	entries, err := os.ReadDir(p.Database.Dir)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -104,7 +104,7 @@ func empty(ctx context.Context, p Part) error {
 	return err
 }
 
-// fits returns why an archive can't be restored here.
+// fits returns an error when an archive cannot be restored here.
 func fits(m Manifest, parts []Part) error {
 	if len(m.Parts) != len(parts) {
 		return ErrOtherParts
@@ -124,13 +124,13 @@ func fits(m Manifest, parts []Part) error {
 	return nil
 }
 
-// restoring is a restore at work.
+// restoring is a running restore.
 type restoring struct {
 	RestoreOptions
 	parts    []Part
 	restored *Restored
 	filled   []*store.Filling // of the parts, in their order
-	made     []string         // directories, in the order of their making
+	made     []string         // directories, in order of their creation
 }
 
 func (r *restoring) fillFrom(ctx context.Context, open func() (io.ReadCloser, error)) error {
@@ -154,13 +154,13 @@ func (r *restoring) fillFrom(ctx context.Context, open func() (io.ReadCloser, er
 	return archive.end()
 }
 
-// fill makes one part, marked, but not yet in its place.
+// fill creates one part and marks it; it is not in its place yet.
 func (r *restoring) fill(ctx context.Context, archive *reader, p Part, c Copy) error {
 	if err := r.directory(p.Database.Dir); err != nil {
 		return err
 	}
 	dir := filepath.Join(p.Database.Dir, staging)
-	if err := os.RemoveAll(dir); err != nil { // of a restore that was killed
+	if err := os.RemoveAll(dir); err != nil { // left by a restore that was killed
 		return err
 	}
 	if err := r.directory(dir); err != nil {
@@ -188,7 +188,7 @@ func (r *restoring) fill(ctx context.Context, archive *reader, p Part, c Copy) e
 	return err
 }
 
-// rows returns what takes the rows of a table.
+// rows returns the functions that take the rows of a table and end it.
 func (p Part) rows(ctx context.Context, l *store.Loader, t store.CopiedTable) (func(row []any) error, func() error, error) {
 	if p.Create != nil {
 		if statement := p.Create(t.Name); statement != "" {
@@ -216,7 +216,7 @@ func (r *restoring) file(p Part, dir, name string, body []byte) error {
 	return errors.Join(err, file.Sync(), file.Close())
 }
 
-// directory makes a directory and remembers those that were not there.
+// directory creates a directory and records the ones that did not exist.
 func (r *restoring) directory(dir string) error {
 	if _, err := os.Stat(dir); err == nil {
 		return nil
@@ -233,7 +233,8 @@ func (r *restoring) directory(dir string) error {
 	return nil
 }
 
-// where names the places of all parts to who has to empty them. The address of a PostgreSQL database may hold its password.
+// where names the places of all parts for an operator who must empty them. It does not show the URL of a PostgreSQL database, which may contain its
+// password.
 func where(parts []Part) string {
 	var names []string
 	for _, p := range parts {
@@ -247,10 +248,10 @@ func where(parts []Part) string {
 	return strings.Join(names, ", ")
 }
 
-// place puts everything where the services look for it. The first part is that of the kms, without which nobody gets in: it comes last. The directories of
-// staging go when all is in its place, so that no service makes a database of its own beside those of others.
+// place puts everything where the services look for it. The first part is that of the kms, without which nobody can sign in: it comes last. The
+// staging directories are removed when all parts are in their places, so that no service creates a new database beside those of others.
 func (r *restoring) place(ctx context.Context) error {
-	for _, dir := range r.made { // a power cut must not lose the directory of one part, and leave another's
+	for _, dir := range r.made { // after a power failure one part's directory must not be missing while another's exists
 		if err := syncDirectory(filepath.Dir(dir)); err != nil {
 			return err
 		}
@@ -281,7 +282,7 @@ func (r *restoring) before(what string) error {
 	return r.step(what)
 }
 
-// placePart ends the filling of a part and links its files. What lets a service open it comes last: the file of SQLite, and on PostgreSQL the end itself.
+// placePart finishes a part and links its files. What lets a service open it comes last: the file of a SQLite database, or on PostgreSQL Finish.
 func (r *restoring) placePart(ctx context.Context, p Part, f *store.Filling) error {
 	for _, name := range p.Files {
 		if err := r.link(p, name); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -301,7 +302,7 @@ func (r *restoring) placePart(ctx context.Context, p Part, f *store.Filling) err
 		return err
 	}
 	wal, err := os.Stat(filepath.Join(p.Database.Dir, staging, p.Database.Name+".db-wal"))
-	if err == nil && wal.Size() > 0 { // closing the database writes it back; what is in it would stay behind
+	if err == nil && wal.Size() > 0 { // closing the database writes it back; otherwise its content would be lost
 		return errors.New("the database was not closed whole")
 	}
 	if err := r.link(p, p.Database.Name+".db"); err != nil {
@@ -310,7 +311,7 @@ func (r *restoring) placePart(ctx context.Context, p Part, f *store.Filling) err
 	return syncDirectory(p.Database.Dir)
 }
 
-// link puts a file of staging into its place. Unlike a rename it replaces nothing.
+// link moves a staged file into its place. Unlike a rename it replaces nothing.
 func (r *restoring) link(p Part, name string) error {
 	if err := r.before("link " + p.Name); err != nil {
 		return err
@@ -326,7 +327,7 @@ func syncDirectory(dir string) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// abandon leaves the places as they were.
+// abandon empties the places again.
 func (r *restoring) abandon(ctx context.Context) error {
 	var errs []error
 	for _, f := range r.filled {

@@ -8,7 +8,8 @@ import (
 	"io"
 )
 
-// A row is the number of its values and each value: a kind and, of an integer, its zigzag varint, of text and bytes, their length and themselves.
+// A row is encoded as the number of its values and each value: its kind and, for an integer, a zigzag varint or, for text and bytes, the length and
+// the content.
 const (
 	kindNull  = 0
 	kindInt   = 1
@@ -16,7 +17,7 @@ const (
 	kindBytes = 3
 )
 
-// Bounds of what is read: no service writes more.
+// Bounds of what is read. No service writes more.
 const (
 	maxColumns = 256
 	maxValue   = 128 << 20 // bytes
@@ -48,11 +49,11 @@ type rowReader interface {
 	io.ByteReader
 }
 
-// readRow reads one row; io.EOF when there is none.
+// readRow reads one row. It returns io.EOF at the end.
 func readRow(in rowReader) ([]any, error) {
 	n, err := binary.ReadUvarint(in)
 	if err != nil {
-		return nil, err // io.EOF before the first byte, io.ErrUnexpectedEOF behind it
+		return nil, err // io.EOF before the first byte, io.ErrUnexpectedEOF after it
 	}
 	if n > maxColumns {
 		return nil, errors.New("a row has too many values")
@@ -87,7 +88,7 @@ func readValue(in rowReader) (any, error) {
 		if n > maxValue {
 			return nil, errors.New("a value is too long")
 		}
-		var value bytes.Buffer // grows with what is there, not with what is said to be
+		var value bytes.Buffer // grows with the data, not with the claimed length
 		if _, err := io.CopyN(&value, in, int64(n)); err != nil {
 			return nil, err
 		}

@@ -23,21 +23,21 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// chunk is how many bytes of rows are put into one entry of the archive, at least.
+// chunk is the minimum size of an archive entry of rows, in bytes; the last entry of a table may be smaller.
 const chunk = 1 << 20
 
 // maxFile bounds a file that is copied, in bytes.
 const maxFile = 64 << 20
 
-// Options say how an archive is made.
+// Options are the options of a backup.
 type Options struct {
-	Recipients []age.Recipient // who can open it: at least one
+	Recipients []age.Recipient // the keys that can decrypt it: at least one
 	Version    string          // of the program
 	Clock      clock.Clock
 }
 
-// Write copies all parts, the kms first, into an archive. The services may work meanwhile. Each part is a snapshot, and all are taken before the first row is
-// read.
+// Write copies all parts, the kms first, into an archive while the services run. Each part is a snapshot, and all snapshots are taken before the
+// first row is read.
 func Write(ctx context.Context, out io.Writer, parts []Part, o Options) (Manifest, []Sum, error) {
 	if len(o.Recipients) == 0 {
 		return Manifest{}, nil, errors.New("an archive needs a recipient that it is encrypted to")
@@ -54,7 +54,7 @@ func Write(ctx context.Context, out io.Writer, parts []Part, o Options) (Manifes
 	return m, sums, err
 }
 
-// take begins the snapshots of the parts that are left, one inside the other, and calls do with all of them.
+// take begins the snapshots of the remaining parts, nested in each other, and calls do with all of them.
 func take(ctx context.Context, parts []Part, c clock.Clock, m *Manifest, taken []*store.Snapshot, do func(ctx context.Context, taken []*store.Snapshot) error) error {
 	if len(taken) == len(parts) {
 		return do(ctx, taken)
@@ -64,7 +64,7 @@ func take(ctx context.Context, parts []Part, c clock.Clock, m *Manifest, taken [
 	if err != nil {
 		return fmt.Errorf("%s: %w", p.Name, err)
 	}
-	instant := c.Now().UTC() // before the snapshot: what was acknowledged by now is in it
+	instant := c.Now().UTC() // before the snapshot: every change acknowledged by now is in it
 	err = db.Snapshot(ctx, func(ctx context.Context, s *store.Snapshot) error {
 		described, err := describe(ctx, p, s, db.Dialect(), instant)
 		if err != nil {
@@ -84,7 +84,7 @@ func describe(ctx context.Context, p Part, s *store.Snapshot, d store.Dialect, i
 	switch known, err := p.Database.Knows(c.Migrations); {
 	case err != nil:
 		return c, err
-	case !known: // what is to be left out, and what a restore ends, is known to that release alone
+	case !known: // only that release knows what to leave out, and what a restore must revoke
 		return c, store.ErrNewer
 	}
 	if c.Tables, err = s.Tables(ctx); err != nil {
@@ -104,7 +104,7 @@ func describe(ctx context.Context, p Part, s *store.Snapshot, d store.Dialect, i
 	return c, err
 }
 
-// writer puts entries into an archive.
+// writer writes the entries of an archive.
 type writer struct {
 	tar  *tar.Writer
 	at   time.Time
@@ -214,7 +214,7 @@ func (w *writer) file(p Part, name string) error {
 	return w.entry(fileEntry(p.Name, name), body)
 }
 
-// summer makes a Sum.
+// summer computes a Sum.
 type summer struct {
 	Sum
 	hash hash.Hash

@@ -1,4 +1,4 @@
-// Package clock gives the rest of the house one way to ask for the time, so that tests can move it.
+// Package clock provides the time to all other packages, so that tests can control it.
 package clock
 
 import (
@@ -6,15 +6,14 @@ import (
 	"time"
 )
 
-// Clock tells the time. Code that compares, stores or signs times takes a Clock; code that only measures a duration
-// may use time.Now.
+// Clock returns the time. Code that compares, stores or signs times takes a Clock; code that only measures a duration may use time.Now.
 type Clock interface {
 	// Now returns the current time in UTC.
 	Now() time.Time
 }
 
-// Slack is how far the clocks of replicas may be apart. A stored mark that lies further ahead than its longest honest value and this was made
-// by a clock that was ahead and has been set right since.
+// Slack is how far the clocks of replicas may differ. A stored time that is further in the future than its longest correct value plus Slack was
+// written by a clock that was ahead and has been corrected since.
 const Slack = time.Minute
 
 // System is the machine's clock.
@@ -24,7 +23,7 @@ type system struct{}
 
 func (system) Now() time.Time { return time.Now().UTC() }
 
-// Fake is a Clock that stands still until it is moved. It is safe for concurrent use.
+// Fake is a Clock that only moves when a test moves it. It is safe for concurrent use.
 type Fake struct {
 	mu      sync.Mutex
 	now     time.Time
@@ -41,14 +40,14 @@ func (f *Fake) Now() time.Time {
 	return f.now
 }
 
-// Elapsed returns the sum of all that the clock was advanced by.
+// Elapsed returns the sum of all advances.
 func (f *Fake) Elapsed() time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.elapsed
 }
 
-// Advance lets d pass. A negative d sets the clock back, as real clocks are; no time goes back with it.
+// Advance moves the time by d. A negative d sets the clock back, as happens to real clocks; the elapsed time does not go back with it.
 func (f *Fake) Advance(d time.Duration) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -56,7 +55,7 @@ func (f *Fake) Advance(d time.Duration) {
 	f.elapsed += max(d, 0)
 }
 
-// Set sets the clock to t; no time passes.
+// Set sets the time to t. The elapsed time does not change.
 func (f *Fake) Set(t time.Time) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -4,8 +4,8 @@ import "time"
 
 var started = time.Now()
 
-// Elapsed returns how long the process runs by c: time that no setting of the wall clock moves, to be compared inside this process alone. A
-// Fake tells how far it was advanced. A Clock that does not know stands for the machine's.
+// Elapsed returns for how long the process has run according to c. It is monotonic, as setting the wall clock does not change it, and may be compared
+// only within this process. A Fake returns the sum of its advances. For any other Clock the machine's monotonic clock is used.
 func Elapsed(c Clock) time.Duration {
 	if own, ok := c.(interface{ Elapsed() time.Duration }); ok {
 		return own.Elapsed()

@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// AccessLog says which of the requests that succeeded (2xx and 3xx) have a line in the access log; all others always have one. The zero
-// value is all of them. As a setting it is "all", "sample:" with a share from 0 to 1, or "failures".
-type AccessLog struct{ left float64 } // the share that has no line
+// AccessLog selects the successful requests (2xx and 3xx) that are written to the access log; all others are always written. The zero value selects
+// all. As a setting it is "all", "sample:" with a share from 0 to 1, or "failures".
+type AccessLog struct{ left float64 } // the share of successful requests that is not logged
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (a *AccessLog) UnmarshalText(text []byte) error {
@@ -29,5 +29,5 @@ func (a *AccessLog) UnmarshalText(text []byte) error {
 	return nil
 }
 
-// Keeps reports whether a request that succeeded has a line, by a random number of [0, 1).
+// Keeps reports whether a successful request is logged, given a random number in [0, 1).
 func (a AccessLog) Keeps(random float64) bool { return random >= a.left }

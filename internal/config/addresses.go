@@ -11,7 +11,7 @@ const maxAddresses = 64
 
 var errAddresses = errors.New("must be an absolute http or https URL without user, query and fragment, or several with commas, at most 64, of different hosts and one path")
 
-// Addresses reads a setting with the address of a service, or with those of its instances, separated by commas.
+// Addresses parses a setting with the address of a service, or with those of its instances, separated by commas.
 func Addresses(setting string) ([]*url.URL, error) {
 	var out []*url.URL
 	seen := map[string]bool{}
@@ -31,8 +31,8 @@ func Addresses(setting string) ([]*url.URL, error) {
 	return out, nil
 }
 
-// First returns the first address of such a setting, without a slash at its end. Calls are made by it; a client that knows the others
-// (httpclient.Spread) goes to whichever can answer.
+// First returns the first address of such a setting, without a trailing slash. Calls use this address; a client that knows the others
+// (httpclient.Spread) sends them to an instance that can answer.
 func First(setting string) string {
 	first, _, _ := strings.Cut(setting, ",")
 	return strings.TrimSuffix(strings.TrimSpace(first), "/")

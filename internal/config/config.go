@@ -1,5 +1,5 @@
-// Package config reads a service's settings from the environment: strictly (an unknown name of the service's prefix is an
-// error), validated at start, and with every secret given as the name of a file only.
+// Package config reads a service's settings from the environment. It is strict: a variable with the service's prefix and an unknown name is an error,
+// settings are validated at start, and every secret is given as the name of a file.
 package config
 
 import (
@@ -13,8 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// Service is what every service is configured with; each impl embeds it in its own Config. The fields without an env
-// tag are given by the program that composes services, never by the environment.
+// Service is the configuration that every service has; each impl embeds it in its own Config. The fields without an env tag are set by the program
+// that composes services, never by the environment.
 type Service struct {
 	Addr            string        `env:"ADDR"`              // host:port to listen on; the default is the word's port on every interface
 	DataDir         string        `env:"DATA_DIR"`          // directory of this service's own files, made 0700
@@ -37,7 +37,7 @@ type Service struct {
 	Registerer prometheus.Registerer `env:"-"`
 	Clock      clock.Clock           `env:"-"`
 	Tracer     *tracing.Tracer       `env:"-"` // nil: no traces are made. Who gives it closes it
-	OnReady    func()                `env:"-"` // called once, when the service first is ready
+	OnReady    func()                `env:"-"` // called once, when the service becomes ready for the first time
 }
 
 // TLS names the files of a service's certificate and of the authorities it trusts for calls to other services.

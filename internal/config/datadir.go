@@ -6,12 +6,12 @@ import (
 	"syscall"
 )
 
-// CheckDataDir refuses a directory in which somebody else could put other files in the place of this service's: one that everybody may
-// write to, or a group that is not this process's own. One that is not there yet is good.
+// CheckDataDir refuses a directory in which another user could replace this service's files: one that is writable by everybody, or by a group that is
+// not this process's own. A directory that does not exist yet is accepted.
 func CheckDataDir(dir string) error {
 	info, err := os.Stat(dir)
 	if err != nil {
-		return nil // whoever makes or uses it says why that can't be
+		return nil // its creator or user reports the error
 	}
 	mode := info.Mode().Perm()
 	stat, known := info.Sys().(*syscall.Stat_t)

@@ -12,9 +12,9 @@ import (
 	"github.com/caarlos0/env/v11"
 )
 
-// Load fills cfg, a pointer to a struct with env tags, from the process's environment variables that begin with prefix,
-// for example "FOUNTAIN_KMS_". A variable of that prefix that cfg does not know is an error, and so is one that does not
-// parse; all errors are reported together. Values never appear in an error.
+// Load fills cfg, a pointer to a struct with env tags, from the process's environment variables that begin with prefix, for example "FOUNTAIN_KMS_".
+// A variable with the prefix that cfg does not know is an error, and so is a value that does not parse. All errors are reported together. Errors
+// never contain values.
 func Load(prefix string, cfg any) error {
 	return LoadFrom(prefix, cfg, os.Environ())
 }
@@ -35,7 +35,7 @@ func LoadFrom(prefix string, cfg any, environ []string) error {
 	}
 	known := make(map[string]bool, len(fields))
 	for _, f := range fields {
-		if f.OwnKey != "" { // a nested struct itself has a key of the bare prefix
+		if f.OwnKey != "" { // a nested struct itself is listed under the bare prefix
 			known[f.Key] = true
 		}
 	}
@@ -52,7 +52,7 @@ func LoadFrom(prefix string, cfg any, environ []string) error {
 	return errors.Join(errs...)
 }
 
-// unknownName names the setting nobody reads, and the nearest that exists.
+// unknownName returns the error for an unknown setting, with the most similar name that exists.
 func unknownName(name string, known map[string]bool) error {
 	best, distance := "", 4
 	names := make([]string, 0, len(known))
@@ -71,8 +71,7 @@ func unknownName(name string, known map[string]bool) error {
 	return fmt.Errorf("%s: unknown setting", name)
 }
 
-// withoutValues keeps of the library's errors only which setting has which wrong type: the value may be a secret that was
-// put into the wrong variable.
+// withoutValues reduces the library's errors to the setting and its expected type: the value may be a secret that was put into the wrong variable.
 func withoutValues(err error, prefix string, known map[string]bool) []error {
 	var all env.AggregateError
 	if !errors.As(err, &all) {
@@ -95,7 +94,7 @@ func withoutValues(err error, prefix string, known map[string]bool) []error {
 	return out
 }
 
-// settingOf is the name of the setting that fills a Go field, which is all that the library's error tells.
+// settingOf returns the name of the setting that fills a Go field; the library's error only names the field.
 func settingOf(field, prefix string, known map[string]bool) string {
 	for name := range known {
 		if strings.EqualFold(strings.ReplaceAll(strings.TrimPrefix(name, prefix), "_", ""), field) {
@@ -105,7 +104,7 @@ func settingOf(field, prefix string, known map[string]bool) string {
 	return "setting " + field
 }
 
-// typeName is a type in words that an operator knows.
+// typeName describes a type in words that an operator knows.
 func typeName(t reflect.Type) string {
 	if t == nil {
 		return "value"
@@ -123,7 +122,7 @@ func typeName(t reflect.Type) string {
 	return t.String()
 }
 
-// editDistance is the Levenshtein distance of two short names.
+// editDistance returns the Levenshtein distance of two short names.
 func editDistance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

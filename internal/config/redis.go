@@ -9,16 +9,16 @@ import (
 	"strings"
 )
 
-// RedisPrefix begins the names of Redis's settings. They belong to no one service: all processes that share limits have the same.
+// RedisPrefix is the prefix of Redis's settings. They do not belong to a single service: all processes that share limits have the same.
 const RedisPrefix = "FOUNTAIN_REDIS_"
 
-// Redis names the server over which processes share their limits.
+// Redis is the server through which processes share their limits.
 type Redis struct {
 	URL          string `env:"URL"`           // redis:// or rediss://[user[:password]@]host[:port][/database]; empty: limits are not shared
 	PasswordFile string `env:"PASSWORD_FILE"` // file with the password, instead of one in URL
 }
 
-// RedisTarget is a Redis taken apart.
+// RedisTarget is a parsed Redis address.
 type RedisTarget struct {
 	Addr, Host         string // host:port, and the host alone
 	Username, Password string
@@ -26,7 +26,7 @@ type RedisTarget struct {
 	TLS                bool
 }
 
-// Validate checks the URL and touches nothing outside.
+// Validate checks the URL. It makes no connection and reads no file.
 func (r Redis) Validate() error {
 	if r.URL == "" {
 		if r.PasswordFile != "" {
@@ -41,7 +41,7 @@ func (r Redis) Validate() error {
 	return err
 }
 
-// Target takes the URL apart and reads the password's file. An error holds nothing of either.
+// Target parses the URL and reads the password's file. Errors contain nothing of either.
 func (r Redis) Target() (RedisTarget, error) {
 	target, err := r.parse()
 	if err == nil && r.PasswordFile != "" {
@@ -50,7 +50,7 @@ func (r Redis) Target() (RedisTarget, error) {
 	return target, err
 }
 
-// Addr returns host:port; "" when there is none or the URL is malformed.
+// Addr returns host:port, or "" when there is no URL or it is malformed.
 func (r Redis) Addr() string {
 	target, err := r.parse()
 	if r.URL == "" || err != nil {

@@ -10,21 +10,21 @@ import (
 	"time"
 )
 
-// Traces says whether and how a program sends its traces. Programs read it from the variables that OpenTelemetry names (OpenTelemetry
+// Traces says whether and how a program exports its traces. Programs read it from the variables that OpenTelemetry names (OpenTelemetry
 // specification, "Environment Variable Specification" and "OTLP Exporter"): operators set them for everything that they run.
 type Traces struct {
-	Endpoint string        // URL that takes them; empty: no traces are made
+	Endpoint string        // URL of the collector; empty: no traces are made
 	Header   http.Header   // for the collector. It may hold secrets: never log it
 	CAFile   string        // authorities trusted for the collector instead of the system's
 	Timeout  time.Duration // of one call
-	Share    float64       // of the traces that begin here, from 0 to 1
+	Share    float64       // of the traces that begin here that are sampled, from 0 to 1
 }
 
-// headersFile is a variable of our own: what opens the collector is a secret, and secrets are files.
+// headersFile is a variable of our own: the headers contain the collector's credentials, and secrets are given as files.
 const headersFile = "FOUNTAIN_OTLP_HEADERS_FILE"
 
-// LoadTraces reads the settings from "NAME=value" entries. An endpoint switches traces on; a setting that asks for what is not built is an
-// error then. All errors are reported together, without the values.
+// LoadTraces reads the settings from "NAME=value" entries. An endpoint enables traces; a setting that demands an unsupported feature is an error
+// then. All errors are reported together, without the values.
 func LoadTraces(environ []string) (Traces, error) {
 	values := map[string]string{}
 	for _, entry := range environ {
@@ -50,7 +50,7 @@ func LoadTraces(environ []string) (Traces, error) {
 	return t, errors.Join(r.errs...)
 }
 
-// tracesReader reads single settings and keeps what is wrong with them.
+// tracesReader reads single settings and collects errors.
 type tracesReader struct {
 	values map[string]string
 	errs   []error
@@ -60,7 +60,7 @@ func (r *tracesReader) fault(name, text string) {
 	r.errs = append(r.errs, fmt.Errorf("%s: %s", name, text))
 }
 
-// exporter returns a setting of the exporter: that of traces alone comes before that of everything.
+// exporter returns a setting of the exporter: the one for traces takes precedence over the general one.
 func (r *tracesReader) exporter(setting string) (name, value string) {
 	for _, name := range []string{"OTEL_EXPORTER_OTLP_TRACES_" + setting, "OTEL_EXPORTER_OTLP_" + setting} {
 		if value := r.values[name]; value != "" {
@@ -76,7 +76,7 @@ func (r *tracesReader) oneOf(name, value, only string) {
 	}
 }
 
-// endpoint is the URL of traces as it is, or that of the collector with the path of traces after it.
+// endpoint returns the URL for traces unchanged, or that of the collector with the path for traces appended.
 func (r *tracesReader) endpoint() string {
 	name, value := r.exporter("ENDPOINT")
 	if name == "OTEL_EXPORTER_OTLP_ENDPOINT" {
@@ -97,7 +97,7 @@ func (r *tracesReader) timeout() time.Duration {
 	return time.Duration(milliseconds) * time.Millisecond
 }
 
-// share is what the samplers that follow their parent do with a trace that has none.
+// share returns the share of traces without a parent that parent-based samplers sample.
 func (r *tracesReader) share() float64 {
 	switch r.values["OTEL_TRACES_SAMPLER"] {
 	case "", "parentbased_always_on":
@@ -119,7 +119,7 @@ func (r *tracesReader) share() float64 {
 	return 0
 }
 
-// header reads NAME=VALUE pairs with commas between them, the values percent-encoded (OTLP Exporter, "Specifying headers").
+// header parses comma-separated NAME=VALUE pairs with percent-encoded values (OTLP Exporter, "Specifying headers").
 func (r *tracesReader) header() http.Header {
 	name, text := r.exporter("HEADERS")
 	if path := r.values[headersFile]; path != "" {

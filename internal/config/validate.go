@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// MaxSecretFile is the most that is read of a file that holds a secret, in bytes.
+// MaxSecretFile is the maximum size of a file that contains a secret, in bytes.
 const MaxSecretFile = 64 << 10
 
 // ports are the words' default ports (DESIGN section 2).
@@ -27,13 +27,13 @@ var aliases = map[string]string{
 	"sequence": "service_a", "search": "typesense_client_service", "gateway": "api_gateway", "kms": "key_management_service", "twofactor": "two_factor_service",
 }
 
-// Names returns the names by which a service is called, whatever its public name is: its word, its alias in the compose file, and Hosts.
+// Names returns the host names of a service besides its public one: its word, its alias in the compose file, and Hosts.
 func (s *Service) Names(word string) []string {
 	return append([]string{word, aliases[word]}, s.Hosts...)
 }
 
-// Complete fills what was left empty: the word's port, the system clock, a logger that drops, a registry of its own,
-// 5 s of drain delay, 30 s of grace and 90 days of audit trail.
+// Complete sets defaults for empty fields: the word's port, the system clock, a logger that discards, a registry of its own, 5 s of drain delay, 30 s
+// of grace and 90 days of audit trail.
 func (s *Service) Complete(word string) {
 	if s.Addr == "" && s.Listener == nil && ports[word] != "" {
 		s.Addr = ":" + ports[word]
@@ -61,7 +61,7 @@ func (s *Service) Complete(word string) {
 	}
 }
 
-// Validate checks what every service needs, reports all faults at once, and touches nothing outside.
+// Validate checks the settings that every service needs and reports all faults at once. It touches nothing outside the process.
 func (s *Service) Validate() error {
 	var errs []error
 	fault := func(name, text string) { errs = append(errs, fmt.Errorf("%s: %s", name, text)) }
@@ -104,7 +104,7 @@ func httpURL(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && u.User == nil && u.RawQuery == "" && u.Fragment == ""
 }
 
-// ProxyPrefixes returns TrustedProxies parsed; entries that do not parse were refused by Validate.
+// ProxyPrefixes returns TrustedProxies parsed. Entries that do not parse were refused by Validate.
 func (s *Service) ProxyPrefixes() []netip.Prefix {
 	var out []netip.Prefix
 	for _, cidr := range s.TrustedProxies {
@@ -123,7 +123,7 @@ func (s *Service) DatabaseURL() (string, error) {
 	return ReadSecret(s.DatabaseURLFile)
 }
 
-// ReadSecret returns the content of a secret's file without the line end. An empty or over-long file is an error.
+// ReadSecret returns the content of a secret's file without the line end. It fails when the file is empty or too large.
 func ReadSecret(path string) (string, error) {
 	info, err := os.Stat(path)
 	if err != nil {

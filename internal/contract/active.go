@@ -12,8 +12,8 @@ var activeTypes = []string{
 	"application/pdf", "application/x-shockwave-flash", "application/java-archive", "application/wasm", "text/cache-manifest",
 }
 
-// Active reports whether a browser may run what has this Content-Type. What can't be read may be anything; no Content-Type is no active one, for the
-// gateway forbids to guess.
+// Active reports whether a browser may execute content of this Content-Type. A type that cannot be parsed counts as active. A missing one does not,
+// because the gateway forbids browsers to sniff.
 func Active(contentType string) bool {
 	if contentType == "" {
 		return false

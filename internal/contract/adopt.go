@@ -12,35 +12,35 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// Adoption is what an operator said when a document of others is adopted.
+// Adoption is what an operator specifies to adopt another team's document.
 type Adoption struct {
-	// Name is the member's word: the audience of its tokens, its mount "/<name>", and what its scopes begin with. It is two to 63 of a-z, 0-9
-	// and "-", beginning with a letter, and nothing with which paths or scopes of the family begin.
+	// Name is the service's word: the audience of its tokens, the name of its mount "/<name>", and the prefix of its scopes. It has 2 to 63
+	// characters of a-z, 0-9 and "-", begins with a letter, and must not be a first segment of the family's paths or a prefix of its scopes.
 	Name string
 	// File is the name of the document in Files.
 	File string
-	// Files are the document and the files that it refers to by $ref, by their names relative to each other. Nothing else is read.
+	// Files are the document and the files that it refers to by $ref, keyed by their names relative to each other. No other file is read.
 	Files map[string][]byte
-	// Public are operationIds that stay without credentials: the document says security: [] there, and the operator accepts it by name.
+	// Public lists the operationIds that need no credentials: the document says security: [] there, and the operator accepts each by name.
 	Public []string
 }
 
-// Bounds of what is compiled of a document of others.
+// Bounds of what is compiled of an adopted document.
 const (
 	// MaxOperations is how many operations a document may have.
 	MaxOperations = 2000
-	// maxID is how long an operationId may be, which goes into metrics.
+	// maxID is the maximum length of an operationId, which is used as a metric label.
 	maxID = 128
 	// maxAdoptedParameters is how many parameters an operation may have.
 	maxAdoptedParameters = 128
 )
 
-// Adopt compiles a document of others, OpenAPI 3.0 or 3.1 in YAML or JSON, without x-fountain or with it. What is wrong with the document, or not
-// supported, costs the operation alone that needs it: see Operation.Unsupported. The warnings tell what was adopted around, in the order of the
+// Adopt compiles a foreign document, OpenAPI 3.0 or 3.1 in YAML or JSON, with or without x-fountain. A part that is invalid or not supported makes
+// only the operations that need it unsupported: see Operation.Unsupported. The warnings list the deviations that were tolerated, in the order of the
 // document.
 //
-// An error says why there is no contract: the files cannot be read, the name cannot be a member's, x-fountain contradicts itself, or Public names an
-// operation that the document does not leave open. Each fault is told with its place, as pets.yaml:12.
+// It fails when there is no contract at all: the files cannot be read, the name is not allowed, x-fountain contradicts itself, or Public names an
+// operation that the document does not leave open. Each fault is reported with its place, as pets.yaml:12.
 func Adopt(a Adoption) (*Contract, []Warning, error) {
 	if err := a.check(); err != nil {
 		return nil, nil, err
@@ -70,7 +70,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	return c, b.told(), nil
 }
 
-// reservedNames begin paths of the family or its scopes, now or later, beside its words.
+// reservedNames are first segments of the family's paths or prefixes of its scopes, present or future, besides its words.
 var reservedNames = []string{
 	"docs", "console", "openapi", "problems", "health", "ready", "well-known", "metrics", "api", "jwks",
 	"audit", "challenges", "clients", "collections", "contracts", "deliveries", "documents", "elements", "factors", "invitations", "keyrings", "keys", "mails", "oauth2", "openid", "proofs", "revocations", "root-key", "secret-policies", "secrets", "services", "session", "signing-keys", "upkeep", "users",
@@ -95,12 +95,12 @@ func (a *Adoption) check() error {
 	return nil
 }
 
-// adopter compiles one document of others.
+// adopter compiles one adopted document.
 type adopter struct {
 	adoption Adoption
 	files    map[string]*elementFile
 	root     *element
-	later    bool // the document is of OpenAPI 3.1 or later: schemas are JSON Schema 2020-12
+	later    bool // the document is OpenAPI 3.1 or later: schemas are JSON Schema 2020-12
 	rootText *policyText
 	security adoptedSecurity
 	made     *Contract
@@ -112,16 +112,16 @@ type adopter struct {
 	patterns     map[string]*pattern
 	patternSizes int
 
-	operation string // which one is being compiled, as "GET /pets", for warnings
+	operation string // the operation being compiled, as "GET /pets", for warnings
 	ids       map[string]string
 	mentioned map[string]bool // operationIds of Public that were found
 	warnings  []Warning
 	first     map[Warning]int // where in warnings one is, without its place
 	said      map[told]bool
 	places    map[*Operation]*element
-	unsaid    int // warnings beyond maxWarnings
+	unsaid    int // number of warnings beyond maxWarnings
 
-	unknownKeys int // how many keys were met that mean nothing
+	unknownKeys int // number of unknown keys met
 }
 
 // wrong returns an error with the place of an element.
@@ -185,7 +185,7 @@ func (b *adopter) version() error {
 	return nil
 }
 
-// publicFound checks that every name of Public was that of an operation which the document leaves open.
+// publicFound checks that every name in Public is that of an operation which the document leaves open.
 func (b *adopter) publicFound() error {
 	var errs []error
 	for _, id := range b.adoption.Public {

@@ -10,14 +10,14 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// partEncoding is what encoding says of a field of a form or a part of a multipart body.
+// partEncoding is the encoding object of a form's field or a part of a multipart body.
 type partEncoding struct {
 	types   []string // the media types that a part may have; none: what fits its schema
 	style   string
 	explode bool
 }
 
-// body compiles a request body; nil where the operation has none.
+// body compiles a request body. It returns nil when the operation has none.
 func (b *adopter) body(at *element) (*bodyContract, error) {
 	if at == nil {
 		return nil, nil
@@ -96,8 +96,8 @@ func (b *adopter) mediaType(name string, e *element, warning string) (*mediaCont
 	return m, nil
 }
 
-// lines returns the schema of each line of an NDJSON body: itemSchema, or a schema of objects, for what comes in lines is no object as a whole. Nil: it is
-// passed on without a check.
+// lines returns the schema of each line of an NDJSON body: itemSchema or a schema of objects, because a stream of lines is not an object as a whole.
+// With nil the body is forwarded unchecked.
 func (b *adopter) lines(kind mediaKind, e *element, warning string) *element {
 	if kind != mediaLines || warning != WarnBody {
 		return nil
@@ -111,7 +111,7 @@ func (b *adopter) lines(kind mediaKind, e *element, warning string) *element {
 	return nil
 }
 
-// structured reports whether a schema says more than that there are bytes.
+// structured reports whether a schema says more than that the body is bytes.
 func (b *adopter) structured(e *element) bool {
 	e, err := b.deref(e)
 	return err == nil && e.get("type").str() != "string" && len(e.items) > 0
@@ -138,7 +138,7 @@ func (b *adopter) encodings(e *element) map[string]partEncoding {
 	return out
 }
 
-// uploads reports whether the body may be bytes, multipart/form-data or lines, which are checked while they pass.
+// uploads reports whether the body may be bytes, multipart/form-data or lines, which are checked while they are forwarded.
 func (b *bodyContract) uploads() bool {
 	if b == nil {
 		return false
@@ -151,7 +151,7 @@ func (b *bodyContract) uploads() bool {
 	return false
 }
 
-// onlyUploads reports whether the body is always checked while it passes.
+// onlyUploads reports whether the body is always checked while it is forwarded.
 func (b *bodyContract) onlyUploads() bool {
 	for _, m := range b.media {
 		if !m.streams() {
@@ -171,12 +171,12 @@ func (b *bodyContract) takesLines() bool {
 	return false
 }
 
-// streams reports whether a body of this type is checked while it passes.
+// streams reports whether a body of this type is checked while it is forwarded.
 func (m *mediaContract) streams() bool {
 	return m.kind == mediaBinary || m.kind == mediaMultipart || m.kind == mediaLines
 }
 
-// adoptedMedia is mediaType for documents of others: it knows ranges, and parameters that the document does not declare are no fault.
+// adoptedMedia is mediaType for adopted documents: it supports ranges, and accepts media type parameters that the document does not declare.
 func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]string, error) {
 	refuse := func(rule, message string) error {
 		return problem.New(problem.UnsupportedMedia, "The body's media type is not one of this operation.").
@@ -211,7 +211,7 @@ func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]s
 	return m, parameters, nil
 }
 
-// checkAdoptedBody is CheckBody for documents of others.
+// checkAdoptedBody is CheckBody for adopted documents.
 func (op *Operation) checkAdoptedBody(contentType string, body []byte) error {
 	if len(body) == 0 {
 		if op.body.required {
@@ -234,14 +234,14 @@ func (op *Operation) checkAdoptedBody(contentType string, body []byte) error {
 	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
 }
 
-// adoptedBody reads a body and checks it; a body that cannot be read is the error.
+// adoptedBody reads and checks a body. It returns an error when the body cannot be read.
 func (c *checker) adoptedBody(m *mediaContract, parameters map[string]string, body []byte) error {
 	switch {
 	case m.kind == mediaMultipart:
 		return c.multipart(m, parameters["boundary"], bytes.NewReader(body))
 	case m.kind == mediaForm && m.schema != nil:
 		form := aliased(body)
-		if strings.IndexByte(form, ';') >= 0 { // which old readers take for &; unlike a query's it reaches the service as it is
+		if strings.IndexByte(form, ';') >= 0 { // which older parsers take for &; unlike a query, the form reaches the service unchanged
 			return malformedBody(RuleFormSyntax, "")
 		}
 		if rule := c.pairs.readOpen(form); rule != "" {
@@ -294,8 +294,8 @@ func (c *checker) adoptedForm(m *mediaContract) {
 	})
 }
 
-// bracketed parts a name such as tags[0] after the property that s lists; brackets are "" when the name has none, or is listed itself. Decoders read such a
-// name as a part of the property, so that it must not pass for one that nobody declared.
+// bracketed splits a name such as tags[0] into the property that s lists and the brackets, which are "" when the name has none or is listed itself.
+// Decoders read such a name as part of the property, so it must not count as an undeclared one.
 func (s *schema) bracketed(name string) (base, brackets string) {
 	i := strings.IndexByte(name, '[')
 	lists := func(name string) bool {
@@ -307,7 +307,7 @@ func (s *schema) bracketed(name string) (base, brackets string) {
 	return name[:i], name[i:]
 }
 
-// field adds one field of a form.
+// field adds one field of a form to the value.
 func (b *values) field(m *mediaContract, one *branch) bool {
 	s, encoding := memberOf(m.schema, one.name), m.encoding[one.name]
 	types := textTypes(s)
@@ -327,7 +327,7 @@ func (b *values) field(m *mediaContract, one *branch) bool {
 	return b.several(s, one.texts, one.listed)
 }
 
-// separator is what stands between the items of a list that is written in one field, or "".
+// separator returns the delimiter of a list that is written in one field, or "".
 func (e partEncoding) separator() string {
 	switch {
 	case e.style == "spaceDelimited":

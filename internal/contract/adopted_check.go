@@ -7,21 +7,21 @@ import (
 	"time"
 )
 
-// maxSteps is how many schemas the values of one request may be held against: so many, and stepsPerValue more for each value.
+// maxSteps plus stepsPerValue for each value is how many schema checks one request may take.
 const maxSteps, stepsPerValue = 1 << 17, 32
 
-// held is a value that is being held against a schema which is part of itself.
+// held is a value that is currently checked against a recursive schema.
 type held struct {
 	schema *schema
 	value  int
 }
 
-// maxMatching bounds what matching patterns may cost for one request: the lengths of texts times the sizes of patterns, and the lengths of enumerations. It is about a second of the worst
-// pattern, and more than 100 MiB of texts for one that base64 needs.
+// maxMatching bounds the cost of matching patterns for one request: the sum of text length times pattern size, plus the lengths of enumerations. It
+// corresponds to about a second for the worst pattern, and to more than 100 MiB of texts for the pattern of base64.
 const maxMatching = 1 << 27
 
-// fits reports whether the string v fits a pattern. A pattern of a document of others is matched as long as there is work left for the request: neither engine
-// can be told to stop in time, for a request may have many texts.
+// fits reports whether the string v matches a pattern. A pattern of an adopted document is matched only within the request's budget: neither engine
+// can be stopped in time, as a request may contain many texts.
 func (c *checker) fits(p *pattern, v int) bool {
 	if p.cost > 0 {
 		if c.matching > maxMatching {
@@ -38,13 +38,13 @@ func (c *checker) fits(p *pattern, v int) bool {
 	return fits
 }
 
-// among is listed for enumerations of documents of others, which may be long.
+// among is listed for enumerations of adopted documents, which may be long.
 func (c *checker) among(e *enum, v int) bool {
 	c.matching += len(e.texts) + len(e.others)
 	return c.matching <= maxMatching && c.listed(e, v)
 }
 
-// adoptedPart is part for schemas of documents of others, where null is a value like others.
+// adoptedPart is part for schemas of adopted documents, where null is an ordinary value.
 func (c *checker) adoptedPart(s *schema, v int) bool {
 	a := s.adopted
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) {
@@ -71,7 +71,7 @@ func (c *checker) adoptedPart(s *schema, v int) bool {
 	return ok
 }
 
-// keywords checks a value against what s itself says.
+// keywords checks a value against the keywords of s itself.
 func (c *checker) keywords(s *schema, v int) bool {
 	a, ok := s.adopted, true
 	if s.composed {
@@ -102,7 +102,7 @@ func (c *checker) keywords(s *schema, v int) bool {
 	return c.later(s, v) && ok
 }
 
-// later checks what JSON Schema 2020-12 has beside the keywords of OpenAPI 3.0.
+// later checks the keywords of JSON Schema 2020-12 that OpenAPI 3.0 does not have.
 func (c *checker) later(s *schema, v int) bool {
 	a, k, ok := s.adopted, c.tokens[v].kind, true
 	if a.constant != nil && !c.among(a.constant, v) {
@@ -144,7 +144,7 @@ func (c *checker) bounds(bounds []*bound, v int) bool {
 	return ok
 }
 
-// adoptedItems is items with prefixItems, behind which items begins.
+// adoptedItems is items with prefixItems, after which items applies.
 func (c *checker) adoptedItems(s *schema, v int) bool {
 	prefix := s.adopted.prefixItems
 	if prefix == nil {
@@ -201,7 +201,7 @@ func (c *checker) adoptedMembers(s *schema, v int) bool {
 	return ok
 }
 
-// named checks a member by its name.
+// named checks a member against the keywords that depend on its name.
 func (c *checker) named(s *schema, key int) bool {
 	a, ok, known := s.adopted, true, s.properties[c.text(key)] != nil
 	if a.propertyNames != nil && !c.matches(a.propertyNames, key) {
@@ -243,7 +243,7 @@ func (c *checker) dependencies(a *adoptedSchema, v int) bool {
 	return ok
 }
 
-// unevaluatedMembers holds the members that no part of s has looked at against unevaluatedProperties.
+// unevaluatedMembers checks the members that no part of s has evaluated against unevaluatedProperties.
 func (c *checker) unevaluatedMembers(s *schema, v int) bool {
 	rest := s.adopted.unevaluatedProperties
 	if rest == nil {
@@ -266,8 +266,8 @@ func (c *checker) unevaluatedMembers(s *schema, v int) bool {
 	return ok
 }
 
-// looksAt reports whether s, which v fits, or a part of it that v fits, says something of the member at key. Of s itself, its own unevaluatedProperties
-// does not count.
+// looksAt reports whether s, or a part of it, is satisfied by v and evaluates the member at key. For s itself its own unevaluatedProperties does not
+// count.
 func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bool {
 	a := s.adopted
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
@@ -284,7 +284,7 @@ func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bo
 	return c.applies(s, v, func(part *schema) bool { return c.looksAt(part, v, key, false, append(way, s)...) })
 }
 
-// applies visits the parts of s that v fits, until one of them answers true.
+// applies visits the parts of s that v satisfies, until visit returns true.
 func (c *checker) applies(s *schema, v int, visit func(*schema) bool) bool {
 	a := s.adopted
 	for _, part := range s.allOf {
@@ -356,8 +356,8 @@ func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool, way ...*sc
 	return c.applies(s, v, func(part *schema) bool { return c.looksAtItem(part, v, i, item, false, append(way, s)...) })
 }
 
-// adoptedAlternatives checks oneOf or anyOf of a document of others. A discriminator chooses the alternative that its value names; where it says
-// nothing, the value is held against all of them, as JSON Schema says.
+// adoptedAlternatives checks oneOf or anyOf of an adopted document. A discriminator selects the alternative that its value names; where it names
+// none, the value is checked against all of them, as JSON Schema specifies.
 func (c *checker) adoptedAlternatives(d *discriminator, list []*schema, keyword, none string, v int) bool {
 	if d != nil && c.tokens[v].kind == kindObject {
 		if named := c.get(v, d.property); named >= 0 && c.tokens[named].kind == kindString {

@@ -39,7 +39,7 @@ func (b *adopter) fillAdoptedComposition(s *schema, e *element) error {
 	return b.dynamicReference(s, e)
 }
 
-// dynamicReference reads $dynamicRef as a $ref, which it is in a document without schemas of others, and warns of what is ignored.
+// dynamicReference treats $dynamicRef as a $ref, which it is in a document without foreign schemas, and warns of what is ignored.
 func (b *adopter) dynamicReference(s *schema, e *element) error {
 	if at := e.get("$dynamicRef"); at != nil && at.kind == elementString {
 		target, err := b.target(at)
@@ -76,10 +76,11 @@ func (b *adopter) fillConditions(s *schema, e *element) error {
 	return err
 }
 
-// elsewhere is the choice of a discriminator's value that names no alternative of this list: the value is held against all of them.
+// elsewhere is the choice for a discriminator value that names no alternative of this list: the value is checked against all of them.
 const elsewhere = -1
 
-// fillAdoptedDiscriminator reads a discriminator: by its mapping, and by the names of the alternatives. It never widens what the alternatives allow.
+// fillAdoptedDiscriminator compiles a discriminator from its mapping and the names of the alternatives. It never accepts more than the alternatives
+// do.
 func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
 	at := e.get("discriminator")
 	alternatives := e.get("oneOf").list()
@@ -91,7 +92,7 @@ func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
 		name = at.text
 	}
 	if at == nil || len(alternatives) == 0 || name == "" {
-		return // on a schema without alternatives it is for those who generate code
+		return // on a schema without alternatives it is for code generators
 	}
 	d := &discriminator{property: name, choice: map[string]int{}}
 	places := make([]*element, len(alternatives))
@@ -118,8 +119,8 @@ func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
 	s.discriminator = d
 }
 
-// settle decides what a value is that the discriminator does not know. Where each alternative says by enum or const which values it is for, as documents do
-// whose values are not the names of their schemas, the alternatives decide; else it is none of them.
+// settle decides how values are treated that the discriminator does not know. When each alternative lists its values by enum or const, as in
+// documents whose values are not schema names, the alternatives decide; otherwise such a value matches none of them.
 func (d *discriminator) settle(s *schema) {
 	if d == nil || d.unnamed {
 		return
@@ -137,7 +138,7 @@ func (d *discriminator) settle(s *schema) {
 	d.unnamed = !slices.ContainsFunc(list, func(one *schema) bool { return !says(one) })
 }
 
-// mapped returns the schema that a mapping's target names: by a reference, or by its name under components.
+// mapped returns the schema that a mapping's target names, by a reference or by its name under components.
 func (b *adopter) mapped(target *element) *element {
 	text := target.str()
 	if text == "" {

@@ -2,18 +2,18 @@ package contract
 
 import "strings"
 
-// adoptedFormats are the formats that are checked in documents of others. All others are annotations.
+// adoptedFormats are the formats that are checked in adopted documents. All others are annotations.
 var adoptedFormats = map[string]func(string) bool{
 	"date": isDate, "date-time": isAdoptedDateTime, "uuid": isUUID, "email": isEmail, "ipv4": formats["ipv4"], "ipv6": formats["ipv6"],
 }
 
-// quietFormats say how a value is held, or are hints to people: that they are not checked is worth no warning.
+// quietFormats describe a representation or are hints for people: no warning is given that they are not checked.
 var quietFormats = map[string]bool{
 	"int32": true, "int64": true, "float": true, "double": true, "byte": true, "binary": true, "password": true,
 	"int8": true, "int16": true, "uint8": true, "uint16": true, "uint32": true, "uint64": true, "uint": true,
 }
 
-// isAdoptedDateTime accepts all of RFC 3339: also a lower-case t and z, leap seconds, and fractions of any length.
+// isAdoptedDateTime accepts all of RFC 3339, including a lower-case t and z, leap seconds, and fractions of any length.
 func isAdoptedDateTime(s string) bool {
 	if isDateTime(s) {
 		return true

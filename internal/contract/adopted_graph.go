@@ -4,7 +4,7 @@ import (
 	"slices"
 )
 
-// parts are the schemas that s holds the same value against.
+// parts returns the schemas against which s checks the same value.
 func (s *schema) parts() []*schema {
 	a := s.adopted
 	parts := slices.Concat(s.allOf, s.anyOf, s.oneOf, []*schema{s.not, a.when, a.then, a.other})
@@ -14,7 +14,7 @@ func (s *schema) parts() []*schema {
 	return slices.DeleteFunc(parts, func(part *schema) bool { return part == nil })
 }
 
-// needs are all schemas that s refers to.
+// needs returns all schemas that s refers to.
 func (s *schema) needs() []*schema {
 	a := s.adopted
 	all := append(s.parts(), a.prefixItems...)
@@ -28,8 +28,8 @@ func (s *schema) needs() []*schema {
 	return slices.DeleteFunc(all, func(one *schema) bool { return one == nil })
 }
 
-// finish works out what holds for whole webs of schemas: how much work a value is, which of them cannot be checked, and what comparing takes; and then
-// what depends on it of each operation.
+// finish computes the properties that depend on the whole graph of schemas: the work per value, which schemas cannot be checked, and the memory for
+// comparisons. Then it applies them to the operations.
 func (b *adopter) finish(c *Contract) {
 	for _, s := range b.all {
 		if b.measure(s) > maxComposition && s.adopted.broken == nil {
@@ -54,11 +54,11 @@ func (b *adopter) finish(c *Contract) {
 	}
 }
 
-// measuring is the work of a schema while it is being measured: it is part of itself when it is met again.
+// measuring marks a schema whose work is being computed: meeting it again means that it is recursive.
 const measuring = -1
 
-// measure returns how many schemas a value is held against when it is held against s. A schema that is part of itself is marked: Pet is oneOf Cat and
-// Dog, and Cat is allOf Pet and something more, as generators write inheritance.
+// measure returns how many schema checks a value takes when it is checked against s. A recursive schema is marked: Pet is oneOf Cat and Dog, and Cat
+// is allOf Pet and more, as generators express inheritance.
 func (b *adopter) measure(s *schema) int {
 	a := s.adopted
 	if a.work == measuring {
@@ -83,7 +83,7 @@ func (b *adopter) measure(s *schema) int {
 	return work
 }
 
-// anyText are all types that a text can be read as.
+// anyText are all types that a text can be parsed as.
 const anyText = typeBoolean | typeInteger | typeNumber | typeString | typeArray | typeObject | typeNull
 
 // maxFlat bounds the work of flat.
@@ -108,7 +108,8 @@ func (s *schema) flat() []*schema {
 	return all
 }
 
-// textsOf returns the types that values of a schema without types of its own may have by its parts; rather too many than too few.
+// textsOf returns the types that values of a schema without types of its own may have according to its parts. It returns too many rather than too
+// few.
 func textsOf(s *schema) typeSet {
 	for _, part := range s.allOf {
 		if t := part.adopted.texts; t != 0 && t != anyText {
@@ -129,9 +130,9 @@ func textsOf(s *schema) typeSet {
 	return texts
 }
 
-// spread takes what is so of a schema to those that need it.
+// spread propagates properties of a schema to the schemas that need it.
 func (b *adopter) spread() {
-	needed := make(map[*schema][]*schema, len(b.all)) // by whom
+	needed := make(map[*schema][]*schema, len(b.all)) // keyed by the needed schema: the schemas that need it
 	for _, s := range b.all {
 		for _, one := range s.needs() {
 			needed[one] = append(needed[one], s)
@@ -182,10 +183,10 @@ func (b *adopter) spread() {
 	})
 }
 
-// manyItems stands for as many items as a text has room for.
+// manyItems stands for as many items as fit into the text.
 const manyItems = 1 << 40
 
-// comparing is that of a schema, for what is compiled of documents of others.
+// comparing is schema.comparing for adopted documents.
 func (a *adoptedSchema) comparing(size int64) int64 {
 	if !a.forms {
 		return 0
@@ -193,7 +194,7 @@ func (a *adoptedSchema) comparing(size int64) int64 {
 	return formsMemory(size, min(a.repeated, size/2+1))
 }
 
-// finishOperation takes what the schemas turned out to be to an operation that needs them.
+// finishOperation applies the results for the schemas to an operation that uses them.
 func (b *adopter) finishOperation(op *Operation) {
 	b.operation = op.Method + " " + shortened(op.template)
 	var broken error
@@ -221,7 +222,7 @@ func (b *adopter) finishOperation(op *Operation) {
 	}
 }
 
-// finishResponse leaves out of an answer what cannot be checked.
+// finishResponse removes from an answer what cannot be checked.
 func (b *adopter) finishResponse(r *responseContract) {
 	for _, m := range r.media {
 		if m.schema != nil && m.schema.adopted.broken != nil {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// adoptedMethods are those of a path item, in the order in which operations are compiled.
+// adoptedMethods are the methods of a path item, in the order in which operations are compiled.
 var adoptedMethods = []string{"get", "head", "post", "put", "patch", "delete", "options", "trace"}
 
 // operations compiles every operation of the document.
@@ -54,7 +54,7 @@ func (b *adopter) operations(c *Contract) error {
 	return errors.Join(errs...)
 }
 
-// add adds an operation to the contract, or to the one that has the same method and path already.
+// add adds an operation to the contract, or merges it with the one that has the same method and path.
 func (b *adopter) add(c *Contract, op *Operation, o *element) {
 	i := slices.IndexFunc(c.Operations, func(other *Operation) bool { return other.Method == op.Method && other.route == op.route })
 	if i < 0 {
@@ -71,7 +71,7 @@ func (b *adopter) add(c *Contract, op *Operation, o *element) {
 		"requests of %s cannot be told from those of %s, which asks something else of callers; %s holds", op.ID, other.ID, c.Operations[i].ID)
 }
 
-// operationID returns the document's operationId, or one that is made of method and path.
+// operationID returns the document's operationId, or one derived from method and path.
 func (b *adopter) operationID(method, template string, o *element) string {
 	id := o.get("operationId").str()
 	if id == "" || len(id) > maxID {
@@ -91,7 +91,7 @@ func (b *adopter) operationID(method, template string, o *element) string {
 	return unique
 }
 
-// derivedID makes an operationId of a method and a path: getPetsByPetId.
+// derivedID derives an operationId from a method and a path: getPetsByPetId.
 func derivedID(method, template string) string {
 	id := strings.ToLower(method)
 	for _, segment := range strings.Split(template, "/") {
@@ -107,8 +107,8 @@ func derivedID(method, template string) string {
 	return id
 }
 
-// adoptOperation compiles one operation; nil when its path cannot be one. What it needs and is not supported becomes op.Unsupported. The error is one
-// of x-fountain.
+// adoptOperation compiles one operation. It returns nil when the path is not valid. A missing feature that it needs becomes op.Unsupported. The error
+// is one of x-fountain.
 func (b *adopter) adoptOperation(template, method string, item, o *element) (*Operation, error) {
 	clean := b.cleanPath(template, item)
 	op := &Operation{Word: b.adoption.Name, Method: method, Path: b.made.BasePath + clean, template: template, adopted: true,
@@ -147,7 +147,7 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 	return op, b.policy(op, item, o)
 }
 
-// outbound tells that what the service itself sends is none of the gateway's business.
+// outbound warns that requests which the service itself sends are not handled by the gateway.
 func (b *adopter) outbound(e *element, keyword string) {
 	if at := e.get(keyword); at != nil {
 		b.warn(WarnOutbound, at, "let the service send them itself, and sign them where their receivers must know it",
@@ -165,7 +165,7 @@ func (b *adopter) unsupported(op *Operation, o *element, err error) {
 	b.warn(WarnUnsupported, o, "", "requests are answered with 501: %s", op.Unsupported)
 }
 
-// origins finds the places that OriginOf knows.
+// origins records the places that OriginOf knows.
 func (b *adopter) origins(item, o *element) map[string]Origin {
 	out := map[string]Origin{}
 	put := func(what string, at *element) {

@@ -11,13 +11,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// style is how a parameter of a document of others is written.
+// style is how a parameter of an adopted document is serialized.
 type style struct {
 	name    string // simple, label, matrix, form, spaceDelimited, pipeDelimited, deepObject, or json for content of JSON
 	explode bool
-	plain   bool            // one scalar whose text can be read in one way alone
+	plain   bool            // a scalar whose text can be read in only one way
 	members map[string]bool // names that the object of an exploded form may have
-	spread  bool            // the value is always such an object, so that nothing is sent by the parameter's own name
+	spread  bool            // the value is always such an object, so nothing is sent under the parameter's own name
 	free    bool            // it may have any name
 }
 
@@ -28,7 +28,7 @@ var (
 	}
 )
 
-// parameters compiles the path's and the operation's parameters; the operation's win.
+// parameters compiles the path's and the operation's parameters; those of the operation override.
 func (b *adopter) parameters(op *Operation, item, o *element) ([]*parameter, error) {
 	var out []*parameter
 	var errs []error
@@ -56,7 +56,7 @@ func (b *adopter) parameters(op *Operation, item, o *element) ([]*parameter, err
 	return out, errors.Join(errs...)
 }
 
-// pathParameters places the parameters of the path; one that is not declared takes any text.
+// pathParameters orders the parameters of the path. An undeclared one accepts any text.
 func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []*parameter {
 	all = slices.DeleteFunc(all, func(p *parameter) bool {
 		missing := p.in == "path" && !slices.Contains(op.pathNames, p.name)
@@ -77,11 +77,11 @@ func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []
 	return all
 }
 
-// gatewayHeaders frame messages or carry credentials: they are never a parameter.
+// gatewayHeaders frame messages or carry credentials. They are never parameters.
 var gatewayHeaders = []string{"connection", "content-length", "cookie", "expect", "host", "keep-alive", "proxy-authenticate", "proxy-authorization",
 	"te", "trailer", "transfer-encoding", "upgrade", "x-otp"}
 
-// parameter compiles one; nil when OpenAPI says that it is ignored.
+// parameter compiles one parameter. It returns nil when OpenAPI says that it is ignored.
 func (b *adopter) parameter(at *element) (*parameter, error) {
 	e, err := b.deref(at)
 	if err != nil {
@@ -131,7 +131,7 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 	return p, err
 }
 
-// finishStyle works out, once all schemas are compiled, how the texts of a parameter are read.
+// finishStyle determines, once all schemas are compiled, how the texts of a parameter are parsed.
 func (p *parameter) finishStyle() {
 	s := p.style
 	types := textTypes(p.schema)
@@ -150,7 +150,7 @@ func (p *parameter) finishStyle() {
 	}
 }
 
-// claims reports whether a name of the query, or of a cookie, is one of the parameter's.
+// claims reports whether a name in the query or in the cookies belongs to the parameter.
 func (p *parameter) claims(name string) bool {
 	switch {
 	case p.style.name == "deepObject":
@@ -161,7 +161,7 @@ func (p *parameter) claims(name string) bool {
 	return name == p.name && !p.style.spread
 }
 
-// ownParameters checks the parameters of the operation without its variants.
+// ownParameters checks the parameters of the operation, without its variants.
 func (op *Operation) ownParameters(r *http.Request, m *Match) error {
 	c := newChecker(inbound, "query")
 	defer c.release()
@@ -209,7 +209,7 @@ func (c *checker) adoptedHeader(p *parameter, r *http.Request) bool {
 	return true
 }
 
-// adoptedPairs checks what a query or the cookies have for a parameter; it reports false when there is nothing.
+// adoptedPairs checks what a query or the cookies contain for a parameter. It returns false when there is nothing.
 func (c *checker) adoptedPairs(op *Operation, p *parameter, sent pairs) bool {
 	switch {
 	case p.style.name == "deepObject":
@@ -236,7 +236,7 @@ func (c *checker) adoptedPairs(op *Operation, p *parameter, sent pairs) bool {
 	case count == 0:
 		return false
 	case count == 1 && text == "" && textTypes(p.schema)&^(typeNull|typeObject) == typeArray && p.style.name != "json":
-		c.failAt(p.name, "allowEmptyValue", "must not be empty") // is it a list of nothing, or of one empty text?
+		c.failAt(p.name, "allowEmptyValue", "must not be empty") // ambiguous: an empty list, or a list of one empty text
 		return true
 	case count == 1:
 		c.oneText(p, text)
@@ -249,7 +249,7 @@ func (c *checker) adoptedPairs(op *Operation, p *parameter, sent pairs) bool {
 	return true
 }
 
-// explodedObject checks an object whose members are sent as parameters of their own.
+// explodedObject checks an object whose members are sent as separate parameters.
 func (c *checker) explodedObject(op *Operation, p *parameter, sent pairs) bool {
 	var mine []*branch
 	for _, one := range sent {
@@ -295,7 +295,7 @@ func (c *checker) deepObject(p *parameter, sent pairs) bool {
 	return true
 }
 
-// oneText checks a parameter whose value is one text.
+// oneText checks a parameter whose value is a single text.
 func (c *checker) oneText(p *parameter, text string) {
 	switch {
 	case p.style.plain:
@@ -338,7 +338,7 @@ func (c *checker) jsonText(p *parameter, text string) {
 	c.check(p.schema, 0)
 }
 
-// unwrapped takes away what a style writes around the value: .a, ;name=a. Where each item has it, it is a separator for split.
+// unwrapped removes the prefix that a style puts before the value: .a, ;name=a. Where each item has the prefix, it is a separator for split.
 func (p *parameter) unwrapped(text string) (string, bool) {
 	switch p.style.name {
 	case "label":
@@ -355,7 +355,7 @@ func (p *parameter) unwrapped(text string) (string, bool) {
 	return text, true
 }
 
-// separator is what stands between the items of a list.
+// separator returns the delimiter of a list's items.
 func (p *parameter) separator(text string) string {
 	switch {
 	case p.style.name == "spaceDelimited":
@@ -389,7 +389,7 @@ func (p *parameter) split(text string) []string {
 	return texts
 }
 
-// object adds an object that is written in one text: "a,1,b,2", or exploded "a=1,b=2".
+// object adds an object that is serialized in one text: "a,1,b,2", or exploded "a=1,b=2".
 func (b *values) object(p *parameter, text string) bool {
 	texts := p.split(text)
 	if p.style.explode && p.style.name != "form" {

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// basePath returns the path of the document's first server, without a slash at its end: what stands between the mount and the paths.
+// basePath returns the path of the document's first server, without a trailing slash. It stands between the mount and the paths.
 func (b *adopter) basePath() string {
 	servers := b.root.get("servers").list()
 	if len(servers) == 0 {
@@ -35,7 +35,7 @@ func (b *adopter) basePath() string {
 
 var serverVariable = regexp.MustCompile(`\{([^{}]+)\}`)
 
-// serverPath returns the path of a server's url, with the defaults of its variables.
+// serverPath returns the path of a server's URL, with the defaults of its variables.
 func serverPath(server *element) (string, error) {
 	text := server.get("url").str()
 	var missing string
@@ -75,7 +75,7 @@ func serverPath(server *element) (string, error) {
 	return route, err
 }
 
-// cleanPath returns a path of the document as requests carry it.
+// cleanPath returns a path of the document in the form in which requests contain it.
 func (b *adopter) cleanPath(template string, at *element) string {
 	clean := template
 	if i := strings.IndexAny(clean, "#?"); i >= 0 {
@@ -91,11 +91,10 @@ func (b *adopter) cleanPath(template string, at *element) string {
 	return clean
 }
 
-// anyName stands in a route for the name of a parameter: templates that differ in names alone match the same requests.
+// anyName replaces parameter names in a route: templates that differ only in names match the same requests.
 const anyName = "{*}"
 
-// adoptedRoute returns what a path template is matched by, with literal text escaped as requests carry it, and the names of its parameters in their
-// order.
+// adoptedRoute returns the route of a path template, with literal text escaped as in requests, and the names of its parameters in order.
 func adoptedRoute(template string) (route string, names []string, err error) {
 	var out strings.Builder
 	for i, segment := range strings.Split(template[1:], "/") {
@@ -135,7 +134,7 @@ func adoptedRoute(template string) (route string, names []string, err error) {
 	return route, names, nil
 }
 
-// escapeLiteral escapes what RFC 3986 wants escaped in a segment; escapes that are there stay.
+// escapeLiteral escapes what RFC 3986 requires to be escaped in a segment; existing escapes are kept.
 func escapeLiteral(s string) string {
 	if plainSegment(s) {
 		return s

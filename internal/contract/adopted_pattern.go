@@ -8,20 +8,21 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// Bounds of the patterns of a document of others.
+// Bounds of the patterns of an adopted document.
 const (
-	// maxPattern is how long one may be, in bytes.
+	// maxPattern is the maximum length of a pattern, in bytes.
 	maxPattern = 4096
-	// maxPatternSize is how many instructions one may take, and maxPatternSizes all of them, repetitions written out.
+	// maxPatternSize is the maximum number of instructions of a pattern, and maxPatternSizes that of all patterns together, with repetitions
+	// expanded.
 	maxPatternSize, maxPatternSizes = 50_000, 2_000_000
-	// patternTimeout is how long a match may take that an engine with backtracking makes; a text that takes longer does not fit.
+	// patternTimeout bounds one match by the backtracking engine. A text that takes longer does not match.
 	patternTimeout = 50 * time.Millisecond
-	// maxBacktracking is how long all matches of one request with backtracking may take.
+	// maxBacktracking bounds all matches of one request by the backtracking engine.
 	maxBacktracking = 20 * patternTimeout
 )
 
-// pattern compiles a pattern of ECMA-262, which is not anchored unless it says so; nil when no engine can read it. RE2 has it where it can, in time
-// that grows with the text alone; what RE2 lacks is matched with backtracking, within patternTimeout.
+// pattern compiles a pattern of ECMA-262, which is not anchored unless it says so. It returns nil when no engine can parse it. RE2, which takes time
+// linear in the text, is used where it can express the pattern; otherwise the backtracking engine is used, within patternTimeout.
 func (b *adopter) pattern(at *element) *pattern {
 	text := at.str()
 	if p, done := b.patterns[text]; done {
@@ -52,7 +53,7 @@ func (b *adopter) compilePattern(text string) (p *pattern, hint string) {
 			}
 			if p, err = compilePattern(re2); err == nil {
 				if p.cost = size; p.runs != nil {
-					p.cost = 1 // one walk over the text
+					p.cost = 1 // a single pass over the text
 				}
 				return p, ""
 			}
@@ -71,7 +72,7 @@ func (b *adopter) compilePattern(text string) (p *pattern, hint string) {
 	return &pattern{backtracking: expression, cost: 1}, ""
 }
 
-// expressionSize is about how many instructions an expression takes, repetitions written out.
+// expressionSize estimates the number of instructions of an expression, with repetitions expanded.
 func expressionSize(tree *syntax.Regexp) int {
 	size := 1 + len(tree.Rune)
 	for _, part := range tree.Sub {
@@ -83,10 +84,10 @@ func expressionSize(tree *syntax.Regexp) int {
 	return min(size, maxPatternSizes)
 }
 
-// ecmaSpace is what \s stands for in ECMA-262, as ranges of RE2.
+// ecmaSpace is \s of ECMA-262 as ranges for RE2.
 const ecmaSpace = `\t-\r \x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}\x{feff}`
 
-// forRE2 writes a pattern of ECMA-262 in the words of RE2; false when RE2 would understand it otherwise.
+// forRE2 translates a pattern of ECMA-262 to RE2. It returns false when RE2 would interpret it differently.
 func forRE2(text string) (string, bool) {
 	var out strings.Builder
 	inClass := false
@@ -102,7 +103,7 @@ func forRE2(text string) (string, bool) {
 			continue
 		case c == '[' && !inClass:
 			if rest := text[i+1:]; strings.HasPrefix(rest, "]") || strings.HasPrefix(rest, "^]") {
-				return "", false // nothing, or anything, in ECMA-262
+				return "", false // matches nothing, or anything, in ECMA-262
 			}
 			inClass = true
 			out.WriteByte(c)
@@ -129,7 +130,7 @@ func forRE2(text string) (string, bool) {
 	return out.String(), true
 }
 
-// escapeForRE2 writes the escape at the beginning of text and returns its length.
+// escapeForRE2 translates the escape at the beginning of text and returns its length.
 func escapeForRE2(out *strings.Builder, text string, inClass bool) (n int, ok bool) {
 	if len(text) < 2 {
 		return 0, false
@@ -181,7 +182,7 @@ func isHex(s string) bool {
 	return true
 }
 
-// surrogate reports whether four hexadecimal digits are half of a pair.
+// surrogate reports whether four hexadecimal digits are half of a surrogate pair.
 func surrogate(hex string) bool {
 	return hex[0]|0x20 == 'd' && (hex[1] == '8' || hex[1] == '9' || !isDigit(hex[1]))
 }

@@ -7,41 +7,41 @@ import (
 	"time"
 )
 
-// What holds for an operation of a document of others as long as x-fountain says nothing else. Besides, users and services may call, answers are
-// checked and faults of them reported (validate.response: report), nothing is retried, and an Idempotency-Key is a header like others.
+// Defaults for an operation of an adopted document where x-fountain says nothing else. In addition, users and services may call, violations in
+// answers are reported only (validate.response: report), nothing is retried, and Idempotency-Key is an ordinary header.
 const (
-	// AdoptedTimeout is for a whole request.
+	// AdoptedTimeout bounds a whole request.
 	AdoptedTimeout = "30s"
-	// AdoptedBody is the largest body that is held and checked.
+	// AdoptedBody is the largest body that is buffered and checked.
 	AdoptedBody = "1MiB"
-	// AdoptedUpload is the largest body where the operation takes bytes or multipart/form-data, which are checked while they pass.
+	// AdoptedUpload is the largest body of an operation that accepts bytes or multipart/form-data, which are checked while they are forwarded.
 	AdoptedUpload = "16MiB"
 	// AdoptedResponse is the largest answer.
 	AdoptedResponse = "8MiB"
-	// AdoptedConcurrency is how many requests of one operation are under way at once.
+	// AdoptedConcurrency is how many requests of one operation may be in progress.
 	AdoptedConcurrency = 64
-	// AdoptedStreams is how many streams of one operation one subject has at once.
+	// AdoptedStreams is how many streams of one operation a subject may have open.
 	AdoptedStreams = 16
-	// AdoptedPerIP is how many requests a minute one address may send before it is known who it is, and AdoptedPerIPBurst how many of them at once.
+	// AdoptedPerIP is how many requests a minute one address may send before authentication, and AdoptedPerIPBurst the burst.
 	AdoptedPerIP, AdoptedPerIPBurst = 3000, 500
-	// AdoptedPerSubject is how many requests a minute one caller may send, and AdoptedPerSubjectBurst how many of them at once.
+	// AdoptedPerSubject is how many requests a minute one caller may send, and AdoptedPerSubjectBurst the burst.
 	AdoptedPerSubject, AdoptedPerSubjectBurst = 1200, 200
-	// AdoptedStepUpAge is how old a second factor may be, in seconds, where the document accepts X-OTP and says no stepUp.
+	// AdoptedStepUpAge is the maximum age of a second factor, in seconds, where the document accepts X-OTP and has no stepUp.
 	AdoptedStepUpAge = 300
 )
 
-// What x-fountain of a document of others may say at most: whoever writes the document decides for the own service, and not for the memory and the patience
-// of a gateway that guards others too.
+// Maxima for x-fountain of an adopted document: its author decides for its own service, and not about the memory and the time of a gateway that
+// serves others, too.
 const (
 	maxAdoptedTimeout     = 5 * time.Minute
 	maxAdoptedStream      = 24 * time.Hour
-	maxAdoptedHeld        = 16 << 20  // bytes of a body or an answer that is held while it is checked
-	maxAdoptedLine        = 256 << 10 // bytes of a line, which is checked whenever it comes
+	maxAdoptedHeld        = 16 << 20  // bytes of a body or an answer that is buffered for its check
+	maxAdoptedLine        = 256 << 10 // bytes of a line, which is checked as soon as it is complete
 	maxAdoptedConcurrency = 4096
 	maxAdoptedRates       = 8
 )
 
-// excesses are what a policy has beyond that, or asks of a gateway that nothing does yet.
+// excesses returns the policies that exceed the maxima or are not supported by the gateway yet.
 func excesses(op *Operation) []error {
 	p := &op.Policy
 	var errs []error
@@ -65,7 +65,7 @@ func excesses(op *Operation) []error {
 	return errs
 }
 
-// adoptedDefaults are the values above as the outermost level of x-fountain.
+// adoptedDefaults returns the values above as the outermost level of x-fountain.
 func adoptedDefaults(op *Operation, own *policyText) *policyText {
 	timeout, concurrency, body := AdoptedTimeout, AdoptedConcurrency, AdoptedBody
 	if op.body.uploads() {
@@ -84,7 +84,7 @@ func adoptedDefaults(op *Operation, own *policyText) *policyText {
 	return p
 }
 
-// decodeAdoptedPolicy reads x-fountain of an element, which has one or not.
+// decodeAdoptedPolicy reads x-fountain of an element, if there is one.
 func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	at := e.get(extension)
 	if at == nil {
@@ -101,8 +101,8 @@ func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	return p, nil
 }
 
-// policy fills in the policy of an operation. Its errors are those of x-fountain, each with its place: what an operator sharpens must hold as it is
-// said.
+// policy compiles the policy of an operation. Errors are those of x-fountain, each with its place: a restriction that an operator writes must apply
+// as written.
 func (b *adopter) policy(op *Operation, item, o *element) error {
 	onPath, err := decodeAdoptedPolicy(item)
 	if err != nil {

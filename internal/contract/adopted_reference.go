@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// reference is a $ref with the file in which it stands.
+// reference is a $ref with the file that contains it.
 type reference struct{ file, ref string }
 
-// resolution is what a reference leads to, or why it leads nowhere.
+// resolution is the target of a reference, or the error of resolving it.
 type resolution struct {
 	*element
 	err error
 }
 
-// maxHops is how many references may lead to one another.
+// maxHops bounds chains of references.
 const maxHops = 32
 
-// deref follows the $ref of an element, and those of what it leads to, to a value that is none.
+// deref follows the $ref of an element, repeatedly, to an element without one.
 func (b *adopter) deref(e *element) (*element, error) {
 	for range maxHops {
 		ref := e.get("$ref")
@@ -36,7 +36,7 @@ func (b *adopter) deref(e *element) (*element, error) {
 	return nil, wrong(e, "references lead to one another without an end; write the value out at one of them")
 }
 
-// target returns what the text of a $ref refers to: a place in one of the files that were given, never anything else.
+// target returns what a $ref refers to: a place in one of the given files, never anything else.
 func (b *adopter) target(ref *element) (*element, error) {
 	key := reference{ref.file.name, ref.text}
 	found, done := b.resolved[key]
@@ -57,7 +57,7 @@ func (b *adopter) lookUp(from *elementFile, ref string) (*element, error) {
 	file := from
 	if name != "" {
 		if named := from.anchors[ref]; named != nil {
-			return named, nil // by its $id, in this file
+			return named, nil // by its $id in this file
 		}
 		if strings.Contains(name, ":") || strings.HasPrefix(name, "/") {
 			return nil, errors.New("is a URL or an absolute path, which is never followed; give the file beside the document and refer to it by its name")

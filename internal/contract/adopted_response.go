@@ -10,7 +10,7 @@ import (
 
 var statusForm = regexp.MustCompile(`^([1-5][0-9][0-9]|[1-5](XX|xx)|default)$`)
 
-// responses compiles the answers. What cannot be checked of an answer is not checked; no operation is unsupported for it.
+// responses compiles the answers. A part that cannot be checked is left unchecked; it makes no operation unsupported.
 func (b *adopter) responses(op *Operation, e *element) {
 	seen := map[string]bool{}
 	e.each(func(status string, at *element) {
@@ -46,7 +46,7 @@ func (b *adopter) responses(op *Operation, e *element) {
 	})
 }
 
-// responseHeader adds a header of an answer; one that cannot be read may have any text.
+// responseHeader adds a header of an answer. One that cannot be compiled accepts any text.
 func (b *adopter) responseHeader(r *responseContract, name string, at *element) {
 	if strings.EqualFold(name, "Content-Type") {
 		return // OpenAPI says that it is ignored
@@ -81,7 +81,7 @@ func (r *responseContract) adoptedMediaType(header string) *mediaContract {
 	return best
 }
 
-// ownResponse checks a whole answer without the operation's variants.
+// ownResponse checks a whole answer, without the operation's variants.
 func (op *Operation) ownResponse(h Head, body []byte, head bool) error {
 	c := newChecker(outbound, "header")
 	defer c.release()

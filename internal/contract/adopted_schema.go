@@ -8,17 +8,17 @@ import (
 	"sync/atomic"
 )
 
-// adoptedSchema is what a schema of a document of others has beside what contracts of the family have: JSON Schema 2020-12, and null as a type like
-// others.
+// adoptedSchema holds what a schema of an adopted document has in addition to those of the family's contracts: JSON Schema 2020-12, and null as an
+// ordinary type.
 type adoptedSchema struct {
 	at     *element
-	broken error // why it cannot be checked, itself or a schema that it needs
+	broken error // why the schema cannot be checked, because of itself or of a schema that it needs
 	never  bool  // the schema false
 
 	constant          *enum
-	bounds            []*bound // beside minimum and maximum
+	bounds            []*bound // in addition to minimum and maximum
 	prefixItems       []*schema
-	restItems         *schema // items, behind prefixItems; schema.items is nil then
+	restItems         *schema // items after prefixItems; schema.items is nil then
 	restMembers       *schema // additionalProperties beside patternProperties or propertyNames; schema.additional is nil then
 	closed            bool    // additionalProperties: false beside them; schema.closed is false then
 	contains          *schema
@@ -32,15 +32,15 @@ type adoptedSchema struct {
 
 	unevaluatedProperties, unevaluatedItems *schema
 
-	asserts  bool    // some keyword of the above is there, so that the shorter way of check does not do
-	texts    typeSet // the types that a text of a parameter or a form may stand for
-	work     int     // of checking one value by composition; 0: not known yet
+	asserts  bool    // one of the keywords above is present, so the fast path of check does not apply
+	texts    typeSet // the types that a text of a parameter or a form may be parsed as
+	work     int     // schema checks per value by composition; 0: not known yet
 	binary   bool    // a part with this schema is a file
-	again    bool    // the schema is part of itself: a value that is being held against it is not held against it within
+	again    bool    // the schema is recursive: a value that is being checked against it is not checked against it again within
 	forms    bool    // the schema, or one that it needs, compares canonical forms
-	repeated int64   // the most items that are compared with each other
+	repeated int64   // the largest number of items that are compared with each other
 
-	flattened atomic.Pointer[[]*schema] // what flat has found
+	flattened atomic.Pointer[[]*schema] // the result of flat
 }
 
 type patternProperty struct {
@@ -48,29 +48,30 @@ type patternProperty struct {
 	schema  *schema
 }
 
-// dependency is what holds where an object has a member.
+// dependency is a condition that applies when an object has a member.
 type dependency struct {
 	name     string
 	required []string
 	schema   *schema
 }
 
-// Bounds of the schemas of a document of others.
+// Bounds of the schemas of an adopted document.
 const (
-	// maxSchemas is how many are compiled.
+	// maxSchemas is the maximum number of schemas.
 	maxSchemas = 60_000
-	// maxSchemaDepth is how deep schemas may be within, or refer to, one another on the way from an operation.
+	// maxSchemaDepth is the maximum depth of nesting and references of schemas, counted from an operation.
 	maxSchemaDepth = 1_000
-	// maxComposition is how many schemas one value may have to be held against: those that a schema joins by allOf, anyOf, oneOf and the like.
+	// maxComposition is how many schemas one value may have to be checked against, counting those that a schema combines by allOf, anyOf, oneOf and
+	// the like.
 	maxComposition = 20_000
 )
 
-// annotations are keywords beside a $ref that change nothing about which values fit.
+// annotations are keywords beside a $ref that do not change which values are valid.
 var annotations = []string{"$ref", "description", "title", "summary", "example", "examples", "default", "deprecated", "$comment", "readOnly", "writeOnly",
 	"externalDocs", "xml"}
 
-// schema compiles a schema once. That a schema cannot be checked is told by its adoptedSchema.broken, when all are compiled: others may refer to it
-// before.
+// schema compiles a schema once. Whether a schema cannot be checked is known only when all are compiled, and is recorded in adoptedSchema.broken:
+// others may refer to it before.
 func (b *adopter) schema(e *element) (*schema, error) {
 	if e == nil {
 		return nil, nil
@@ -111,7 +112,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 	return s, nil
 }
 
-// asserting reports whether a schema has keywords beside $ref that change which values fit.
+// asserting reports whether a schema has keywords beside $ref that change which values are valid.
 func asserting(e *element) bool {
 	return slices.ContainsFunc(e.names, func(name string) bool { return !slices.Contains(annotations, name) && !strings.HasPrefix(name, "x-") })
 }
@@ -138,7 +139,7 @@ func (b *adopter) fillAdopted(s *schema, e *element) error {
 	return err
 }
 
-// laterKeywords warns of keywords that OpenAPI 3.0 does not have; they are checked all the same.
+// laterKeywords warns of keywords that OpenAPI 3.0 does not have. They are checked all the same.
 func (b *adopter) laterKeywords(e *element) {
 	for _, keyword := range []string{"const", "prefixItems", "contains", "patternProperties", "propertyNames", "if", "dependentRequired",
 		"dependentSchemas", "unevaluatedProperties", "unevaluatedItems"} {
@@ -148,7 +149,7 @@ func (b *adopter) laterKeywords(e *element) {
 	}
 }
 
-// part compiles the schema of a keyword; what is wrong with it makes s broken, by its error.
+// part compiles the schema of a keyword. Its error marks s as broken.
 func (b *adopter) part(keyword string, e *element) (*schema, error) {
 	s, err := b.schema(e)
 	if err != nil {
@@ -236,7 +237,7 @@ func (b *adopter) fillAdoptedNumber(s *schema, e *element) {
 	}
 }
 
-// number returns a keyword's number, or nil.
+// number returns the number of a keyword, or nil.
 func (b *adopter) number(e *element, keyword string) *element {
 	at := e.get(keyword)
 	if at == nil || at.kind == elementNumber {
@@ -246,7 +247,7 @@ func (b *adopter) number(e *element, keyword string) *element {
 	return nil
 }
 
-// count returns a keyword's whole number, or none.
+// count returns the integer of a keyword, or none.
 func (b *adopter) count(e *element, keyword string, none int) int {
 	at := e.get(keyword)
 	if at == nil {
@@ -299,7 +300,7 @@ func (b *adopter) fillValues(s *schema, e *element) error {
 	return nil
 }
 
-// newEnum writes values down in the forms in which they are compared, with what is said of one that is none of them.
+// newEnum returns the values in the forms in which they are compared, and the message for a value that is none of them.
 func newEnum(values []*element) (*enum, string, error) {
 	e := &enum{}
 	var say []string
@@ -373,7 +374,7 @@ func (b *adopter) fillAdoptedObject(s *schema, e *element) error {
 		}
 	}
 	s.fillMembers(b.requiredNames(e.get("required")))
-	s.spelt = nil // a document of others may have names that differ in case alone
+	s.spelt = nil // an adopted document may have names that differ only in case
 	switch additional := e.get("additionalProperties"); {
 	case additional == nil:
 	case additional.is(false):
@@ -390,7 +391,7 @@ func (b *adopter) fillAdoptedObject(s *schema, e *element) error {
 	return b.fillNames(s, e)
 }
 
-// flag returns whether a property is readOnly or writeOnly: by itself, or by what it refers to.
+// flag returns whether a property is readOnly or writeOnly, by itself or by its reference.
 func (b *adopter) flag(e *element, name string) bool {
 	if e.get("$ref") == nil || b.later {
 		if e.get(name).is(true) {
@@ -414,7 +415,7 @@ func (b *adopter) requiredNames(at *element) []string {
 	return names
 }
 
-// fillNames compiles the keywords that look at the names of an object's members.
+// fillNames compiles the keywords that depend on the names of an object's members.
 func (b *adopter) fillNames(s *schema, e *element) error {
 	a := s.adopted
 	var errs []error

@@ -8,15 +8,15 @@ import (
 	"strings"
 )
 
-// adoptedSecurity says what of a document's security holds.
+// adoptedSecurity is the part of a document's security that applies.
 type adoptedSecurity struct {
-	kinds map[string]schemeKind // of the schemes that the family's tokens and codes stand for; nil: the document's own requirements do not hold
+	kinds map[string]schemeKind // of the schemes that the family's tokens and codes satisfy; nil: the document's own requirements do not apply
 }
 
 var scopeVerb = regexp.MustCompile(`^[a-z0-9][a-z0-9:._-]{0,63}$`)
 
-// readSecurity decides whether the document's requirements hold: it has an oauth2 scheme all of whose scopes are <name>:<verb>. Otherwise reading needs
-// <name>:read, and everything else <name>:write.
+// readSecurity decides whether the document's requirements apply: they do when it has an oauth2 scheme whose scopes are all <name>:<verb>. Otherwise
+// reading needs <name>:read, and everything else <name>:write.
 func (b *adopter) readSecurity(scopes map[string]string) {
 	schemes := b.root.get("components", "securitySchemes")
 	kinds := map[string]schemeKind{}
@@ -48,7 +48,7 @@ func (b *adopter) readSecurity(scopes map[string]string) {
 	}
 }
 
-// defaultScopes adds the scopes of operations for which the document says none that hold.
+// defaultScopes adds the scopes of operations without applicable scopes in the document.
 func (b *adopter) defaultScopes(scopes map[string]string) {
 	title := cmp.Or(sentence("%s", b.root.get("info", "title").str()), b.adoption.Name)
 	for scope, description := range map[string]string{":read": "Read from " + title + ".", ":write": "Change things at " + title + "."} {
@@ -58,13 +58,13 @@ func (b *adopter) defaultScopes(scopes map[string]string) {
 	}
 }
 
-// said describes a security scheme in a few words.
+// said describes a security scheme briefly.
 func said(scheme *element) string {
 	words := []string{scheme.get("type").str(), scheme.get("scheme").str(), scheme.get("in").str(), scheme.get("name").str()}
 	return "(" + shortened(strings.Join(slices.DeleteFunc(words, func(w string) bool { return w == "" }), " ")) + ")"
 }
 
-// ownScopes reports whether all scopes of an oauth2 scheme are the member's, and collects them.
+// ownScopes reports whether all scopes of an oauth2 scheme belong to the service, and collects them.
 func (b *adopter) ownScopes(scheme *element, scopes map[string]string) bool {
 	own, count := true, 0
 	scheme.get("flows").each(func(_ string, flow *element) {
@@ -78,7 +78,8 @@ func (b *adopter) ownScopes(scheme *element, scopes map[string]string) bool {
 	return own && count > 0
 }
 
-// requirements fills in what an operation asks of a caller. It is never nothing, unless the document says security: [] and the operator accepts it.
+// requirements compiles what an operation demands of a caller. The result is never empty, unless the document says security: [] and the operator
+// accepts it.
 func (b *adopter) requirements(op *Operation, o *element) {
 	said := cmp.Or(o.get("security"), b.root.get("security"))
 	if said != nil && said.kind == elementList && len(said.items) == 0 {
@@ -107,13 +108,13 @@ func (b *adopter) requirements(op *Operation, o *element) {
 	for _, r := range op.Requirements {
 		plain := func(other Requirement) bool { return !other.OTP && slices.Equal(other.Scopes, r.Scopes) }
 		if r.OTP && !slices.ContainsFunc(op.Requirements, plain) {
-			op.Requirements = append(op.Requirements, Requirement{Scopes: r.Scopes}) // the second factor can be that of the session
+			op.Requirements = append(op.Requirements, Requirement{Scopes: r.Scopes}) // the session's second factor may serve
 		}
 	}
 	sort.SliceStable(op.Requirements, func(i, j int) bool { return !op.Requirements[i].OTP && op.Requirements[j].OTP })
 }
 
-// ownScope reports whether a scope is the member's. One that the document does not list is asked for all the same.
+// ownScope reports whether a scope belongs to the service. A scope that the document does not list is required all the same.
 func (b *adopter) ownScope(scope string) bool {
 	verb, own := strings.CutPrefix(scope, b.adoption.Name+":")
 	if own = own && scopeVerb.MatchString(verb); !own {
@@ -125,8 +126,8 @@ func (b *adopter) ownScope(scope string) bool {
 	return true
 }
 
-// requirement reads one alternative; false when it would ask for no token, or for a scope of others. Schemes beside the member's own are replaced by
-// its token.
+// requirement compiles one alternative. It returns false when it would need no token, or a foreign scope. Schemes besides the service's own are
+// replaced by its token.
 func (b *adopter) requirement(alternative *element) (r Requirement, ok bool) {
 	withToken, held := false, true
 	alternative.each(func(name string, scopes *element) {

@@ -5,24 +5,24 @@ import (
 	"strings"
 )
 
-// reading is how texts are read for which the schema leaves a choice.
+// reading is one way of parsing texts that the schema leaves ambiguous.
 type reading struct {
-	asText bool // a text that may be a number, a boolean or a string is a string; else only where it is no good number or boolean
+	asText bool // a text that may be a number, a boolean or a string is a string; otherwise only when it is not a valid number or boolean
 	asList bool // a text that may be one value or a list of one is a list
 }
 
-// readings in the order in which they are tried. A value fits when it fits in one of them; the violations told are those of the first.
+// readings are tried in this order. A value is valid when it is valid in one of them; the reported violations are those of the first.
 var readings = []reading{{}, {asText: true}, {asList: true}, {asText: true, asList: true}}
 
-// values makes the value of a parameter, a form or a multipart body on the tape of its checker.
+// values builds the value of a parameter, a form or a multipart body on the tape of its checker.
 type values struct {
 	*checker
 	reading
-	textChoice, listChoice bool // what the reading has decided
+	textChoice, listChoice bool // the reading made a difference
 }
 
-// checkReadings checks the value that build makes against s, read in each way that the schema leaves open. build reports false when there is no such
-// value, after a violation; it is called again for each reading.
+// checkReadings checks the value that build makes against s in each reading that the schema leaves open. build returns false when there is no such
+// value, after it recorded a violation; it is called again for each reading.
 func (c *checker) checkReadings(name string, s *schema, build func(*values) bool) {
 	first := values{checker: c}
 	c.reset("")
@@ -49,7 +49,7 @@ func (c *checker) checkReadings(name string, s *schema, build func(*values) bool
 	}
 }
 
-// textTypes are the types that a text may be read as for s; all of them where there is no schema.
+// textTypes returns the types that a text may be parsed as for s, or all of them without a schema.
 func textTypes(s *schema) typeSet {
 	if s == nil {
 		return anyText
@@ -57,7 +57,7 @@ func textTypes(s *schema) typeSet {
 	return s.adopted.texts
 }
 
-// scalar adds a text as a value of the types that s allows.
+// scalar adds a text as a value of one of the types that s allows.
 func (b *values) scalar(s *schema, text string) {
 	types := textTypes(s)
 	k := b.kindOf(types, text)
@@ -95,7 +95,7 @@ func (b *values) listOf(s *schema, texts []string) {
 	b.close(list, len(texts))
 }
 
-// objectOf adds names and texts in turn as an object; a name that comes twice is a violation.
+// objectOf adds alternating names and texts as an object. A name that occurs twice is a violation.
 func (b *values) objectOf(s *schema, texts []string) bool {
 	object, seen := b.open(kindObject), make(map[string]bool, len(texts)/2)
 	for i := 0; i+1 < len(texts); i += 2 {
@@ -110,7 +110,7 @@ func (b *values) objectOf(s *schema, texts []string) bool {
 	return true
 }
 
-// itemOf returns the schema of an item, of s or of the first of its parts that has one; nil where any item goes.
+// itemOf returns the schema of an item, of s or of the first of its parts that has one; nil when any item is valid.
 func itemOf(s *schema, i int) *schema {
 	if s == nil {
 		return nil
@@ -128,7 +128,7 @@ func itemOf(s *schema, i int) *schema {
 	return nil
 }
 
-// memberOf returns the schema of an object's member, of s or of the first of its parts that has one; nil where any value goes.
+// memberOf returns the schema of an object's member, of s or of the first of its parts that has one; nil when any value is valid.
 func memberOf(s *schema, name string) *schema {
 	if s == nil {
 		return nil
@@ -155,7 +155,7 @@ func memberOf(s *schema, name string) *schema {
 	return nil
 }
 
-// branch is a value of bracketed names: filter[a][b]=1.
+// branch is the value of bracketed names: filter[a][b]=1.
 type branch struct {
 	name   string
 	texts  []string // what was sent for it
@@ -163,10 +163,10 @@ type branch struct {
 	listed bool // by name[]
 }
 
-// maxBranches is how deep brackets may be nested.
+// maxBranches is the maximum nesting of brackets.
 const maxBranches = 8
 
-// put adds what was sent for the brackets after a name: "[a][b]". It reports false when they are not well formed.
+// put adds a text under the brackets after a name: "[a][b]". It returns false when they are malformed.
 func (b *branch) put(brackets, text string) bool {
 	for depth := 0; brackets != ""; depth++ {
 		end := strings.IndexByte(brackets, ']')
@@ -217,7 +217,7 @@ func (b *values) tree(s *schema, of *branch) bool {
 	return b.several(s, of.texts, of.listed)
 }
 
-// several adds what was sent under one name: a list where the schema has one, or a single value.
+// several adds the texts sent under one name: as a list where the schema has one, or as a single value.
 func (b *values) several(s *schema, texts []string, listed bool) bool {
 	types := textTypes(s)
 	list := types&typeArray != 0

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// Documents tell several uses of one path apart by a fragment or a query in it, /files/{id}#add_shared_link, which no router can see. Such operations
-// are variants of the one that has the path alone: parameters fit when they fit one of the variants, and so does a body.
+// Documents distinguish several uses of one path by a fragment or a query in it, as in /files/{id}#add_shared_link, which a router cannot see. Such
+// operations are variants of the one with the path alone: parameters are valid when one of the variants accepts them, and so is a body.
 
-// maxVariants is how many variants an operation may have, each of which a request may be held against.
+// maxVariants is how many variants an operation may have. A request may be checked against each.
 const maxVariants = 16
 
-// join makes an operation a variant of another one of the same method and path; false when what they ask of a caller differs. It returns the one that
-// stands for both: that whose path has no fragment and no query.
+// join makes an operation a variant of another one with the same method and path. It returns the one that represents both, whose path has no fragment
+// and no query, and false when their requirements on the caller differ.
 func join(first, second *Operation) (*Operation, bool) {
 	if strings.ContainsAny(first.template, "#?") && !strings.ContainsAny(second.template, "#?") {
 		first, second = second, first
@@ -30,7 +30,7 @@ func join(first, second *Operation) (*Operation, bool) {
 	return first, true
 }
 
-// either runs a check on the operation, and on its variants until it passes. The error is that of the operation.
+// either runs a check on the operation and then on its variants until one passes. The error is that of the operation.
 func (op *Operation) either(check func(*Operation) error) error {
 	err := check(op)
 	for _, v := range op.variants {
@@ -44,7 +44,7 @@ func (op *Operation) either(check func(*Operation) error) error {
 	return err
 }
 
-// checkAdoptedParameters is CheckParameters for documents of others, which do not forbid what they do not declare.
+// checkAdoptedParameters is CheckParameters for adopted documents, which allow undeclared parameters.
 func (op *Operation) checkAdoptedParameters(r *http.Request, m *Match) error {
 	if op.variants == nil {
 		return op.ownParameters(r, m)
@@ -52,7 +52,7 @@ func (op *Operation) checkAdoptedParameters(r *http.Request, m *Match) error {
 	return op.either(func(one *Operation) error { return one.ownParameters(r, m) })
 }
 
-// withBody returns the variant that takes a body of a Content-Type; the operation itself where none does.
+// withBody returns the variant that accepts a body of a Content-Type, or the operation itself when none does.
 func (op *Operation) withBody(header []string) *Operation {
 	for _, one := range op.all() {
 		if one.body != nil {
@@ -64,8 +64,8 @@ func (op *Operation) withBody(header []string) *Operation {
 	return op
 }
 
-// anyBody returns the body of the operation or of its variants that asks least: one that is not required before one that is, and that before none,
-// unless all have none.
+// anyBody returns the body of the operation or of one of its variants. It is required only when each of them requires one. The result is nil when
+// none has a body.
 func (op *Operation) anyBody() *bodyContract {
 	var body *bodyContract
 	required := true

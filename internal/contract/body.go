@@ -17,7 +17,7 @@ type bodyContract struct {
 	required bool
 	streams  bool // has a media type that is read line by line
 	media    map[string]*mediaContract
-	ranges   []*mediaContract // of a document of others: the media that are ranges, the narrower first
+	ranges   []*mediaContract // of an adopted document: media types that are ranges, narrower ones first
 }
 
 // mediaContract is one media type of a body.
@@ -26,10 +26,10 @@ type mediaContract struct {
 	kind   mediaKind
 	schema *schema // nil: anything of this type
 
-	encoding map[string]partEncoding // of fields or parts, in a document of others
+	encoding map[string]partEncoding // of fields or parts, in an adopted document
 }
 
-// holds reports whether there is a media type that is no stream of lines: a body of it is read whole.
+// holds reports whether the body may have a media type that is not a stream of lines. Such a body is read whole.
 func (b *bodyContract) holds() bool {
 	for _, m := range b.media {
 		if m.kind != mediaLines {
@@ -95,8 +95,8 @@ func (b *builder) media(content openapi3.Content) (map[string]*mediaContract, er
 	return out, nil
 }
 
-// CheckBody checks a whole body of the given Content-Type. Errors: malformed_body (400) when it cannot be read,
-// invalid_body (422) when it does not fit the schema, and those of CheckMedia.
+// CheckBody checks a whole body of the given Content-Type. Errors: malformed_body (400) when it cannot be parsed, invalid_body (422) when it violates
+// the schema, and those of CheckMedia.
 func (op *Operation) CheckBody(contentType string, body []byte) error {
 	if op.variants != nil {
 		return op.either(func(one *Operation) error { return one.ownBody(contentType, body) })
@@ -104,7 +104,7 @@ func (op *Operation) CheckBody(contentType string, body []byte) error {
 	return op.ownBody(contentType, body)
 }
 
-// ownBody checks a body without the operation's variants.
+// ownBody checks a body, without the operation's variants.
 func (op *Operation) ownBody(contentType string, body []byte) error {
 	if op.body == nil {
 		if len(body) == 0 {
@@ -136,8 +136,7 @@ func (op *Operation) ownBody(contentType string, body []byte) error {
 	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
 }
 
-// body reads a body of media m and checks it; violations of the schema are collected, a body that cannot be read is the
-// error.
+// body parses and checks a body of media m. Violations of the schema are collected; a body that cannot be parsed is the error.
 func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
 	switch m.kind {
 	case mediaJSON:
@@ -164,9 +163,9 @@ func (c *checker) body(m *mediaContract, body []byte, oauth bool) error {
 	return nil
 }
 
-// form reads application/x-www-form-urlencoded and checks it as an object whose properties have the schema's types. For
-// OAuth an empty value is an absent one and unknown names are ignored (RFC 6749 section 3.2). Where additionalProperties has a schema, it is that of the
-// names that the schema does not list.
+// form parses application/x-www-form-urlencoded and checks it as an object whose properties have the schema's types. For OAuth an empty value counts
+// as absent and unknown names are ignored (RFC 6749, section 3.2). A schema of additionalProperties applies to the names that the schema does not
+// list.
 func (c *checker) form(s *schema, body []byte, oauth bool) error {
 	if rule := c.pairs.read(aliased(body)); rule != "" {
 		return malformedBody(RuleFormSyntax, "")
@@ -179,7 +178,7 @@ func (c *checker) form(s *schema, body []byte, oauth bool) error {
 		if p := s.properties[pair.name]; p != nil {
 			field = p.schema
 		}
-		// Decoders read a[7] as a place in a list: such a name would reach the service without having been checked.
+		// Decoders read a[7] as a position in a list: such a name would reach the service unchecked.
 		brackets := oauth && strings.ContainsAny(pair.name, "[]")
 		switch {
 		case brackets || field == nil && !oauth:
@@ -204,8 +203,8 @@ func (c *checker) form(s *schema, body []byte, oauth bool) error {
 	return nil
 }
 
-// field adds a member to the form's object, of the type that the schema says; rest are the pairs from this one on, where the other items of
-// a list are. It reports false after a violation.
+// field adds a member to the form's object, with the type of the schema. rest are the pairs from this one on, which contain the other items of a
+// list. It returns false after a violation.
 func (c *checker) field(s *schema, one pair, rest pairs) bool {
 	if s.types == typeArray && s.items != nil {
 		c.add(kindString, one.name)

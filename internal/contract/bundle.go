@@ -14,8 +14,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Bundle returns a document as one YAML text without references to other files, for tools that follow none. Components of other files become
-// components of its own. read returns a file by its path; nothing else is read.
+// Bundle returns a document as one YAML text without references to other files, for tools that do not resolve them. Components of other files become
+// its own. read returns a file by its path; no other file is read.
 func Bundle(file string, read func(name string) ([]byte, error)) ([]byte, error) {
 	text, err := read(file)
 	if err != nil {
@@ -45,7 +45,8 @@ func Bundle(file string, read func(name string) ([]byte, error)) ([]byte, error)
 	return writeDocument(&root)
 }
 
-// componentNames gives a component of another file the name that it has there, or one with the file's name before it where the document has its own of that name.
+// componentNames names the components of other files: by their own name, or prefixed with the name of the file where the document has a component of
+// that name.
 func componentNames(doc *openapi3.T) func(*openapi3.T, openapi3.ComponentRef) string {
 	own := map[string]bool{}
 	if c := doc.Components; c != nil {
@@ -75,7 +76,7 @@ func keep[T any](to map[string]bool, kind string, components map[string]T) {
 	}
 }
 
-// inOrder are the keys of a document, as people write them.
+// inOrder are the root keys of a document in their usual order.
 var inOrder = []string{"openapi", "info", "servers", "tags", "security", "x-fountain", "paths", "webhooks", "components"}
 
 // writeDocument writes a document in block style, the keys of its root in their usual order.
@@ -108,13 +109,13 @@ func writeDocument(document *yaml.Node) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// block takes away the style of JSON.
+// block removes the flow style of JSON.
 func block(n *yaml.Node) {
 	if n.Kind == yaml.MappingNode || n.Kind == yaml.SequenceNode {
 		n.Style = 0
 	}
 	if n.Kind == yaml.ScalarNode && n.Style == yaml.DoubleQuotedStyle && n.Tag == "!!str" {
-		n.Style = 0 // the encoder quotes what would be read as something else
+		n.Style = 0 // the encoder quotes texts that would be read as another type
 	}
 	for _, inside := range n.Content {
 		block(inside)

@@ -1,10 +1,10 @@
-// Package contract turns an OpenAPI contract into a table: routes, parameters, bodies, answers and policy, each checked
-// by the same compiled rules in the gateway and in the service behind it.
+// Package contract compiles an OpenAPI contract to a table: routes, parameters, bodies, answers and policy. The gateway and the service behind it
+// check requests with the same compiled rules.
 //
-// kin-openapi loads the document and is the oracle of the tests: what it rejects is never accepted here, and every
-// further rejection is a named Rule. Errors leave as problems that say where and which rule, never the value.
+// kin-openapi loads the document and is the oracle of the tests: what it rejects is never accepted here, and every further rejection is a named Rule.
+// Errors are problems that name the place and the rule, never the value.
 //
-// Load is for the family's own contracts, which are strict. Adopt compiles documents of others, as they are, to the same table and the same checks.
+// Load is for the family's own contracts, which are strict. Adopt compiles foreign documents, as they are, to the same table and the same checks.
 package contract
 
 import (
@@ -25,8 +25,8 @@ import (
 type Contract struct {
 	Word       string            // the service's word, which is also the audience of its tokens
 	Version    string            // info.version (semver)
-	BasePath   string            // path of the only servers entry without a trailing slash: "/kms/v1", or "" for "/"; after Mount, where there is one
-	Mount      string            // "/<name>" of an adopted document, which its service does not know; "" of the family's own
+	BasePath   string            // path of the only servers entry without a trailing slash: "/kms/v1", or "" for "/"; preceded by Mount if there is one
+	Mount      string            // "/<name>" of an adopted document, which the service itself does not see; "" for the family's own
 	Operations []*Operation      // sorted by ID
 	Scopes     map[string]string // every scope of the oauth2 scheme, with its description
 	Document   []byte            // the text: YAML, or JSON where an adopted document is so written
@@ -34,8 +34,8 @@ type Contract struct {
 	table *Table
 }
 
-// Load returns the embedded contract of a service. It is compiled once in a process, whoever asks: what a caller has for itself are the operations, for what is kept
-// beside them (Kept) goes with them.
+// Load returns the embedded contract of a service. It is compiled once per process. Each caller gets its own Operation values, so that what is stored
+// with them (Kept) is not shared.
 func Load(word string) (*Contract, error) {
 	compile, known := embedded[word]
 	if !known {
@@ -57,7 +57,7 @@ var embedded = func() map[string]func() (*Contract, error) {
 	return all
 }()
 
-// own returns the contract with operations of its own. What they are checked by, which is nearly all of it, is shared.
+// own returns the contract with its own Operation values. The compiled checks, which are nearly all of its memory, are shared.
 func (c *Contract) own() (_ *Contract, err error) {
 	own := *c
 	own.Operations = make([]*Operation, len(c.Operations))
@@ -90,8 +90,8 @@ func LoadAll() ([]*Contract, error) {
 	return all, nil
 }
 
-// LoadFS compiles <word>.yaml of fsys. References to other files are read from fsys alone, never from disk or network. Each fault that it
-// finds is told with its place, as kms.yaml:123.
+// LoadFS compiles <word>.yaml of fsys. References to other files are resolved in fsys only, never on disk or by network. Each fault is reported with
+// its place, as kms.yaml:123.
 func LoadFS(fsys fs.FS, word string) (*Contract, error) {
 	doc, text, err := LoadModel(fsys, word)
 	if err != nil {

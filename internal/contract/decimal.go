@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// decimal is a number as its literal says it, without rounding: 0.digits times ten to the power of exponent.
+// decimal is a number exactly as its literal says: 0.digits times ten to the power of exponent.
 type decimal struct {
 	negative bool
 	digits   string // without leading and trailing zeros; "" is zero
 	exponent int
 }
 
-// newDecimal reads a literal that numberLiteral accepts and that fits a float64, so that the exponent is small.
+// newDecimal parses a literal that numberLiteral accepts and that fits a float64, so that the exponent is small.
 func newDecimal(literal string) decimal {
 	var d decimal
 	literal, d.negative = strings.CutPrefix(literal, "-")
@@ -33,16 +33,16 @@ func newDecimal(literal string) decimal {
 	return d
 }
 
-// short is a number of few digits: mantissa divided by ten to the power of scale. Comparing two of them needs no memory.
+// short is a number of few digits: mantissa divided by ten to the power of scale. Comparing two of them allocates nothing.
 type short struct {
 	mantissa int64
 	scale    int
 }
 
-// shortDigits is up to how many digits a number is short. So many digits and a float64 determine each other.
+// shortDigits is the maximum number of digits of a short number. Up to this many digits, a decimal and its float64 determine each other.
 const shortDigits = 15
 
-// newShort reads a literal that numberLiteral accepts; false when it has an exponent or too many digits.
+// newShort parses a literal that numberLiteral accepts. It returns false when the literal has an exponent or too many digits.
 func newShort(literal string) (short, bool) {
 	if len(literal) > shortDigits {
 		return short{}, false
@@ -68,7 +68,7 @@ func newShort(literal string) (short, bool) {
 	return n, true
 }
 
-// aligned returns two mantissas over the same scale; false when they would be too large.
+// aligned returns two mantissas with the same scale, or false when they would be too large.
 func aligned(a, b short) (x, y int64, ok bool) {
 	for ; a.scale < b.scale; a.scale++ {
 		if a.mantissa > math.MaxInt64/10 || a.mantissa < math.MinInt64/10 {
@@ -85,7 +85,7 @@ func aligned(a, b short) (x, y int64, ok bool) {
 	return a.mantissa, b.mantissa, true
 }
 
-// exact is a number of the contract, such as a bound, with what comparing with it needs.
+// exact is a number of the contract, such as a bound, prepared for comparisons.
 type exact struct {
 	decimal
 	float   float64
@@ -93,14 +93,14 @@ type exact struct {
 	isShort bool
 }
 
-// newExact returns the shortest decimal that reads back as f: what the contract's author wrote.
+// newExact returns the shortest decimal that parses to f: what the contract's author wrote.
 func newExact(f float64) exact {
 	e := exact{decimal: floatDecimal(f), float: f}
 	e.short, e.isShort = newShort(strconv.FormatFloat(f, 'f', -1, 64))
 	return e
 }
 
-// newExactLiteral returns the number that a literal says, which numberLiteral accepts and which is in range.
+// newExactLiteral returns the number of a literal that numberLiteral accepts and that is in range.
 func newExactLiteral(literal string) exact {
 	e := exact{decimal: newDecimal(literal)}
 	e.float, _ = strconv.ParseFloat(literal, 64)
@@ -108,8 +108,8 @@ func newExactLiteral(literal string) exact {
 	return e
 }
 
-// compare compares a literal in range with e: exactly, and rounded to float64 as others read it. low and high: it is below or above e by either;
-// same: it is e by either.
+// compare compares a literal in range with e both exactly and rounded to float64, as other programs read it. low and high mean that it is below or
+// above e in either way; same that it equals e in either way.
 func (e *exact) compare(literal string) (low, same, high bool) {
 	if n, ok := newShort(literal); ok && e.isShort {
 		if x, y, ok := aligned(n, e.short); ok {
@@ -121,7 +121,7 @@ func (e *exact) compare(literal string) (low, same, high bool) {
 	return size < 0 || float < e.float, size == 0 || float == e.float, size > 0 || float > e.float
 }
 
-// divides reports whether a literal in range is a whole multiple of e, exactly.
+// divides reports whether a literal in range is an exact integer multiple of e.
 func (e *exact) divides(literal string) bool {
 	if n, ok := newShort(literal); ok && e.isShort && e.short.mantissa > 0 {
 		if x, y, ok := aligned(n, e.short); ok {
@@ -131,10 +131,10 @@ func (e *exact) divides(literal string) bool {
 	return newDecimal(literal).multipleOf(e.decimal)
 }
 
-// floatDecimal returns the shortest decimal that reads back as f: what the contract's author wrote.
+// floatDecimal returns the shortest decimal that parses to f: what the contract's author wrote.
 func floatDecimal(f float64) decimal { return newDecimal(strconv.FormatFloat(f, 'e', -1, 64)) }
 
-// compare returns -1, 0 or 1.
+// compare returns -1 when d is less than other, 0 when they are equal, and 1 when d is greater.
 func (d decimal) compare(other decimal) int {
 	a, b := d.sign(), other.sign()
 	if a != b || a == 0 {
@@ -167,10 +167,10 @@ func cmpInt(a, b int) int {
 	return 0
 }
 
-// maxScale bounds the work of multipleOf: ten to this power is the largest number that is made.
+// maxScale bounds the work of multipleOf: the largest number computed is ten to this power.
 const maxScale = 700
 
-// multipleOf reports whether d is a whole multiple of step, exactly.
+// multipleOf reports whether d is an exact integer multiple of step.
 func (d decimal) multipleOf(step decimal) bool {
 	if step.sign() <= 0 {
 		return false
@@ -178,7 +178,7 @@ func (d decimal) multipleOf(step decimal) bool {
 	if d.sign() == 0 {
 		return true
 	}
-	// Both as integers times ten to the smaller of the two last places.
+	// Scale both to integers by the smaller exponent of their last digits.
 	placeD, placeS := d.exponent-len(d.digits), step.exponent-len(step.digits)
 	shift := placeD - placeS
 	if shift > maxScale || shift < -maxScale {

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// Parameter is a declared parameter in words for people.
+// Parameter describes a declared parameter for people.
 type Parameter struct {
 	In, Name string
 	Required bool
-	Schema   string // what a value must be: "integer, at least 1, at most 200"
+	Schema   string // the valid values: "integer, at least 1, at most 200"
 }
 
 // Parameters describes the declared parameters in the order in which they are checked.
@@ -33,10 +33,10 @@ func (op *Operation) BodyTypes() []string {
 	return op.body.types()
 }
 
-// AnswerTypes returns the media types of the answers that are not problems, sorted: one of them must be in Accept.
+// AnswerTypes returns the media types of the answers that are not problems, sorted. The Accept header must admit one of them.
 func (op *Operation) AnswerTypes() []string { return slices.Sorted(slices.Values(op.accepts)) }
 
-// describe says what a value must be.
+// describe returns what a value must be.
 func (s *schema) describe() string {
 	name := allTypes(s).String()
 	if name == "" {
@@ -45,7 +45,7 @@ func (s *schema) describe() string {
 	return strings.Join(append([]string{name}, s.limits()...), ", ")
 }
 
-// limits are the messages of violations, without what all of them begin with.
+// limits returns the messages of violations, without their common beginning.
 func (s *schema) limits() []string {
 	var out []string
 	say := func(is bool, message string) {

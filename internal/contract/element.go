@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// elementKind is what a value of a document is.
+// elementKind is the type of a value of a document.
 type elementKind uint8
 
 const (
@@ -25,8 +25,8 @@ const (
 	elementMap
 )
 
-// element is a value of a document of others, with its place. JSON and YAML are read to the same elements. Values of a YAML alias are shared, so
-// a walk over a tree of elements is bounded by its expanded size, maxElements, and not by the memory that it takes.
+// element is a value of a foreign document, with its place. JSON and YAML are parsed to the same elements. Values of a YAML alias are shared, so a
+// walk over a tree of elements is bounded by its expanded size, maxElements, and not by its memory.
 type element struct {
 	kind  elementKind
 	line  int32 // of its key, or of the item itself; from 1
@@ -41,27 +41,27 @@ type element struct {
 	height int32            // how deep its values are nested
 }
 
-// elementFile is a file that was given with a document.
+// elementFile is one of the files of a document.
 type elementFile struct {
 	name    string
-	minute  bool // the lines are so long that a line is no place
+	minute  bool // lines are so long that a line number does not locate anything
 	root    *element
 	anchors map[string]*element // by $anchor, $dynamicAnchor and $id
 }
 
-// Bounds of documents of others.
+// Bounds of foreign documents.
 const (
-	// MaxDocument is how large a document and each of its files may be, in bytes.
+	// MaxDocument is the maximum size of a document and of each of its files, in bytes.
 	MaxDocument = 8 << 20
-	// MaxDocumentFiles is how many files a document may have, itself counted.
+	// MaxDocumentFiles is the maximum number of files of a document, including itself.
 	MaxDocumentFiles = 32
-	// maxElements is how many values a file may have, with YAML's aliases expanded. The YAML reader takes some 250 bytes for each.
+	// maxElements is the maximum number of values of a file, with YAML aliases expanded. The YAML parser takes some 250 bytes for each.
 	maxElements = 600_000
-	// maxElementDepth is how deep lists and maps may be nested in a file.
+	// maxElementDepth is the maximum nesting of lists and maps in a file.
 	maxElementDepth = 64
 )
 
-// readElements reads a file of JSON or YAML. Its errors begin with the place.
+// readElements parses a file of JSON or YAML. Errors begin with the place.
 func readElements(name string, text []byte) (*elementFile, error) {
 	file := &elementFile{name: name, anchors: map[string]*element{}}
 	file.minute = len(text)/(1+bytes.Count(text, []byte("\n"))) > longLine
@@ -78,7 +78,7 @@ func readElements(name string, text []byte) (*elementFile, error) {
 		if !errors.Is(err, errMaybeYAML) {
 			return nil, err
 		}
-		// A flow mapping of YAML begins like JSON.
+		// A flow mapping of YAML begins like a JSON object.
 		if yamlRoot, yamlErr := file.readYAML(text); yamlErr == nil {
 			file.root = yamlRoot
 			return file, file.finish()
@@ -91,7 +91,7 @@ func readElements(name string, text []byte) (*elementFile, error) {
 	return file, file.finish()
 }
 
-// finish counts the values and finds the anchors.
+// finish counts the values and collects the anchors.
 func (f *elementFile) finish() error {
 	if err := f.root.measure(0); err != nil {
 		return err
@@ -100,7 +100,7 @@ func (f *elementFile) finish() error {
 	return nil
 }
 
-// measure counts the values that a walk over e visits, and how deep it goes.
+// measure counts the values that a walk over e visits, and its depth.
 func (e *element) measure(depth int) error {
 	if e.size > 0 {
 		return nil
@@ -144,7 +144,7 @@ func (f *elementFile) collectAnchors(e *element, seen map[*element]bool) {
 	}
 }
 
-// errMaybeYAML marks an error of reading JSON that YAML may read.
+// errMaybeYAML marks an error of parsing JSON for a file that may be YAML.
 var errMaybeYAML = errors.New("not JSON")
 
 func (f *elementFile) readJSON(text []byte) (*element, error) {
@@ -165,7 +165,7 @@ func (f *elementFile) readJSON(text []byte) (*element, error) {
 	return root, nil
 }
 
-// jsonElements makes elements of a tape, which is in the order of the text, so that lines are counted on the way.
+// jsonElements converts a tape to elements. The tape is in the order of the text, so lines are counted on the way.
 type jsonElements struct {
 	file *elementFile
 	tape *tape
@@ -173,7 +173,7 @@ type jsonElements struct {
 	at   int
 }
 
-// lineAt returns the line of an offset that is not before the last one asked for.
+// lineAt returns the line of an offset. Offsets must not decrease between calls.
 func (r *jsonElements) lineAt(offset int) int32 {
 	if offset > r.at {
 		r.line += int32(strings.Count(r.tape.source[r.at:offset], "\n"))
@@ -240,7 +240,7 @@ func (f *elementFile) readYAML(text []byte) (*element, error) {
 	return (&yamlElements{file: f, made: map[*yaml.Node]*element{}}).element(document.Content[0], 0)
 }
 
-// yamlElements makes elements of YAML nodes. Aliases share the element of what they stand for.
+// yamlElements converts YAML nodes to elements. Aliases share the element of their anchor.
 type yamlElements struct {
 	file *elementFile
 	made map[*yaml.Node]*element // of the nodes with an anchor
@@ -330,7 +330,7 @@ func (r *yamlElements) members(e *element, node *yaml.Node, depth int) error {
 	return nil
 }
 
-// scalar fills in a YAML scalar. Dates and all else that JSON does not have are texts.
+// scalar sets a YAML scalar. Dates and other types that JSON does not have become strings.
 func (e *element) scalar(node *yaml.Node) {
 	e.kind, e.text = elementString, node.Value
 	switch node.ShortTag() {
@@ -345,7 +345,7 @@ func (e *element) scalar(node *yaml.Node) {
 	}
 }
 
-// jsonNumber returns a number of YAML in the form of JSON.
+// jsonNumber converts a YAML number to JSON.
 func jsonNumber(text string) (string, bool) {
 	if numberLiteral(text) && len(text) <= maxNumber && inRange(text) {
 		return text, true
@@ -361,7 +361,7 @@ func jsonNumber(text string) (string, bool) {
 	return strconv.FormatFloat(f, 'g', -1, 64), true
 }
 
-// get returns a member of a map, or nil. All methods may be called on nil, which is no value.
+// get returns a member of a map, or nil. All methods may be called on a nil element, which stands for a missing value.
 func (e *element) get(names ...string) *element {
 	for _, name := range names {
 		if e == nil || e.kind != elementMap {
@@ -376,7 +376,7 @@ func (e *element) get(names ...string) *element {
 	return e
 }
 
-// find returns where a member is, or -1.
+// find returns the index of a member, or -1.
 func (e *element) find(name string) int {
 	if len(e.names) < 32 {
 		return slices.Index(e.names, name)
@@ -393,7 +393,7 @@ func (e *element) find(name string) int {
 	return -1
 }
 
-// each visits the members of a map in their order.
+// each visits the members of a map in order.
 func (e *element) each(visit func(name string, value *element)) {
 	if e == nil || e.kind != elementMap {
 		return
@@ -419,15 +419,15 @@ func (e *element) str() string {
 	return e.text
 }
 
-// is reports whether e is true or false as said.
+// is reports whether e is the boolean value.
 func (e *element) is(value bool) bool {
 	return e != nil && e.kind == elementBool && (e.text == "true") == value
 }
 
-// isMap reports whether e is there and a map.
+// isMap reports whether e exists and is a map.
 func (e *element) isMap() bool { return e != nil && e.kind == elementMap }
 
-// count returns a whole number that is not negative, as minLength says it; -1 where there is none.
+// count returns a non-negative integer, such as that of minLength, or -1.
 func (e *element) count() int {
 	if e == nil || e.kind != elementNumber {
 		return -1
@@ -439,7 +439,7 @@ func (e *element) count() int {
 	return int(min(f, math.MaxInt32))
 }
 
-// origin returns the place.
+// origin returns the place of the element.
 func (e *element) origin() Origin {
 	if e == nil {
 		return Origin{}
@@ -447,7 +447,7 @@ func (e *element) origin() Origin {
 	return Origin{e.file.name, int(e.line)}
 }
 
-// place returns the place in words: pets.yaml:12, and where lines are very long also the way to it: pets.json:1 (/paths/~1pets/get).
+// place returns the place as text: pets.yaml:12 or, where lines are very long, with the JSON pointer: pets.json:1 (/paths/~1pets/get).
 func (e *element) place() string {
 	at := e.origin().String()
 	if e != nil && e.file.minute {
@@ -456,10 +456,10 @@ func (e *element) place() string {
 	return at
 }
 
-// longLine is how long the lines of a file are on average, in bytes, of which a line is no place.
+// longLine is the average line length of a file, in bytes, from which on a line number does not locate anything.
 const longLine = 400
 
-// pointer returns the way from the root as a JSON pointer (RFC 6901).
+// pointer returns the path from the root as a JSON pointer (RFC 6901).
 func (e *element) pointer() string {
 	var parts []string
 	for ; e.parent != nil && len(parts) < 2*maxElementDepth; e = e.parent {
@@ -474,7 +474,7 @@ func (e *element) pointer() string {
 	return "/" + strings.Join(parts, "/")
 }
 
-// maxWritten is the most bytes of a value that is written out: of an enum's value or of a policy.
+// maxWritten is the maximum size of an enum's value or a policy that is written as JSON, in bytes.
 const maxWritten = 256 << 10
 
 var errLongValue = errors.New("the value is too large")

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// formats is the closed list of string formats with what makes a string one of them. A nil check stands for a format that
-// is a hint to people. A contract that uses another format does not compile.
+// formats is the closed list of string formats, each with its check. A nil check stands for a format that is a hint for people. A contract that uses
+// another format does not compile.
 var formats = map[string]func(string) bool{
 	"uuid":      isUUID,
 	"email":     isEmail,
@@ -26,7 +26,7 @@ var formats = map[string]func(string) bool{
 	"password":  nil,
 }
 
-// integerFormats are the formats of integers with their sizes in bits; numberFormats those of numbers.
+// integerFormats are the formats of integers with their sizes in bits; numberFormats are those of numbers.
 var (
 	integerFormats = map[string]int{"int32": 32, "int64": 64}
 	numberFormats  = map[string]bool{"float": true, "double": true}
@@ -60,7 +60,7 @@ func isUUID(s string) bool {
 	return true
 }
 
-// isEmail accepts a bare address (RFC 5321 limits: 64 characters before the @, 254 in all) with a host name after it.
+// isEmail accepts a bare address (limits of RFC 5321: 64 characters before the @, 254 in total) with a host name after the @.
 func isEmail(s string) bool {
 	local, host, found := strings.Cut(s, "@")
 	if !found || len(s) > 254 || len(local) > 64 || !isHostname(host) || strings.ContainsAny(s, "\" <>()[],;:\\") {
@@ -86,7 +86,7 @@ func isDate(s string) bool {
 	return len(s) == len(time.DateOnly) && written(s, "dddd-dd-dd") && isDay(s)
 }
 
-// isDay reports whether the date at the beginning of s, written as 2006-01-02, is a day of the calendar.
+// isDay reports whether the date at the beginning of s, written as 2006-01-02, exists in the calendar.
 func isDay(s string) bool {
 	year, month, day := twoDigits(s)*100+twoDigits(s[2:]), twoDigits(s[5:]), twoDigits(s[8:])
 	if month < 1 || month > 12 || day < 1 {
@@ -106,7 +106,7 @@ func isDateTime(s string) bool {
 	return dateTimeForm(s) && isDay(s) && s[11:13] <= "23" && s[14:16] <= "59" && s[17:19] <= "59"
 }
 
-// dateTimeForm reports whether s is written as 2006-01-02T15:04:05, a fraction of 1 to 9 digits or none, and Z or an offset.
+// dateTimeForm reports whether s has the form 2006-01-02T15:04:05, with an optional fraction of 1 to 9 digits, and Z or an offset.
 func dateTimeForm(s string) bool {
 	const whole = "dddd-dd-ddTdd:dd:dd"
 	if !written(s, whole) {
@@ -126,7 +126,7 @@ func dateTimeForm(s string) bool {
 	return rest == "Z" || len(rest) == len("+dd:dd") && (rest[0] == '+' || rest[0] == '-') && written(rest[1:], "dd:dd") && rest[1:3] <= "23" && rest[4:] <= "59"
 }
 
-// written reports whether s begins as form says, in which d stands for a digit.
+// written reports whether s begins with the given form, in which d stands for a digit.
 func written(s, form string) bool {
 	if len(s) < len(form) {
 		return false

@@ -9,10 +9,10 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// defaultLine is the most that a line of an NDJSON body may have, in bytes, where stream.lineMax does not say it.
+// defaultLine is the maximum length of a line of an NDJSON body, in bytes, where stream.lineMax is not set.
 const defaultLine = 64 << 10
 
-// lineMax returns the most that a line of the operation's NDJSON body may have, without its end.
+// lineMax returns the maximum length of a line of the operation's NDJSON body, without its end.
 func (op *Operation) lineMax() int64 {
 	if s := op.Policy.Stream; s != nil && s.Kind == StreamNDJSON {
 		return s.LineMax
@@ -20,7 +20,7 @@ func (op *Operation) lineMax() int64 {
 	return defaultLine
 }
 
-// checkLine checks one line of an NDJSON body of media m: it is one JSON text that fits the schema. n is its number, from 1.
+// checkLine checks one line of an NDJSON body of media m: it must be one JSON text that satisfies the schema. n is its number, from 1.
 func checkLine(m *mediaContract, line []byte, n int) error {
 	c := newChecker(inbound, "body")
 	defer c.release()
@@ -44,9 +44,9 @@ func (op *Operation) lines(m *mediaContract, body io.ReadCloser) *checkedLines {
 	return &checkedLines{body: body, media: m, most: int(op.lineMax()), required: op.BodyRequired()}
 }
 
-// checkedLines gives out the lines of an NDJSON body that it has checked, and nothing of one that does not fit: reading fails with the problem in its
-// place. It holds one line, and what has come of the next. An empty line is none (readers differ in whether they pass over it), the end of the last line
-// may be missing.
+// checkedLines returns the lines of an NDJSON body after it has checked them. At an invalid line reading fails with the problem and nothing of the
+// line is returned. It buffers one line and what was read of the next. Empty lines are refused, because parsers differ in whether they skip them; the
+// end of the last line may be missing.
 type checkedLines struct {
 	body  io.ReadCloser
 	media *mediaContract
@@ -54,14 +54,14 @@ type checkedLines struct {
 	// required says that there must be a line.
 	required bool
 
-	held    []byte // read; its first checked bytes may be given out
+	held    []byte // buffered; the first checked bytes may be returned
 	checked int
 	n       int // lines that were checked
 	ended   bool
 	err     error
 }
 
-// firstRoom is how many bytes are held at first.
+// firstRoom is the initial size of the buffer in bytes.
 const firstRoom = 4 << 10
 
 // Read implements io.Reader.
@@ -69,7 +69,7 @@ func (l *checkedLines) Read(p []byte) (int, error) {
 	for l.err == nil {
 		at := bytes.IndexByte(l.held[l.checked:], '\n')
 		if at < 0 && l.checked > 0 {
-			break // nobody waits for the next line to get this one
+			break // the caller gets this line without waiting for the next one
 		}
 		l.err = l.advance(at)
 	}
@@ -82,8 +82,8 @@ func (l *checkedLines) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// advance checks the next line, whose end is there, or reads more where it is not (-1). It returns the error with which reading ends behind what
-// was checked.
+// advance checks the next line, which ends at end, or reads more when there is no end yet (-1). It returns the error with which reading ends after
+// the checked lines.
 func (l *checkedLines) advance(end int) error {
 	switch {
 	case end >= 0:
@@ -112,7 +112,7 @@ func (l *checkedLines) advance(end int) error {
 
 var errLongLine = problem.New(problem.BodyTooLarge, "A line of the body is longer than this operation accepts.")
 
-// line checks the line of the first bytes behind what was checked, which takes taken bytes with its end.
+// line checks the line of the given length after the checked bytes; with its end it takes taken bytes.
 func (l *checkedLines) line(length, taken int) error {
 	text := bytes.TrimSuffix(l.held[l.checked:l.checked+length], []byte{'\r'})
 	if len(text) > l.most {

@@ -11,8 +11,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// LoadModel reads <word>.yaml of fsys into kin-openapi's model, with the source line of every element, and validates it
-// (examples included). Its errors say where in the file. A $ref to another file is answered from fsys's top folder alone.
+// LoadModel parses <word>.yaml of fsys into kin-openapi's model, with the source line of every element, and validates it, including examples. Errors
+// name the place in the file. A $ref to another file is resolved in fsys's top folder only.
 func LoadModel(fsys fs.FS, word string) (*openapi3.T, []byte, error) {
 	text, err := fs.ReadFile(fsys, word+".yaml")
 	if err != nil {
@@ -34,7 +34,7 @@ func LoadModel(fsys fs.FS, word string) (*openapi3.T, []byte, error) {
 	return doc, text, nil
 }
 
-// readReferenced answers a $ref from fsys: only a bare file name beside the contract.
+// readReferenced resolves a $ref in fsys. It accepts only a bare file name beside the contract.
 func readReferenced(fsys fs.FS, location *url.URL) ([]byte, error) {
 	name := location.Path
 	if location.Scheme != "" || location.Host != "" || location.RawQuery != "" || strings.Contains(name, "/") || !fs.ValidPath(name) {

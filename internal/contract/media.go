@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// mediaKind is how a body of a media type is read.
+// mediaKind is how a body of a media type is parsed.
 type mediaKind int
 
 const (
@@ -43,9 +43,9 @@ func kindOf(mediaType string) (mediaKind, bool) {
 	return 0, false
 }
 
-// CheckMedia checks, by headers alone, that an answer of a type the client accepts exists, and that the body has a type,
-// a charset and a coding that the contract declares. Errors: not_acceptable (406), unexpected_body or malformed_body (400),
-// unsupported_media_type (415), unsupported_encoding (415).
+// CheckMedia checks, by headers alone, that there is an answer of a type which the client accepts, and that the body has a type, a charset and a
+// coding that the contract declares. Errors: not_acceptable (406), unexpected_body or malformed_body (400), unsupported_media_type (415),
+// unsupported_encoding (415).
 func (op *Operation) CheckMedia(r *http.Request) error {
 	if err := op.CheckAccept(r.Header); err != nil {
 		return err
@@ -94,7 +94,7 @@ func (op *Operation) mediaType(header []string) (*mediaContract, error) {
 	if len(header) != 1 {
 		return nil, refuse("required", "must be sent once")
 	}
-	if m := op.body.media[header[0]]; m != nil { // as it is nearly always written
+	if m := op.body.media[header[0]]; m != nil { // fast path for the usual spelling
 		return m, nil
 	}
 	name, parameters, err := mime.ParseMediaType(header[0])
@@ -122,7 +122,7 @@ func (op *Operation) mediaType(header []string) (*mediaContract, error) {
 func (op *Operation) CheckAccept(h http.Header) error {
 	accept := strings.Join(h.Values("Accept"), ",")
 	if op.adopted {
-		return nil // the service chooses, from what the document declares and what it does not
+		return nil // the service negotiates, also with types that the document does not declare
 	}
 	if strings.TrimSpace(accept) == "" || len(op.accepts) == 0 {
 		return nil
@@ -133,8 +133,8 @@ func (op *Operation) CheckAccept(h http.Header) error {
 	return problem.New(problem.NotAcceptable, "No answer of this operation has a media type that Accept admits.")
 }
 
-// Preferred returns the one of types that an Accept header prefers (RFC 9110 section 12.5.1), the first of those that it likes as well; the first of all
-// where it admits none or there is none.
+// Preferred returns the type that an Accept header prefers (RFC 9110, section 12.5.1), the first one among equals. It returns the first type when the
+// header admits none or is missing.
 func Preferred(h http.Header, types ...string) string {
 	accept := strings.Join(h.Values("Accept"), ",")
 	return slices.MaxFunc(types, func(a, b string) int { return cmp.Compare(weight(accept, a), weight(accept, b)) })
@@ -143,7 +143,8 @@ func Preferred(h http.Header, types ...string) string {
 // accepts reports whether an Accept header admits a media type.
 func accepts(header, mediaType string) bool { return weight(header, mediaType) > 0 }
 
-// weight returns what an Accept header (RFC 9110 section 12.5.1) says of a media type, from 0 to 1: the most specific range decides, and q=0 excludes.
+// weight returns the quality that an Accept header (RFC 9110, section 12.5.1) gives a media type, from 0 to 1: the most specific range decides, and
+// q=0 excludes.
 func weight(header, mediaType string) float64 {
 	major, _, _ := strings.Cut(mediaType, "/")
 	best, weight := -1, 0.0
@@ -170,7 +171,7 @@ func weight(header, mediaType string) float64 {
 	return weight
 }
 
-// quality returns the q of a range's parameters, at most 1; 0 when it is no number.
+// quality returns the q of a range's parameters, at most 1, or 0 when it is not a number.
 func quality(parameters string) float64 {
 	for p := range strings.SplitSeq(parameters, ";") {
 		key, value, _ := strings.Cut(strings.TrimSpace(p), "=")

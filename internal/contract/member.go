@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// memberName is what a service of others may be called.
+// memberName is the syntax of an adopted service's name.
 var memberName = regexp.MustCompile(`^[a-z][a-z0-9-]{1,62}$`)
 
-// Reserved reports whether a name can't be that of a service of others: it is a word of the family or the beginning of its scopes, or the
-// first word of a path that the gateway serves itself.
+// Reserved reports whether an adopted service must not have this name: it is a word of the family, a prefix of its scopes, or the first segment of a
+// path that the gateway serves itself.
 func Reserved(name string, family []*Contract) bool {
 	if slices.Contains(reservedNames, name) {
 		return true
@@ -29,8 +29,8 @@ func Reserved(name string, family []*Contract) bool {
 	})
 }
 
-// CheckMemberName says why a service of others can't have this name; nil when it can. Its mount, its audience and the beginning of its scopes are
-// the name, so that it can take none of another's.
+// CheckMemberName returns an error when an adopted service must not have this name. The name is its mount, its audience and the prefix of its scopes,
+// so it must not be that of another one.
 func CheckMemberName(name string, family []*Contract) error {
 	switch {
 	case !memberName.MatchString(name):

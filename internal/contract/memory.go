@@ -2,32 +2,31 @@ package contract
 
 import "github.com/fountainai/fountain/internal/problem"
 
-// What the head of any request may have, whatever its contract says, in bytes. The door keeps it (internal/httpserver).
+// Maximum size of the head of any request, in bytes, whatever its contract says. internal/httpserver enforces it.
 const (
 	MaxTarget = 8 << 10
 	MaxHeader = 16 << 10
 )
 
-// Parts of the memory of one request that do not depend on its contract, in bytes. They are generous: what counts is that they are bounds.
+// Parts of a request's memory that do not depend on its contract, in bytes. They are generous upper bounds.
 const (
-	// headMemory: the bytes as they came, the strings and maps that net/http makes of them, and the parameters, decoded.
+	// headMemory: the raw bytes, the strings and maps that net/http makes of them, and the decoded parameters.
 	headMemory = 6 * (MaxTarget + MaxHeader)
-	// pairsMemory: the pairs of a query or form while the slice grows, and the tokens and fields that are made of them.
+	// pairsMemory: the pairs of a query or form while the slice grows, and the tokens and fields made from them.
 	pairsMemory = maxPairs * 256
-	// violationsMemory: pointers of at most 480 bytes, messages of at most maxSentence, and the problem that is made of them, which is copied for each.
+	// violationsMemory: pointers of at most 480 bytes, messages of at most maxSentence, and the problem made from them, which is copied for each.
 	violationsMemory = problem.MaxFields * 5 << 10
-	// streamMemory: what is on its way of a body or an answer that is not held whole.
+	// streamMemory: the part of a streamed body or answer that is in transit.
 	streamMemory = 64 << 10
-	// formOverhead is by how much the canonical form of a value may be longer than its text.
+	// formOverhead is by how many bytes the canonical form of a value may be longer than its text.
 	formOverhead = 26
-	// itemMemory is what remembering one item of a large array takes, beside its form.
+	// itemMemory is the memory for remembering one item of a large array, besides its form.
 	itemMemory = 64
 )
 
-// MemoryBound returns how many bytes one request of this operation may hold at most, in the gateway or at the door of a service: its head, its
-// body, the answer where it is checked, and the state of the checks. It follows from the contract alone (body.max, response.max, media types,
-// schemas) and is computed when it is compiled. Not counted are what a handler makes of the request, and the header of an answer, which the
-// client's transport bounds.
+// MemoryBound returns how many bytes one request of this operation may take at most, in the gateway or in a service's server: its head, its body, the
+// answer where it is checked, and the state of the checks. It follows from the contract alone (body.max, response.max, media types, schemas) and is
+// computed at compile time. Not included are what a handler allocates, and the header of an answer, which the client's transport bounds.
 func (op *Operation) MemoryBound() int64 { return op.memory }
 
 func (op *Operation) computeMemory() {
@@ -59,7 +58,7 @@ func (op *Operation) computeMemory() {
 	op.memory = headMemory + pairsMemory + violationsMemory + held + max(checking, answer)
 }
 
-// checkMemory bounds the memory of checking a text of so many bytes, of one of the media types.
+// checkMemory bounds the memory for checking a text of this size, of any of the media types.
 func checkMemory(media map[string]*mediaContract, size int64) int64 {
 	var most int64
 	for _, m := range media {
@@ -75,8 +74,8 @@ func checkMemory(media map[string]*mediaContract, size int64) int64 {
 	return most
 }
 
-// tapeMemory bounds the tape of a JSON text. A value takes two bytes of text, a large object's key six; the hash tables of keys have at most
-// four places for each and are copied when they grow.
+// tapeMemory bounds the tape of a JSON text. A value takes at least two bytes of text, a large object's key six; the hash tables of keys have at most
+// four slots for each and are copied when they grow.
 func tapeMemory(size int64) int64 {
 	const place, copied = 4 * 4, 2
 	return tokenSize*int64(maxTokens(int(size))) + size + copied*place*(size/6+1)

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// What OpenAPI 3.0 and 3.1 know at each place, and Swagger 2.0 did not name otherwise. Keys that begin with x- are free.
+// The keys that OpenAPI 3.0 to 3.2 and the drafts of JSON Schema know at each place. Keys that begin with x- are not checked.
 var (
 	documentKeys  = []string{"openapi", "$self", "info", "jsonSchemaDialect", "servers", "paths", "webhooks", "components", "security", "tags", "externalDocs"}
 	pathKeys      = append([]string{"$ref", "summary", "description", "servers", "parameters", "query", "additionalOperations"}, adoptedMethods...)
@@ -25,10 +25,11 @@ var (
 		"nullable", "discriminator", "xml", "externalDocs"}
 )
 
-// maxUnknownKeys is how many keys that mean nothing are compared with those that do: enough for the errors of people, and no work that a document could ask for.
+// maxUnknownKeys is how many unknown keys are compared with the known ones: enough for people's typing errors, and a bound on the work that a
+// document can cause.
 const maxUnknownKeys = 2000
 
-// misspelled warns of keys that are nearly ones that are read there: what they say would be passed over without a word.
+// misspelled warns of unknown keys that resemble known ones: they would be ignored silently.
 func (b *adopter) misspelled(kind string, e *element, known []string) {
 	if e == nil || e.kind != elementMap {
 		return
@@ -69,7 +70,8 @@ func closest(name string, known []string) string {
 	return best
 }
 
-// distance counts the letters that must be put in, left out, changed or swapped with the next one to make one word of another; beyond most it may say anything above it.
+// distance returns how many letters must be inserted, deleted, changed or swapped with the next one to turn one word into the other. Beyond most it
+// may return any larger number.
 func distance(a, b string, most int) int {
 	if len(a)-len(b) > most || len(b)-len(a) > most {
 		return most + 1
@@ -95,7 +97,7 @@ func distance(a, b string, most int) int {
 	return last[len(b)]
 }
 
-// boolean returns whether a keyword says true; what is neither true nor false says nothing, with a warning.
+// boolean returns whether a keyword is true. A value that is not a boolean counts as missing, with a warning.
 func (b *adopter) boolean(kind string, e *element, keyword string) bool {
 	at := e.get(keyword)
 	if at != nil && at.kind != elementBool {

@@ -14,10 +14,10 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Bounds of a multipart body. The parts that are files are not held.
+// Bounds of a multipart body. Parts that are files are not buffered.
 const (
 	maxParts = 256
-	// maxPartsText is how much of parts that are not files is held, in bytes, all of them together.
+	// maxPartsText is how many bytes of parts that are not files are buffered in total.
 	maxPartsText = 1 << 20
 )
 
@@ -29,8 +29,8 @@ type part struct {
 	file bool
 }
 
-// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. A body that cannot be read is the error; so
-// is one that the reader fails with.
+// multipart reads a multipart/form-data body to its end and checks its parts as the members of an object. It returns an error when the body cannot be
+// parsed or the reader fails.
 func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) error {
 	if boundary == "" || len(boundary) > 70 {
 		return malformedBody(RuleMultipart, "")
@@ -61,13 +61,13 @@ func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) e
 	if len(c.found) > 0 {
 		return nil // before anything after the parts is read: see checkedStream
 	}
-	if _, err := io.Copy(io.Discard, from); err != nil { // an epilogue is nobody's, but has to be read to its end
+	if _, err := io.Copy(io.Discard, from); err != nil { // the epilogue has no meaning, but must be read to its end
 		return unreadable(err)
 	}
 	return nil
 }
 
-// unreadable returns the error of a reader that failed, if it is one for the client, or else that the body cannot be read.
+// unreadable returns the error of a failed reader if it is meant for the client; otherwise the error says that the body cannot be parsed.
 func unreadable(err error) error {
 	if said := (*problem.Error)(nil); errors.As(err, &said) {
 		return err
@@ -75,7 +75,7 @@ func unreadable(err error) error {
 	return malformedBody(RuleMultipart, "")
 }
 
-// readPart reads one part; of a file no more than how it begins is held. room is how many bytes may still be held.
+// readPart reads one part. Only the beginning of a file is buffered. room is how many bytes may still be buffered.
 func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (part, error) {
 	one := part{name: from.FormName()}
 	if one.name == "" || !utf8.ValidString(one.name) || len(one.name) > 256 || ambiguous(from.Header) {
@@ -100,7 +100,7 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 	}
 	kind, _ := kindOf(mediaType)
 	if s.bytes() || encoding.bytes() || textTypes(s) == anyText && (from.FileName() != "" || mediaType != "" && kind != mediaJSON && kind != mediaText) {
-		one.file = true // and not because the sender says so: a text that is not checked would pass for one
+		one.file = true // not by what the sender claims: otherwise an unchecked text could pass for a file
 		_, err := io.Copy(io.Discard, from)
 		if err != nil {
 			return one, unreadable(err)
@@ -133,18 +133,18 @@ func (c *checker) readPart(m *mediaContract, from *multipart.Part, room int) (pa
 
 var extendedName = regexp.MustCompile(`(?i);\s*name\*`)
 
-// ambiguous reports whether readers may differ about the name of a part or about its text.
+// ambiguous reports whether parsers may differ about the name of a part or about its text.
 func ambiguous(header textproto.MIMEHeader) bool {
 	for _, coding := range header["Content-Transfer-Encoding"] {
 		if coding = strings.ToLower(coding); coding != "binary" && coding != "8bit" && coding != "7bit" {
-			return true // RFC 7578, section 4.7, has none, and some readers decode it
+			return true // RFC 7578, section 4.7, deprecates it, and some parsers decode it
 		}
 	}
 	dispositions := header["Content-Disposition"]
 	return len(dispositions) != 1 || extendedName.MatchString(dispositions[0]) || len(header["Content-Type"]) > 1
 }
 
-// bytes reports whether the parts are files by their declared media types: none of them is text or JSON.
+// bytes reports whether the parts are files according to their declared media types: none of them is text or JSON.
 func (e partEncoding) bytes() bool {
 	return len(e.types) > 0 && !slices.ContainsFunc(e.types, func(name string) bool {
 		kind, _ := kindOf(name)
@@ -161,7 +161,7 @@ func covers(declared, mediaType string) bool {
 		ranged && len(mediaType) > len(before)+len(after) && strings.HasPrefix(mediaType, before) && strings.HasSuffix(mediaType, after)
 }
 
-// bytes reports whether a part with this schema is a file: its schema says that it is bytes.
+// bytes reports whether a part with this schema is a file: the schema says that it is bytes.
 func (s *schema) bytes() bool {
 	if s == nil {
 		return false
@@ -169,13 +169,13 @@ func (s *schema) bytes() bool {
 	return slices.ContainsFunc(s.flat(), func(part *schema) bool { return part.adopted.binary || part.items != nil && part.items.adopted.binary })
 }
 
-// structured reports whether the values of s are objects or lists alone.
+// structured reports whether s admits only objects and lists.
 func (s *schema) structured() bool {
 	types := textTypes(s)
 	return types&(typeObject|typeArray) != 0 && types&^(typeObject|typeArray|typeNull) == 0
 }
 
-// checkParts checks the parts as the members of an object; parts of the same name are a list.
+// checkParts checks the parts as the members of an object. Parts with the same name are a list.
 func (c *checker) checkParts(m *mediaContract, parts []part) {
 	c.checkReadings("", m.schema, func(b *values) bool {
 		object, count := b.open(kindObject), 0
@@ -202,7 +202,7 @@ func (c *checker) checkParts(m *mediaContract, parts []part) {
 	})
 }
 
-// parts adds what was sent under one name.
+// parts adds the parts sent under one name.
 func (b *values) parts(s *schema, all []part) bool {
 	types := textTypes(s)
 	listed := types&typeArray != 0 && (len(all) > 1 || all[0].json == nil || all[0].json.tokens[0].kind != kindArray)
@@ -237,8 +237,8 @@ func (b *values) onePart(s *schema, one part) {
 	}
 }
 
-// StreamsBodyOf reports whether a body of this Content-Type is passed on while CheckStream checks it, instead of being held and given to CheckBody:
-// lines of JSON, and of documents of others bytes and multipart/form-data.
+// StreamsBodyOf reports whether a body of this Content-Type is forwarded while CheckStream checks it, instead of being buffered for CheckBody: lines
+// of JSON and, in adopted documents, bytes and multipart/form-data.
 func (op *Operation) StreamsBodyOf(contentType string) bool {
 	if !op.adopted {
 		if !op.StreamsBody() {
@@ -258,9 +258,10 @@ func (op *Operation) StreamsBodyOf(contentType string) bool {
 	return err == nil && m.streams()
 }
 
-// CheckStream returns a reader of a body for which StreamsBodyOf is true, which checks what passes. It holds no more than one line, which has at most
-// stream.lineMax bytes, or than the parts that are no files, together at most a MiB. A line that does not fit is not given out, and nothing after it. When the body does not fit, reading fails with the problem before its last bytes, so that nobody gets
-// it whole; the error then is one of CheckBody. Close ends the check; it closes body.
+// CheckStream returns a reader that checks a body for which StreamsBodyOf is true while it is read. It buffers at most one line (stream.lineMax
+// bytes) or the parts that are not files (1 MiB in total). An invalid line is not returned, nor anything after it. When the body is invalid, reading
+// fails with the problem before the last bytes, so that the service never gets it whole; the error is one of CheckBody. Close ends the check and
+// closes body.
 func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.ReadCloser, error) {
 	m, parameters, err := op.passing(contentType)
 	switch {
@@ -286,7 +287,7 @@ func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.Rea
 	return s, nil
 }
 
-// passing returns the media type of a body that is checked while it passes.
+// passing returns the media type of a body that is checked while it is forwarded.
 func (op *Operation) passing(contentType string) (*mediaContract, map[string]string, error) {
 	header := []string{contentType}
 	if op.adopted {
@@ -298,19 +299,19 @@ func (op *Operation) passing(contentType string) (*mediaContract, map[string]str
 
 var errChecked = errors.New("the check has ended")
 
-// checkedStream gives out what it reads some bytes behind the check, so that the boundary at the end comes after the verdict: until then the check has
-// taken no more than multipart.Reader's buffer beyond the boundary, which is less than keptBack.
+// checkedStream returns bytes with a delay behind the check, so that the final boundary is returned only after the verdict: until then the check has
+// read no more than multipart.Reader's buffer beyond the boundary, which is less than keptBack.
 type checkedStream struct {
 	body    io.ReadCloser
 	passed  *io.PipeWriter
 	verdict chan error
-	held    []byte // given to the check, but not given out; in buffer
+	held    []byte // given to the check, but not returned yet; in buffer
 	buffer  [2 * keptBack]byte
 	ended   bool
 	err     error
 }
 
-// keptBack is how many bytes are not given out before the verdict.
+// keptBack is how many bytes are held back until the verdict.
 const keptBack = 16 << 10
 
 // Read implements io.Reader.
@@ -344,7 +345,7 @@ func (s *checkedStream) Read(p []byte) (int, error) {
 	return s.give(p, len(s.held)), nil
 }
 
-// give gives out the first bytes that are held.
+// give returns the first buffered bytes.
 func (s *checkedStream) give(p []byte, most int) int {
 	n := copy(p, s.held[:most])
 	s.held = s.buffer[:copy(s.buffer[:], s.held[n:])]

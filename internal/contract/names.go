@@ -1,9 +1,9 @@
 package contract
 
-// names is a fixed set of names, each with what it stands for. A look-up hashes a few bytes of the name and compares with few names,
-// whatever a sender chooses: how full the places are depends on the contract alone.
+// names is a fixed map of names. A look-up hashes a few bytes of the name and compares with few names, whatever the sender chooses: the distribution
+// over the slots depends on the contract alone.
 type names[T any] struct {
-	places []slot[T] // a power of two of them, at least half of them empty
+	places []slot[T] // a power of two of slots, at least half of them empty
 	mask   uint32
 }
 
@@ -21,7 +21,7 @@ func newNames[T any](room int) *names[T] {
 	return &names[T]{places: make([]slot[T], size), mask: uint32(size - 1)}
 }
 
-// put adds a name; there must be room for it.
+// put adds a name. The map must not be full.
 func (n *names[T]) put(name string, value T) {
 	i := nameHash(name) & n.mask
 	for n.places[i].taken {
@@ -30,7 +30,7 @@ func (n *names[T]) put(name string, value T) {
 	n.places[i] = slot[T]{name, true, value}
 }
 
-// find returns what a name stands for, or nil.
+// find returns the value of a name, or nil.
 func (n *names[T]) find(name string) *T {
 	for i := nameHash(name) & n.mask; n.places[i].taken; i = (i + 1) & n.mask {
 		if n.places[i].name == name {

@@ -25,34 +25,34 @@ type Operation struct {
 	Requirements []Requirement // alternatives; empty when Public
 	Policy       Policy
 	Origin       Origin // where it begins in the contract; see OriginOf
-	// Unsupported says why requests of this operation cannot be checked: the gateway answers them with 501. It is "" but for operations of
-	// adopted documents.
+	// Unsupported says why requests of this operation cannot be checked: the gateway answers them with 501. It is "" except for operations of adopted
+	// documents.
 	Unsupported string
 
 	template   string // the path as the contract has it, without the base path
 	parameters []*parameter
 	body       *bodyContract
-	statuses   map[int]*responseContract // by 200, by 4 for 4XX, by anyStatus
+	statuses   map[int]*responseContract // keyed by 200, by 4 for 4XX, by anyStatus
 	accepts    []string                  // media types of the answers that are not problems
 	memory     int64
 	origins    map[string]Origin
-	kept       sync.Map // by owner; see Kept
+	kept       sync.Map // keyed by owner; see Kept
 	label      string   // see Label; "" for the ID
 
 	adopted   bool     // of a document of others; see Adopt
-	route     string   // what the path is matched by, of an adopted operation
+	route     string   // the route that requests are matched with, of an adopted operation
 	pathNames []string // of the parameters of the path, in their order, of an adopted operation
 	variants  []*Operation
 }
 
-// Requirement is one alternative of an operation's security: the scopes a token must have, and whether the alternative is
-// to send a one-time code (X-OTP) with it.
+// Requirement is one alternative of an operation's security: the scopes that a token must have, and whether a one-time code (X-OTP) must be sent with
+// it.
 type Requirement struct {
 	Scopes []string
 	OTP    bool
 }
 
-// own returns the operation with nothing kept beside it. A sync.Map can't be copied: each other field is named.
+// own returns a copy of the operation without kept values. A sync.Map cannot be copied, so all other fields are listed.
 func (op *Operation) own() *Operation {
 	return &Operation{
 		ID: op.ID, Word: op.Word, Method: op.Method, Path: op.Path, Mount: op.Mount, Tags: op.Tags,
@@ -63,7 +63,7 @@ func (op *Operation) own() *Operation {
 	}
 }
 
-// Label is the operation's name among those of all services, for metrics and logs: the ID in the family, and "<name>.<ID>" of a service of others.
+// Label is the operation's unique name for metrics and logs: the ID in the family, and "<name>.<ID>" for an adopted service.
 func (op *Operation) Label() string {
 	if op.label != "" {
 		return op.label
@@ -71,7 +71,7 @@ func (op *Operation) Label() string {
 	return op.ID
 }
 
-// Scopes returns the scopes of the first alternative: what a caller without a code must have.
+// Scopes returns the scopes of the first alternative, which a caller without a code must have.
 func (op *Operation) Scopes() []string {
 	if len(op.Requirements) == 0 {
 		return nil
@@ -79,12 +79,12 @@ func (op *Operation) Scopes() []string {
 	return op.Requirements[0].Scopes
 }
 
-// AcceptsOTP reports whether the contract lets X-OTP stand for the second factor here.
+// AcceptsOTP reports whether the contract accepts X-OTP as the second factor here.
 func (op *Operation) AcceptsOTP() bool {
 	return slices.ContainsFunc(op.Requirements, func(r Requirement) bool { return r.OTP })
 }
 
-// Idempotent reports whether repeating a request does no further harm: by its method, or by its required Idempotency-Key.
+// Idempotent reports whether repeating a request is harmless: by its method, or by its required Idempotency-Key.
 func (op *Operation) Idempotent() bool {
 	switch op.Method {
 	case http.MethodGet, http.MethodHead, http.MethodPut, http.MethodDelete, http.MethodOptions:
@@ -93,11 +93,10 @@ func (op *Operation) Idempotent() bool {
 	return op.Policy.Idempotency == IdempotencyRequired
 }
 
-// defaultRepeats is what a contract without `retry` allows: a service that restarts breaks the connections that it holds.
+// defaultRepeats applies to contracts without `retry`: a restarting service breaks its connections.
 const defaultRepeats = 1
 
-// Repeats is how often a request that may be repeated is sent again after a connection that broke before any answer: what `retry` says, and once
-// where the contract does not say it.
+// Repeats is how often a repeatable request is sent again after a connection that broke before any answer: the value of `retry`, or once by default.
 func (op *Operation) Repeats() int {
 	if retry := op.Policy.Retry; retry != nil {
 		return retry.Max
@@ -116,8 +115,8 @@ func (op *Operation) StreamsBody() bool {
 	return op.body != nil && op.Policy.Stream != nil && op.Policy.Stream.Kind == StreamNDJSON && op.body.streams
 }
 
-// StreamsAnswer reports whether answers of the operation are passed on as they come: neither held nor checked as a whole. Where only the request body is a stream, they are checked
-// as any other answer.
+// StreamsAnswer reports whether answers of the operation are forwarded as they arrive, neither buffered nor checked as a whole. When only the request
+// body is a stream, answers are checked as usual.
 func (op *Operation) StreamsAnswer() bool {
 	if op.Policy.Stream == nil || op.Policy.Stream.Kind == StreamLongPoll {
 		return false
@@ -135,11 +134,11 @@ func (op *Operation) StreamsAnswer() bool {
 	return false
 }
 
-// maxHeldBeside is the most of a body that is held where the operation streams bodies of another media type, in bytes.
+// maxHeldBeside is the maximum size of a buffered body in bytes, where the operation streams bodies of another media type.
 const maxHeldBeside = 16 << 20
 
-// HeldBody returns how many bytes a body may have that is read whole before the handler runs: body.max, and at most 16 MiB where the contract's
-// size is that of a stream.
+// HeldBody returns how many bytes a body may have that is buffered before the handler runs: body.max, but at most 16 MiB where the contract's size is
+// that of a stream.
 func (op *Operation) HeldBody() int64 {
 	if op.StreamsBody() {
 		return min(op.Policy.Body.Max, maxHeldBeside)
@@ -147,8 +146,8 @@ func (op *Operation) HeldBody() int64 {
 	return op.Policy.Body.Max
 }
 
-// HeldPatience returns how long a body that is read whole may take to come: the operation's timeout, and where it streams others how long
-// one of those may be silent.
+// HeldPatience returns how long a buffered body may take to arrive: the operation's timeout or, where it also streams bodies, the idle time of a
+// stream.
 func (op *Operation) HeldPatience() time.Duration {
 	if op.StreamsBody() {
 		return op.Policy.Stream.Idle
@@ -320,7 +319,7 @@ func (b *builder) security(op *Operation, o *openapi3.Operation) error {
 	return nil
 }
 
-// contradictions finds policies that cannot both be meant.
+// contradictions finds policies that contradict each other.
 func contradictions(op *Operation, root, onPath, own *policyText) []error {
 	var errs []error
 	say := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// Origin is a place in the text of a contract. The zero Origin is no place: the contract does not say it, and a default holds.
+// Origin is a place in the text of a contract. The zero Origin means that the contract does not say it and a default applies.
 type Origin struct {
 	File string // "kms.yaml", or the file that is referred to: "common.yaml"
 	Line int    // from 1
@@ -27,8 +27,7 @@ func (o Origin) String() string {
 	return o.File + ":" + strconv.Itoa(o.Line)
 }
 
-// OriginOf returns where the contract says what a check of this operation holds the request against, or no place where it does not say it. What
-// is one of
+// OriginOf returns the place in the contract of what a request is checked against, or no place where the contract does not say it. what is one of
 //
 //	security                     the operation's own, or the document's
 //	requestBody
@@ -41,7 +40,7 @@ func (o Origin) String() string {
 // Operation.Origin is where the operation itself begins.
 func (op *Operation) OriginOf(what string) Origin { return op.origins[what] }
 
-// nearest returns the place of what, or of the next thing around it that has one.
+// nearest returns the place of what, or of the closest enclosing element that has one.
 func (op *Operation) nearest(what string) Origin {
 	for what != "" {
 		if at, ok := op.origins[what]; ok {
@@ -52,7 +51,7 @@ func (op *Operation) nearest(what string) Origin {
 	return op.Origin
 }
 
-// source is a contract's text as YAML nodes, with the files that it refers to. It is needed while the contract is compiled.
+// source is a contract's text as YAML nodes, with the files that it refers to. It is needed only during compilation.
 type source struct {
 	fsys  fs.FS
 	files map[string]*yaml.Node // nil: cannot be read
@@ -60,7 +59,7 @@ type source struct {
 
 func newSource(fsys fs.FS) *source { return &source{fsys, map[string]*yaml.Node{}} }
 
-// place is a node of the text; the zero place is none.
+// place is a node of the text; the zero place means that there is none.
 type place struct {
 	source *source
 	file   string
@@ -89,7 +88,7 @@ func (p place) origin() Origin {
 	return Origin{p.file, p.line}
 }
 
-// get follows keys.
+// get returns the node at a path of keys.
 func (p place) get(keys ...string) place {
 	for _, key := range keys {
 		next := place{}
@@ -103,7 +102,7 @@ func (p place) get(keys ...string) place {
 	return p
 }
 
-// within returns the place that keys lead to, as far as they do.
+// within returns the place at a path of keys, or of the last key that exists.
 func (p place) within(keys ...string) Origin {
 	at := p.origin()
 	for _, key := range keys {
@@ -115,7 +114,7 @@ func (p place) within(keys ...string) Origin {
 	return at
 }
 
-// each visits the members of a mapping, or the items of a sequence, which have no name. Those of an alias are where its anchor has them.
+// each visits the members of a mapping, or the items of a sequence with an empty name. Those of an alias have the places of its anchor.
 func (p place) each(visit func(name string, value place)) {
 	if p.node != nil && p.node.Kind == yaml.AliasNode { // the anchor's node is never an alias
 		p.node = p.node.Alias
@@ -134,7 +133,7 @@ func (p place) each(visit func(name string, value place)) {
 	}
 }
 
-// text returns a scalar.
+// text returns the text of a scalar.
 func (p place) text() string {
 	if p.node == nil {
 		return ""
@@ -142,7 +141,7 @@ func (p place) text() string {
 	return p.node.Value
 }
 
-// resolve follows a reference to what it refers to.
+// resolve follows a reference.
 func (p place) resolve() place {
 	ref := p.get("$ref").text()
 	file, pointer, found := strings.Cut(ref, "#/")
@@ -155,7 +154,7 @@ func (p place) resolve() place {
 	return p.source.root(file).get(strings.Split(pointer, "/")...)
 }
 
-// origins finds the places that OriginOf knows.
+// origins records the places that OriginOf knows.
 func origins(root place, path, method string) map[string]Origin {
 	out := map[string]Origin{}
 	put := func(what string, at place) {
@@ -189,7 +188,7 @@ func origins(root place, path, method string) map[string]Origin {
 	return out
 }
 
-// aboutError is an error with what of the operation it is about, in the words of OriginOf.
+// aboutError is an error with the element of the operation that it is about, as a key of OriginOf.
 type aboutError struct {
 	what string
 	error
@@ -212,7 +211,7 @@ type placedError struct {
 
 func (e *placedError) Unwrap() error { return e.error }
 
-// placed notes the place of an error that has none yet.
+// placed adds a place to an error that has none.
 func placed(origin *openapi3.Origin, err error) error {
 	if already := (*placedError)(nil); err == nil || origin == nil || origin.Key == nil || errors.As(err, &already) {
 		return err
@@ -220,7 +219,7 @@ func placed(origin *openapi3.Origin, err error) error {
 	return &placedError{Origin{origin.Key.File, origin.Key.Line}, err}
 }
 
-// located returns the parts of an error, each with its place before its text; where none is known it is fallback.
+// located splits an error into its parts, each prefixed with its place, or with fallback when the place is unknown.
 func located(err error, context string, fallback Origin, find func(what string) Origin) []error {
 	if joined, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error
@@ -241,10 +240,10 @@ func located(err error, context string, fallback Origin, find func(what string) 
 	return []error{fmt.Errorf("%s: %s%w", at, context, err)}
 }
 
-// lineOf finds the number of a line in the text of an error of a YAML reader.
+// lineOf finds the line number in an error of a YAML parser.
 var lineOf = regexp.MustCompile(`line (\d+)`)
 
-// loadFault returns an error of loading or validating word's file with its place: of the reference that does not resolve, of the element that is not valid.
+// loadFault adds the place to an error of loading or validating a word's file: that of the unresolved reference or the invalid element.
 func loadFault(root place, word string, err error) error {
 	var all openapi3.MultiError
 	if errors.As(err, &all) {
@@ -272,7 +271,7 @@ func loadFault(root place, word string, err error) error {
 	return fmt.Errorf("%s: %w", at, err)
 }
 
-// elementOf returns what the contexts of a validation error lead to.
+// elementOf returns the element that the contexts of a validation error describe.
 func elementOf(root place, err error) place {
 	var section *openapi3.SectionValidationError
 	var path *openapi3.PathValidationError
@@ -298,7 +297,7 @@ func elementOf(root place, err error) place {
 	return at
 }
 
-// modelOrigin returns the origin that an error of kin-openapi carries, innermost first. Some thirty types have the field, and no method.
+// modelOrigin returns the innermost origin in an error of kin-openapi. Some thirty error types have the field, and no method returns it.
 func modelOrigin(err error) *openapi3.Origin {
 	if err == nil {
 		return nil

@@ -35,14 +35,14 @@ type parameter struct {
 	style     *style  // of a document of others
 }
 
-// finish fills in what follows from the schema.
+// finish computes the fields that depend on the schema.
 func (p *parameter) finish() *parameter {
 	p.canonical, p.types = textproto.CanonicalMIMEHeaderKey(p.name), allTypes(p.scalar)
 	p.form, p.say = numberOrType(p.types), sentence("must be of type %s", p.types)
 	return p
 }
 
-// parameters compiles the path's and the operation's parameters; the operation's win.
+// parameters compiles the path's and the operation's parameters; those of the operation override.
 func (b *builder) parameters(path string, levels ...openapi3.Parameters) ([]*parameter, error) {
 	var out []*parameter
 	var errs []error
@@ -89,7 +89,7 @@ func (b *builder) parameters(path string, levels ...openapi3.Parameters) ([]*par
 	return out, errors.Join(errs...)
 }
 
-// ignoredHeaders are said by OpenAPI to be described elsewhere; declaring them as parameters has no effect.
+// ignoredHeaders are described elsewhere according to OpenAPI; declaring them as parameters has no effect.
 var ignoredHeaders = []string{"Accept", "Content-Type", "Authorization"}
 
 func (b *builder) parameter(o *openapi3.Parameter) (*parameter, error) {
@@ -125,7 +125,7 @@ func (b *builder) parameter(o *openapi3.Parameter) (*parameter, error) {
 	return p.finish(), nil
 }
 
-// scalarOnly reports whether s says by itself, or by all of its parts, that the value is a scalar.
+// scalarOnly reports whether s, or every one of its parts, admits only scalars.
 func scalarOnly(s *schema) bool {
 	if s.types != 0 {
 		return s.types&(typeArray|typeObject) == 0
@@ -134,7 +134,7 @@ func scalarOnly(s *schema) bool {
 	return len(parts) > 0 && !slices.ContainsFunc(parts, func(part *schema) bool { return !scalarOnly(part) })
 }
 
-// types of all parts of a scalar schema.
+// allTypes returns the types of all parts of a scalar schema.
 func allTypes(s *schema) typeSet {
 	if s.adopted != nil {
 		if s.adopted.texts == anyText {
@@ -149,8 +149,8 @@ func allTypes(s *schema) typeSet {
 	return t
 }
 
-// CheckParameters checks path, query, header and cookie parameters, all at once. Errors: malformed_query (400),
-// invalid_parameter (400), and for an absent required header idempotency_missing (400) or precondition_missing (428).
+// CheckParameters checks path, query, header and cookie parameters and collects all violations. Errors: malformed_query (400), invalid_parameter
+// (400), and for a missing required header idempotency_missing (400) or precondition_missing (428).
 func (op *Operation) CheckParameters(r *http.Request, m *Match) error {
 	if op.adopted {
 		return op.checkAdoptedParameters(r, m)
@@ -195,7 +195,7 @@ func (op *Operation) queryParameter(name string) *parameter {
 	return nil
 }
 
-// sent checks what was sent for a parameter; it reports false when nothing was.
+// sent checks the values sent for a parameter. It returns false when there are none.
 func (c *checker) sent(p *parameter, r *http.Request, m *Match) bool {
 	switch p.in {
 	case "path":
@@ -221,7 +221,7 @@ func (c *checker) sent(p *parameter, r *http.Request, m *Match) bool {
 	return c.once(p, count, value)
 }
 
-// once checks a scalar that was sent so many times.
+// once checks a scalar that was sent count times.
 func (c *checker) once(p *parameter, count int, value string) bool {
 	switch {
 	case count > 1:
@@ -272,7 +272,7 @@ func (c *checker) sentHeader(p *parameter, values []string) bool {
 	return true
 }
 
-// printable checks that the lines of a header are text.
+// printable checks that the lines of a header are printable text.
 func (c *checker) printable(p *parameter, values []string) bool {
 	for _, v := range values {
 		if !utf8.ValidString(v) || strings.ContainsFunc(v, func(r rune) bool { return r < 0x20 || r == 0x7f }) {
@@ -282,7 +282,7 @@ func (c *checker) printable(p *parameter, values []string) bool {
 	return true
 }
 
-// begin, item and finish check the texts of a list; item reports false when going on makes no sense.
+// begin, item and finish check the texts of a list; item returns false when further items need not be checked.
 func (c *checker) begin(p *parameter) {
 	c.reset("")
 	c.name = p.name
@@ -304,13 +304,13 @@ func (c *checker) item(p *parameter, text string) bool {
 func (c *checker) finish(p *parameter) {
 	c.close(0, len(c.tokens)-1)
 	if p.in == "query" && !p.mayBeVoid && c.count(0) == 1 && c.text(1) == "" {
-		c.failAt(p.name, "allowEmptyValue", "must not be empty") // is it a list of nothing, or of one empty text?
+		c.failAt(p.name, "allowEmptyValue", "must not be empty") // ambiguous: an empty list, or a list of one empty text
 		return
 	}
 	c.check(p.schema, 0)
 }
 
-// separated checks the items of a list that is written with commas.
+// separated checks the items of a comma-separated list.
 func (c *checker) separated(p *parameter, list string) {
 	for text := range strings.SplitSeq(list, ",") {
 		if !c.item(p, text) {
@@ -370,7 +370,7 @@ func numberOrType(t typeSet) string {
 	return "type"
 }
 
-// scalarKind reads a text as the narrowest of the types it may have.
+// scalarKind parses a text as the narrowest of the types that it may have.
 func scalarKind(types typeSet, text string) (kind, bool) {
 	if types&(typeInteger|typeNumber) != 0 && len(text) <= maxNumber && numberLiteral(text) && inRange(text) {
 		return kindNumber, true
@@ -392,14 +392,14 @@ type pair struct {
 	of          *parameter // nil: none that is declared
 }
 
-// pairs are those of one query or form, in order.
+// pairs are the pairs of one query or form, in order.
 type pairs []pair
 
 func (q pairs) has(name string) bool {
 	return slices.ContainsFunc(q, func(p pair) bool { return p.name == name })
 }
 
-// maxPairs bounds the names of one query or form.
+// maxPairs bounds the number of pairs of one query or form.
 const maxPairs = 256
 
 var pairMessages = map[Rule]string{
@@ -407,7 +407,7 @@ var pairMessages = map[Rule]string{
 	RuleQuerySemicolon: "has a semicolon that is not escaped", RuleQueryEmpty: "has a pair without a name, or too many pairs",
 }
 
-// read decodes a query or a form and refuses what programs read differently, by the name of the rule that it breaks.
+// read decodes a query or a form. It refuses what programs parse differently, and returns the violated rule.
 func (q *pairs) read(raw string) Rule {
 	*q = (*q)[:0]
 	if raw == "" {
@@ -438,7 +438,7 @@ func (q *pairs) read(raw string) Rule {
 	return ""
 }
 
-// unescape decodes a name or a value. What is written with harmless characters alone is itself.
+// unescape decodes a name or a value. A text of unreserved characters is returned unchanged.
 func unescape(s string) (string, Rule) {
 	plain := true
 	for i := range len(s) {

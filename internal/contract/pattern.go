@@ -9,17 +9,18 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// pattern is a regular expression for the whole of a string. The form that contracts use most, a row of character sets each repeated some times,
-// is matched by one walk over the string; everything else by package regexp.
+// pattern is a regular expression for a whole string. The most common form in contracts, a sequence of repeated character sets, is matched in one
+// pass over the string; everything else by package regexp.
 type pattern struct {
 	expression *regexp.Regexp
-	runs       []run // nil: only the expression knows
+	runs       []run // nil: only expression can match it
 
-	backtracking *regexp2.Regexp // in place of expression, of a document of others
-	cost         int             // of matching a byte, of a document of others; 0: not counted
+	backtracking *regexp2.Regexp // in place of expression, in an adopted document
+	cost         int             // cost per byte, in an adopted document; 0: not counted
 }
 
-// run is a set of characters that is repeated. What follows a run of varying length has no character of its set, so that it ends where the set ends.
+// run is a repeated character set. The set that follows a run of variable length has no character in common with it, so that the run ends where its
+// set does.
 type run struct {
 	ascii    [2]uint64
 	wide     []rune // ranges beyond ASCII, in pairs
@@ -48,7 +49,7 @@ func compilePattern(text string) (*pattern, error) {
 	return p, nil
 }
 
-// runsOf returns the row of sets that an expression is, or nil when it is something else.
+// runsOf converts an expression to a sequence of runs, or returns nil when it has another form.
 func runsOf(tree *syntax.Regexp) []run {
 	if tree.Op != syntax.OpConcat || len(tree.Sub) < 3 || tree.Sub[0].Op != syntax.OpBeginText || tree.Sub[len(tree.Sub)-1].Op != syntax.OpEndText {
 		return nil
@@ -90,7 +91,7 @@ func runsOf(tree *syntax.Regexp) []run {
 	return runs
 }
 
-// setOf returns the ranges of one character, or nil.
+// setOf returns the ranges of a character set, or nil.
 func setOf(part *syntax.Regexp) []rune {
 	switch {
 	case part.Op == syntax.OpCharClass:
@@ -115,7 +116,7 @@ func newRun(ranges []rune, low, high int) run {
 	return r
 }
 
-// determined reports whether a run's length is never a choice.
+// determined reports whether the length of every run is unambiguous.
 func determined(runs []run) bool {
 	for i, r := range runs {
 		if r.min == r.max {
@@ -151,7 +152,7 @@ func (r *run) has(c rune) bool {
 	if c < utf8.RuneSelf {
 		return r.ascii[c>>6]&(1<<(c&63)) != 0
 	}
-	i, _ := slices.BinarySearch(r.wide, c) // the first bound that is not below c: at odd places it ends a range that c is in
+	i, _ := slices.BinarySearch(r.wide, c) // the first bound that is not below c: at an odd index it ends a range that contains c
 	return i < len(r.wide) && (i&1 == 1 || r.wide[i] == c)
 }
 

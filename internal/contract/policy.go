@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Policy is the x-fountain extension of one operation after inheritance (root, then path, then operation; a later key
-// replaces an earlier one, except rate, which is joined by name).
+// Policy is the x-fountain extension of one operation after inheritance: root, then path, then operation. A later key replaces an earlier one, except
+// rate, which is merged by name.
 type Policy struct {
 	Principals  []string      // "user", "service": who may call at all
 	Roles       Roles         // for users, after scopes
-	APIKey      bool          // the gateway takes an API key as bearer, and trades it for a token
-	StepUp      *StepUp       // nil: no second factor asked for
+	APIKey      bool          // the gateway accepts an API key as bearer token and exchanges it for an access token
+	StepUp      *StepUp       // nil: no second factor is demanded
 	Rate        []Rate        // all must pass
 	Concurrency int           // requests of this operation at a time; 0: no limit
 	PerSubject  int           // of these, requests of one subject; 0: no limit of its own
@@ -39,13 +39,13 @@ const (
 	ErrorsOAuth   = "oauth"
 )
 
-// Roles is the demand on a user's roles. Empty means none.
+// Roles are the required roles of a user. The zero value requires none.
 type Roles struct {
 	AnyOf []string `json:"anyOf,omitempty"`
 	AllOf []string `json:"allOf,omitempty"`
 }
 
-// Permit reports whether roles meet the demand.
+// Permit reports whether roles satisfy the requirement.
 func (r Roles) Permit(roles []string) bool {
 	for _, need := range r.AllOf {
 		if !slices.Contains(roles, need) {
@@ -62,8 +62,8 @@ func (r Roles) Permit(roles []string) bool {
 type StepUp struct {
 	ACR     string        // aal2 or phr
 	MaxAge  time.Duration // how old auth_time may be
-	For     []string      // which principals it is asked of
-	Dynamic bool          // a rule of the domain may raise it: then nothing is asked before the handler
+	For     []string      // the kinds of principal it is demanded of
+	Dynamic bool          // a rule of the domain may demand it: then nothing is checked before the handler
 }
 
 // Rate is one limit.
@@ -80,7 +80,7 @@ type Rate struct {
 // Size is a cap in bytes.
 type Size struct{ Max int64 }
 
-// Retry says how often the gateway may send a request again, on another target, after a connection broke before any answer.
+// Retry says how often the gateway may repeat a request, on another target, after a connection broke before any answer.
 type Retry struct {
 	Max int      // 0: never
 	On  []string // "connect"
@@ -96,12 +96,12 @@ const (
 // Stream marks an operation whose request or answer has no fixed end.
 type Stream struct {
 	Kind        string
-	Idle        time.Duration // without a piece of the request body or of the answer
+	Idle        time.Duration // maximum pause between pieces of the request body or of the answer
 	MaxDuration time.Duration
 	LineMax     int64 // most bytes of one NDJSON line
 }
 
-// Validation says what is done with violations on each side.
+// Validation says how violations are handled on each side.
 type Validation struct{ Request, Response Mode }
 
 // Mode is enforce, report, off, or sample with a share of requests.
@@ -125,7 +125,7 @@ const (
 	ACRPhishingResistant = "phr"
 )
 
-// ACRSatisfies reports whether a token's acr is at least the one asked for. An unknown acr satisfies nothing.
+// ACRSatisfies reports whether a token's acr is at least the required one. An unknown acr satisfies nothing.
 func ACRSatisfies(have, want string) bool {
 	order := []string{ACRPassword, ACRSecondFactor, ACRPhishingResistant}
 	h, w := slices.Index(order, have), slices.Index(order, want)

@@ -12,10 +12,10 @@ import (
 	"time"
 )
 
-// extension is the name of the policy in the contract.
+// extension is the key of the policy in the contract.
 const extension = "x-fountain"
 
-// policyText is the policy as written; a nil field was not written and is inherited.
+// policyText is the policy as written. A nil field was not written and is inherited.
 type policyText struct {
 	Principals  []string        `json:"principals"`
 	Roles       *Roles          `json:"roles"`
@@ -73,7 +73,7 @@ type validationText struct {
 	Response string `json:"response"`
 }
 
-// decodePolicy reads x-fountain out of an element's extensions; an unknown key is an error.
+// decodePolicy decodes x-fountain of an element's extensions. An unknown key is an error.
 func decodePolicy(extensions map[string]any) (*policyText, error) {
 	raw, ok := extensions[extension]
 	if !ok {
@@ -86,7 +86,7 @@ func decodePolicy(extensions map[string]any) (*policyText, error) {
 	return decodePolicyText(text)
 }
 
-// decodePolicyText reads x-fountain as JSON.
+// decodePolicyText decodes x-fountain from JSON.
 func decodePolicyText(text []byte) (*policyText, error) {
 	var p policyText
 	if err := policyKeys(text, reflect.TypeFor[policyText](), extension); err != nil {
@@ -104,14 +104,14 @@ func decodePolicyText(text []byte) (*policyText, error) {
 	return &p, nil
 }
 
-// policyKeys checks that every key is one of the policy, letter by letter: encoding/json takes Stepup for stepUp, and other readers do not.
+// policyKeys checks that every key is exactly one of the policy: encoding/json accepts Stepup for stepUp, and other parsers do not.
 func policyKeys(text json.RawMessage, t reflect.Type, at string) error {
 	switch t.Kind() {
 	case reflect.Pointer:
 		return policyKeys(text, t.Elem(), at)
 	case reflect.Slice:
 		var items []json.RawMessage
-		_ = json.Unmarshal(text, &items) // what is no list is told by the decoder
+		_ = json.Unmarshal(text, &items) // the decoder reports a value that is not a list
 		for _, item := range items {
 			if err := policyKeys(item, t.Elem(), at); err != nil {
 				return err
@@ -141,7 +141,7 @@ func policyKeys(text json.RawMessage, t reflect.Type, at string) error {
 	return nil
 }
 
-// jsonKind names what JSON is read into a type.
+// jsonKind names the JSON type that is decoded into a Go type.
 func jsonKind(t reflect.Type) string {
 	switch t.Kind() {
 	case reflect.String:
@@ -156,7 +156,7 @@ func jsonKind(t reflect.Type) string {
 	return "a whole number"
 }
 
-// resolvePolicy joins the levels, outermost first, and turns the text into a Policy.
+// resolvePolicy merges the levels, outermost first, and converts the result to a Policy.
 func resolvePolicy(levels ...*policyText) (Policy, error) {
 	merged := policyText{}
 	for _, level := range levels {
@@ -206,7 +206,7 @@ func resolvePolicy(levels ...*policyText) (Policy, error) {
 	return p, errors.Join(errs...)
 }
 
-// override puts what level says over what was said before.
+// override replaces the values that level sets.
 func (p *policyText) override(level *policyText) {
 	if level == nil {
 		return
@@ -303,7 +303,7 @@ func resolveStream(fault faultFunc, t *streamText) *Stream {
 	return s
 }
 
-// maxRateName bounds the name of a limit.
+// maxRateName bounds the length of a limit's name.
 const maxRateName = 64
 
 func resolveRate(fault faultFunc, t rateText) Rate {
@@ -396,7 +396,7 @@ func mode(fault faultFunc, key, text string, to *Mode) {
 	}
 }
 
-// ParseSize reads a size such as "64KiB", "1MiB", "1GiB" or "512B", in bytes.
+// ParseSize parses a size such as "64KiB", "1MiB", "1GiB" or "512B" and returns bytes.
 func ParseSize(s string) (int64, error) {
 	for _, unit := range []struct {
 		suffix string

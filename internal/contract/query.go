@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// readOpen is read for documents of others: a semicolon is a character like others, as those who write queries today take it, and pairs without a name
-// are passed over. DeclaredQuery writes the first so that everybody reads it alike, and leaves the others out.
+// readOpen is read for adopted documents: a semicolon is an ordinary character, as in today's URL standard, and pairs without a name are skipped.
+// DeclaredQuery escapes the semicolons so that every program reads them alike, and omits such pairs.
 func (q *pairs) readOpen(raw string) Rule {
 	*q = (*q)[:0]
 	if raw == "" {
@@ -31,8 +31,8 @@ func (q *pairs) readOpen(raw string) Rule {
 	return ""
 }
 
-// DeclaredQuery returns of a query that CheckParameters has found good what the contract declares, in the order and the form in which it was sent: what
-// the service behind the gateway gets. The family's own contracts refuse all else, so there it is the query itself.
+// DeclaredQuery returns the declared part of a query that CheckParameters accepted, in the order and the form in which it was sent. It is the query
+// that the service behind the gateway gets. The family's own contracts refuse undeclared parameters, so there it is the query itself.
 func (op *Operation) DeclaredQuery(raw string) string {
 	if !op.adopted || raw == "" {
 		return raw

@@ -61,7 +61,7 @@ func (b *builder) responses(op *Operation, o *openapi3.Operation) error {
 // anyStatus is the key of the default answer.
 const anyStatus = 0
 
-// statusKey returns the key of a declared answer: its status, 2 for 2XX, or anyStatus. The document's validation admits nothing else.
+// statusKey returns the key of a declared answer: its status, 2 for 2XX, or anyStatus. The validation of the document admits nothing else.
 func statusKey(status string) int {
 	if strings.EqualFold(status, "default") {
 		return anyStatus
@@ -73,8 +73,8 @@ func statusKey(status string) int {
 	return n
 }
 
-// response finds the declaration that covers a status: itself, its class, or default. What succeeds must be declared:
-// default covers only 4xx and 5xx.
+// response finds the declaration for a status: the status itself, its class, or default. Default applies to 4xx and 5xx only: successful answers must
+// be declared.
 func (op *Operation) response(status int) *responseContract {
 	if r := op.statuses[status]; r != nil {
 		return r
@@ -91,7 +91,7 @@ func (op *Operation) response(status int) *responseContract {
 // Declares reports whether the contract declares a status by its number.
 func (op *Operation) Declares(status int) bool { return status >= 100 && op.statuses[status] != nil }
 
-// Statuses returns the statuses the contract declares by number, for tests that count what was seen.
+// Statuses returns the statuses that the contract declares by number, for tests that check that each was observed.
 func (op *Operation) Statuses() []int {
 	var out []int
 	for status := range op.statuses {
@@ -102,24 +102,24 @@ func (op *Operation) Statuses() []int {
 	return out
 }
 
-// Head is what an answer says before its body.
+// Head is the status and header of an answer.
 type Head struct {
 	Status int
 	Header http.Header
 	Empty  bool // it has no body: by its status, or because it answers HEAD
 }
 
-// CheckEnvelope checks what makes an answer fit to be passed on at all, whatever its body says: status and media type are declared, there is
-// no content coding and no undeclared cookie, and what failed inside (5xx) is told by a problem document. The error is bad_upstream (502)
-// with the violations; they name places and rules, never values. Of an adopted document, whose makers did not write it for this, only a content coding
-// counts: without it nothing else can be checked. CheckResponse tells the rest.
+// CheckEnvelope checks whether an answer may be forwarded at all, whatever its body: status and media type are declared, there is no content coding
+// and no undeclared cookie, and a 5xx is a problem document. The error is bad_upstream (502) with the violations, which name places and rules, never
+// values. For an adopted document, which was not written for this check, only a content coding is a violation, because nothing else could be checked
+// then. CheckResponse reports the rest.
 func (op *Operation) CheckEnvelope(h Head) error {
 	c := newChecker(outbound, "header")
 	defer c.release()
 	switch {
 	case !op.adopted:
 		op.envelope(c, h)
-	case h.Status < http.StatusOK || h.Status > 599: // 101 would make another protocol of the connection
+	case h.Status < http.StatusOK || h.Status > 599: // 101 would switch the protocol of the connection
 		c.fail(0, string(RuleResponseStatus), fmt.Sprintf("status %d is that of no answer", h.Status))
 	default:
 		c.plainCoding(h)
@@ -160,9 +160,9 @@ func (op *Operation) envelope(c *checker, h Head) *responseContract {
 	return r
 }
 
-// mediaType returns the declared media type of a Content-Type, or nil, and the type's name without parameters.
+// mediaType returns the declared media type for a Content-Type, or nil, and the type's name without parameters.
 func (r *responseContract) mediaType(header string) (*mediaContract, string) {
-	if m := r.media[header]; m != nil { // as it is nearly always written
+	if m := r.media[header]; m != nil { // fast path for the usual spelling
 		return m, m.name
 	}
 	name, _, err := mime.ParseMediaType(header)
@@ -183,7 +183,7 @@ func (op *Operation) DeclaresResponseHeader(status int, name string) bool {
 	return r != nil && r.declares(name)
 }
 
-// CheckResponse checks a whole answer: its envelope, the headers that are required, and the body. The error is that of CheckEnvelope.
+// CheckResponse checks a whole answer: its envelope, the required headers, and the body. The error is that of CheckEnvelope.
 func (op *Operation) CheckResponse(status int, h http.Header, body []byte) error {
 	return op.checkResponse(Head{Status: status, Header: h, Empty: len(body) == 0 && bodiless(status)}, body, false)
 }
@@ -193,7 +193,7 @@ func (op *Operation) CheckResponseHead(status int, h http.Header) error {
 	return op.checkResponse(Head{Status: status, Header: h, Empty: true}, nil, true)
 }
 
-// bodiless reports whether answers of a status never have a body (RFC 9110, section 6.4.1).
+// bodiless reports whether answers with this status never have a body (RFC 9110, section 6.4.1).
 func bodiless(status int) bool {
 	return status == http.StatusNoContent || status == http.StatusNotModified
 }
@@ -238,7 +238,7 @@ func (c *checker) responseBody(r *responseContract, h Head, body []byte, head bo
 	if head {
 		return
 	}
-	m, _ := r.mediaType(h.Header.Get("Content-Type")) // the envelope has found it good
+	m, _ := r.mediaType(h.Header.Get("Content-Type")) // the envelope has checked it
 	if err := c.body(m, body, false); err != nil {
 		c.found = append(c.found, problem.From(err).Fields...)
 	}

@@ -12,8 +12,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Table is the route table of one or several contracts: a tree over escaped path segments. A static segment beats a
-// segment with literal parts around a parameter, which beats a bare parameter. It is immutable.
+// Table is the route table of one or several contracts: a tree over escaped path segments. A static segment takes precedence over a segment with
+// literal text around a parameter, which takes precedence over a bare parameter. It is immutable.
 type Table struct {
 	root    *node
 	slashed bool // some path ends with a slash
@@ -24,13 +24,13 @@ type node struct {
 	static    map[string]*node
 	after     *names[*node]   // the same as static; nil where there is none
 	templates []*templateNode // most literal first
-	routes    []route         // what ends here, one for each method; none where no path ends
+	routes    []route         // the operations of the path that ends here, one for each method
 	names     []string        // of the parameters on the way here
 	allow     string          // value of the Allow header
-	refused   error           // what another method is told
+	refused   error           // the error for other methods
 }
 
-// route is an operation at the end of its path.
+// route is the operation of a method at the end of a path.
 type route struct {
 	method    string
 	operation *Operation
@@ -39,19 +39,19 @@ type route struct {
 // templateNode is a segment with one parameter: prefix{name}suffix.
 type templateNode struct {
 	prefix, suffix, name string
-	between              []string // texts between several parameters; nil where there is one
+	between              []string // literal texts between several parameters; nil when there is one
 	next                 *node
 }
 
 // maxPathParameters is how many parameters a path may have.
 const maxPathParameters = 16
 
-// Match is a found operation with its path parameters, as parts of the path: it holds on to the path and copies nothing. Table.Match fills
-// it; the zero value has found nothing.
+// Match is a matched operation with its path parameters, which are stored as positions in the path without copying. Table.Match fills it; the zero
+// value is no match.
 type Match struct {
 	Operation *Operation
 	path      string
-	names     []string // the table's, not to be changed
+	names     []string // shared with the table, must not be changed
 	spans     [maxPathParameters]span
 	count     int // of spans in use
 }
@@ -69,7 +69,7 @@ func (m *Match) Param(name string) (string, bool) {
 	return "", false
 }
 
-// value returns the parameter at a position, unescaped. Match has found the escapes good.
+// value returns the parameter at a position, unescaped. Match has checked the escapes.
 func (m *Match) value(position int) string {
 	at := m.spans[position]
 	escaped := m.path[at.start:at.end]
@@ -80,8 +80,8 @@ func (m *Match) value(position int) string {
 	return value
 }
 
-// NewTable joins the operations of contracts into one table; two operations of the same method and path, or parameters of
-// different names at one position, are an error.
+// NewTable merges the operations of contracts into one table. It fails when two operations have the same method and path, or one position has
+// parameters of different names.
 func NewTable(contracts ...*Contract) (*Table, error) {
 	t := &Table{root: &node{}}
 	for _, c := range contracts {
@@ -144,7 +144,7 @@ func (n *node) operation(method string) *Operation {
 	return nil
 }
 
-// child returns the position after a segment, which is made when it is not there, and the name of the segment's parameter.
+// child returns the node after a segment, which it creates if needed, and the name of the segment's parameter.
 func (n *node) child(segment string) (next *node, name string, err error) {
 	prefix, rest, isTemplate := strings.Cut(segment, "{")
 	if !isTemplate {
@@ -203,7 +203,7 @@ func (n *node) adoptedChild(segment string) (next *node, name string, err error)
 	return tn.next, anyName, nil
 }
 
-// literal is how much of a segment is text.
+// literal returns how many characters of a segment are literal text.
 func (t *templateNode) literal() int {
 	n := len(t.prefix) + len(t.suffix)
 	for _, text := range t.between {
@@ -212,8 +212,8 @@ func (t *templateNode) literal() int {
 	return n
 }
 
-// split divides what is between prefix and suffix, from at to end, among several parameters, each of which has a character at least. Where a text
-// between them is there more than once, the last one divides.
+// split divides the text between prefix and suffix, from at to end, among several parameters of at least one character each. Where the literal text
+// between two of them occurs more than once, the last occurrence is used.
 func (t *templateNode) split(m *Match, path string, at, end int) bool {
 	first := m.count
 	for i := len(t.between) - 1; i >= 0; i-- {
@@ -281,9 +281,9 @@ func (n *node) finish() {
 	}
 }
 
-// Match finds the operation of a method and a path as it was sent, still escaped, and fills m. HEAD finds GET. Errors: not_found (404, also
-// for a trailing slash, an empty segment, a dot segment or an escaped slash, escaped or not), malformed_target (400), method_not_allowed
-// (405 with Allow), method_unknown (501).
+// Match finds the operation for a method and a path as it was sent, still escaped, and fills m. HEAD matches GET. Errors: not_found (404, also for a
+// trailing slash, an empty segment, a dot segment or a slash within a segment, escaped or not), malformed_target (400), method_not_allowed (405 with
+// Allow), method_unknown (501).
 func (t *Table) Match(method, escapedPath string, m *Match) error {
 	m.Operation = nil
 	n, err := t.find(escapedPath, m)
@@ -309,7 +309,7 @@ func (t *Table) Match(method, escapedPath string, m *Match) error {
 
 var errMethodUnknown error = problem.New(problem.MethodUnknown, "No operation of this API uses this method.")
 
-// Allow returns the methods of a path in the form of the Allow header; its errors are those of Match.
+// Allow returns the methods of a path as the value of the Allow header. Errors are those of Match.
 func (t *Table) Allow(escapedPath string) (string, error) {
 	var m Match
 	n, err := t.find(escapedPath, &m)
@@ -349,10 +349,10 @@ func (t *Table) find(path string, m *Match) (*node, error) {
 	return n, nil
 }
 
-// pathEnd stands for the place after the last segment.
+// pathEnd is the position after the last segment.
 const pathEnd = -1
 
-// walk follows the segments from a place of the path to a node where a path ends; it takes back a choice that leads nowhere.
+// walk matches the segments from a position of the path to a node where a path ends, with backtracking.
 func (n *node) walk(path string, at int, m *Match) *node {
 	if at == pathEnd {
 		if len(n.routes) == 0 {
@@ -403,7 +403,7 @@ const (
 	pathForbidden = 1 << iota
 	pathEscape
 	pathSlash
-	pathOdd // a slash or a dot, which is odd after a slash
+	pathOdd // a slash or a dot, which is not allowed after a slash
 	pathOddPair
 )
 
@@ -418,7 +418,7 @@ var pathBits = func() (bits [256]uint8) {
 	return bits
 }()
 
-// checkPath checks a path's bytes and escapes. The paths that different programs read differently are not found.
+// checkPath checks a path's bytes and escapes. Paths that programs read differently are not found.
 func checkPath(path string) error {
 	if path == "/" {
 		return nil

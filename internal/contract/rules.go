@@ -1,10 +1,10 @@
 package contract
 
-// Rule names one rejection that kin-openapi does not make. It is the keyword of the violation, and every rule has its test.
+// Rule names a rejection that kin-openapi does not make. It is the keyword of the violation, and every rule has a test.
 type Rule string
 
-// The rules. Those of the path answer 400 or 404, of query, header and cookie 400, of the body's form 400 and of its
-// content 422, of media 415 (reference: the study of the gateway, section 3.1).
+// The rules. Those of the path answer 400 or 404, those of query, header and cookie 400, those of the body's syntax 400 and of its content 422, those
+// of media 415 (reference: the study of the gateway, section 3.1).
 const (
 	RulePathEscape    Rule = "pathEscape"    // a broken percent escape
 	RulePathUTF8      Rule = "pathUtf8"      // a path that is not UTF-8 once decoded

@@ -12,8 +12,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// schema is one OpenAPI 3.0.3 schema, compiled: patterns parsed, enums normalised, references followed, names in tables, and the message of each
-// violation written.
+// schema is a compiled OpenAPI 3.0.3 schema: patterns parsed, enums normalised, references resolved, names in tables, and the message of each
+// violation formatted.
 type schema struct {
 	types    typeSet // 0: any type
 	nullable bool
@@ -40,16 +40,16 @@ type schema struct {
 	members            *names[member] // the properties and the required names; nil: none
 	required           []requirement
 	mask               [outbound + 1]uint64 // of the required members with a bit, in each direction
-	overflows          bool                 // some required member has no bit
+	overflows          bool                 // there are more required members than bits
 	spelt              []string             // the names of the properties, sorted
 	minProperties      int
 	maxProperties      int
 	closed             bool // additionalProperties: false
 	open               bool // additionalProperties: true or a schema
 	additional         *schema
-	listed             *names[bool] // all properties that s and the parts of its composition list; nil: it may have any other
+	listed             *names[bool] // all properties that s and the parts of its composition list; nil: others are allowed
 
-	adopted *adoptedSchema // of a document of others; nil of the family's
+	adopted *adoptedSchema // of an adopted document; nil in the family's
 }
 
 type property struct {
@@ -57,20 +57,20 @@ type property struct {
 	readOnly, writeOnly bool
 }
 
-// member is what the schema says of a name.
+// member is what the schema says about a name.
 type member struct {
 	property *property // nil: only that it is required
-	bit      uint64    // of mask; 0: it is not required, or one too many
+	bit      uint64    // of mask; 0: not required, or no bit left
 }
 
 // requirement is a required name.
 type requirement struct {
 	name string
-	bit  uint64 // 0: one too many to have one
+	bit  uint64 // 0: no bit left
 	in   [outbound + 1]bool
 }
 
-// messages are what violations say; a keyword that the schema does not have has none.
+// messages are the texts of violations; a keyword that the schema does not have has none.
 type messages struct {
 	types, enum, integer, minLength, maxLength, pattern, format, minItems, maxItems, minProperties, maxProperties, oneOf, anyOf string
 }
@@ -88,11 +88,11 @@ type enum struct {
 	values []string // all of them as JSON
 }
 
-// discriminator chooses the one alternative of oneOf or anyOf by a property's value.
+// discriminator selects one alternative of oneOf or anyOf by a property's value.
 type discriminator struct {
 	property string
 	choice   map[string]int // value -> index in the alternatives
-	unnamed  bool           // of a document of others: a value that is unknown here may be of some alternative all the same
+	unnamed  bool           // of an adopted document: an alternative may admit a value that is unknown here
 }
 
 type typeSet uint8
@@ -104,7 +104,7 @@ const (
 	typeString
 	typeArray
 	typeObject
-	typeNull // of documents of others alone
+	typeNull // in adopted documents only
 )
 
 var typeNames = map[string]typeSet{
@@ -126,7 +126,7 @@ func (t typeSet) String() string {
 
 type schemaKey = *openapi3.Schema
 
-// schema compiles ref once; a schema that refers to itself through a property or an item is the same *schema again.
+// schema compiles ref once. A schema that refers to itself through a property or an item is the same *schema.
 func (b *builder) schema(ref *openapi3.SchemaRef) (*schema, error) {
 	if ref == nil || ref.Value == nil {
 		return nil, errors.New("schema reference does not resolve")
@@ -161,7 +161,7 @@ func (b *builder) fillSchema(s *schema, o *openapi3.Schema) error {
 	return errors.Join(s.fillEnum(o), s.fillNumber(o), s.fillString(o), b.fillArray(s, o), b.fillObject(s, o), b.fillComposition(s, o))
 }
 
-// unsupported names the keywords of later versions, which 3.0.3 does not have.
+// unsupported returns an error for keywords of later versions, which 3.0.3 does not have.
 func unsupported(o *openapi3.Schema) error {
 	for name, there := range map[string]bool{
 		"const": o.Const != nil, "prefixItems": o.PrefixItems != nil, "contains": o.Contains != nil, "patternProperties": o.PatternProperties != nil,
@@ -288,7 +288,7 @@ func (b *builder) fillObject(s *schema, o *openapi3.Schema) error {
 	return nil
 }
 
-// fillMembers makes the table of names and the masks of what is required in each direction.
+// fillMembers builds the table of names and the masks of the required members in each direction.
 func (s *schema) fillMembers(required []string) {
 	if len(s.properties)+len(required) == 0 {
 		return
@@ -351,7 +351,7 @@ func (b *builder) fillComposition(s *schema, o *openapi3.Schema) error {
 	return s.fillDiscriminator(o)
 }
 
-// list fills in listed. A closed schema says so itself, and one that lists nothing anywhere leaves it open.
+// list sets listed. A closed schema needs no list, and a composition that lists no property leaves it open.
 func (s *schema) list() {
 	all := map[string]bool{}
 	if s.closed || !s.gather(all) || len(all) == 0 {
@@ -363,7 +363,7 @@ func (s *schema) list() {
 	}
 }
 
-// gather adds the properties that s and its parts list; it reports false when one of them allows any.
+// gather adds the properties that s and its parts list. It returns false when one of them allows any other.
 func (s *schema) gather(all map[string]bool) bool {
 	for name := range s.properties {
 		all[name] = true
@@ -378,7 +378,7 @@ func (s *schema) gather(all map[string]bool) bool {
 	return !s.open
 }
 
-// loops reports whether s reaches itself by composition alone, which no value could end.
+// loops reports whether s reaches itself by composition alone, so that checking a value would never end.
 func (s *schema) loops(open map[*schema]bool) bool {
 	if open[s] {
 		return true
@@ -425,7 +425,7 @@ func (s *schema) fillDiscriminator(o *openapi3.Schema) error {
 
 func lastSegment(ref string) string { return ref[strings.LastIndexByte(ref, '/')+1:] }
 
-// fillEnum writes the values down in the forms in which they are compared.
+// fillEnum stores the values in the forms in which they are compared.
 func (s *schema) fillEnum(o *openapi3.Schema) error {
 	if len(o.Enum) == 0 {
 		return nil
@@ -454,7 +454,7 @@ func (s *schema) fillEnum(o *openapi3.Schema) error {
 	return nil
 }
 
-// must writes the message about how much there has to be: bound is "at least" or "at most", one names a single thing of the kind.
+// must returns the message about a required number: bound is "at least" or "at most", one the singular of what is counted.
 func must(bound string, n int, one string) string {
 	switch {
 	case n == 1:
@@ -466,10 +466,10 @@ func must(bound string, n int, one string) string {
 	return sentence("must have %s %d %s", bound, n, one)
 }
 
-// maxSentence is how long the message of a violation may be, in bytes.
+// maxSentence is the maximum length of a violation's message, in bytes.
 const maxSentence = 250
 
-// sentence writes a message.
+// sentence formats a message.
 func sentence(format string, args ...any) string {
 	message := fmt.Sprintf(format, args...)
 	if len(message) > maxSentence {

@@ -11,15 +11,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// servedOAuth is the name of the security scheme in the documents that the gateway serves of members.
+// servedOAuth is the name of the security scheme in the documents of adopted services that the gateway serves.
 const servedOAuth = "oauth"
 
-// Served returns the document of an adopted service as its clients need it: one file, with the mounted address as its server, and with the tokens of
-// the family in place of its own security schemes. c is what Adopt has made of it.
+// Served returns the document of an adopted service for its clients: one file, with the mounted address as its server, and with the family's tokens
+// in place of its own security schemes. c is the result of Adopt.
 func Served(a Adoption, c *Contract) ([]byte, error) {
 	text := a.Files[a.File]
 	if len(a.Files) > 1 {
-		if bundled, err := oneFile(a); err == nil { // else, as where it would be too much work, its references lead nowhere, but all else is there
+		if bundled, err := oneFile(a); err == nil { // otherwise, as when it would be too much work, its references cannot be resolved, but all else is there
 			text = bundled
 		}
 	}
@@ -50,7 +50,7 @@ func Served(a Adoption, c *Contract) ([]byte, error) {
 	return writeDocument(&document)
 }
 
-// oneFile returns the document with what its files say.
+// oneFile returns the document with the content of its files.
 func oneFile(a Adoption) ([]byte, error) {
 	if !bundles(a) {
 		return joined(a)
@@ -63,7 +63,8 @@ func oneFile(a Adoption) ([]byte, error) {
 	})
 }
 
-// Places returns what tells where a document of others says what a JSON pointer leads to, or the nearest part of the way that is there: pets.yaml:12.
+// Places returns a function that returns the place, such as pets.yaml:12, of a JSON pointer in a foreign document, or of the longest part of the
+// pointer that exists.
 func Places(a Adoption) (func(pointer []string) string, error) {
 	file, err := readElements(a.File, a.Files[a.File])
 	if err != nil {
@@ -82,7 +83,7 @@ func Places(a Adoption) (func(pointer []string) string, error) {
 	}, nil
 }
 
-// servedPath puts into the operations of a path what is asked for them here.
+// servedPath writes the security requirements into the operations of a path.
 func servedPath(template string, item *yaml.Node, byPlace map[string]*Operation) {
 	if item == nil {
 		return
@@ -107,7 +108,7 @@ func servedPath(template string, item *yaml.Node, byPlace map[string]*Operation)
 	}
 }
 
-// schemesOf are the ways by which callers of a member show who they are.
+// schemesOf returns the security schemes for an adopted service's callers.
 func schemesOf(c *Contract) map[string]any {
 	return map[string]any{servedOAuth: map[string]any{
 		"type": "oauth2", "description": "An access token of the kms for this service alone (resource=" + c.Word + "), as a bearer token.",
@@ -115,7 +116,7 @@ func schemesOf(c *Contract) map[string]any {
 	}}
 }
 
-// mapping returns the mapping that a node is, leads to, or holds as a document; nil when there is none.
+// mapping returns the mapping that a node is, refers to, or contains as a document; nil when there is none.
 func mapping(n *yaml.Node) *yaml.Node {
 	for n != nil {
 		switch {
@@ -154,7 +155,7 @@ func remove(m *yaml.Node, key string) {
 func put(m *yaml.Node, key string, value any) {
 	var n yaml.Node
 	if err := n.Encode(value); err != nil {
-		panic(err) // it is made of maps, lists and texts
+		panic(err) // it consists of maps, lists and texts
 	}
 	for i := 0; i+1 < len(m.Content); i += 2 {
 		if m.Content[i].Value == key {

@@ -12,7 +12,8 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// inside says what the members of the objects of OpenAPI are: another object by its name, "*name" for a map or list of such, or nothing that refers to anything.
+// inside lists the types of the members of OpenAPI's objects: another object by its name, "*name" for a map or list of these. Members without
+// references are not listed.
 var inside = map[string]map[string]string{
 	"document": {"paths": "*pathItems", "webhooks": "*pathItems", "components": "components"},
 	"components": {"schemas": "*schemas", "parameters": "*parameters", "headers": "*headers", "responses": "*responses", "requestBodies": "*requestBodies",
@@ -33,7 +34,7 @@ var inside = map[string]map[string]string{
 	"discriminator": {"mapping": "*mapping"},
 }
 
-// referable are the kinds of objects in whose place a reference may be.
+// referable are the kinds of objects that may be replaced by a reference.
 var referable = []string{
 	"pathItems", "parameters", "headers", "requestBodies", "responses", "schemas", "examples", "links", "callbacks", "securitySchemes",
 }
@@ -43,24 +44,25 @@ var (
 	notInAName    = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
 )
 
-// joiner makes one document of several files: what is referred to in another file becomes a component, once, whoever refers to it, itself included.
+// joiner merges the files of a document into one: an object that is referred to in another file becomes a component once, even if it refers to
+// itself.
 type joiner struct {
 	adoption   Adoption
 	files      map[string]*yaml.Node
 	components *yaml.Node
 	names      map[goal]string // of the components
 	taken      map[string]bool // kind and name of a component
-	left       []component     // those that are not copied yet
-	places     int             // how many were copied
+	left       []component     // not copied yet
+	places     int             // how many nodes were copied
 }
 
-// component is one whose place in the document is there and whose text is not yet.
+// component is a component whose place is reserved and whose content is not copied yet.
 type component struct {
 	place *yaml.Node
 	goal
 }
 
-// goal is something in another file that is referred to as an object of this kind.
+// goal is an object of a kind in another file that is referred to.
 type goal struct{ kind, file, pointer string }
 
 // joined returns the document as one file. It is for documents whose files refer to each other too often for Bundle.
@@ -104,7 +106,7 @@ func joined(a Adoption) ([]byte, error) {
 	return text, nil
 }
 
-// begin makes the places of the document's own components, so that their names are taken.
+// begin reserves the document's own components, so that their names are taken.
 func (j *joiner) begin(own *yaml.Node) {
 	if own == nil {
 		return
@@ -122,7 +124,7 @@ func (j *joiner) begin(own *yaml.Node) {
 	}
 }
 
-// plainKey is a key without an anchor, which would be there twice.
+// plainKey returns a key without its anchor, which would otherwise occur twice.
 func plainKey(key *yaml.Node) *yaml.Node {
 	for key.Kind == yaml.AliasNode {
 		key = key.Alias
@@ -132,7 +134,7 @@ func plainKey(key *yaml.Node) *yaml.Node {
 	return &plain
 }
 
-// own copies the document's own components. Those of other files are behind them.
+// own copies the document's own components. Those of other files follow.
 func (j *joiner) own(root *yaml.Node) error {
 	components := mapping(get(root, "components"))
 	if components == nil {
@@ -168,7 +170,7 @@ func (j *joiner) others() error {
 	return nil
 }
 
-// copy returns what n says in the document of one file. kind is what n is, in the words of inside.
+// copy returns a copy of n for the merged document. kind is the type of n, as in inside.
 func (j *joiner) copy(n *yaml.Node, file, kind string, depth int) (*yaml.Node, error) {
 	if j.places++; j.places > maxElements || depth > 2*maxElementDepth {
 		return nil, errManyPlaces
@@ -212,7 +214,7 @@ func (j *joiner) copy(n *yaml.Node, file, kind string, depth int) (*yaml.Node, e
 	return &made, nil
 }
 
-// reference copies an object that refers to another one. A path item is put in its place, for which OpenAPI 3.0 has no component.
+// reference copies an object that refers to another one. A path item is inserted in place, as OpenAPI 3.0 has no component for it.
 func (j *joiner) reference(n *yaml.Node, file, kind string, depth int) (*yaml.Node, error) {
 	ref := get(n, "$ref")
 	if kind == "pathItems" {
@@ -234,7 +236,7 @@ func (j *joiner) reference(n *yaml.Node, file, kind string, depth int) (*yaml.No
 	return &made, nil
 }
 
-// refer makes a reference of a file one within the document. One that leads nowhere stays as it is.
+// refer rewrites a reference into another file to one within the document. An unresolvable one is not changed.
 func (j *joiner) refer(ref *yaml.Node, file, kind string) {
 	to, pointer, found := j.find(file, ref.Value)
 	switch {
@@ -257,7 +259,7 @@ func (j *joiner) refer(ref *yaml.Node, file, kind string) {
 	ref.Value = "#/components/" + kind + "/" + name
 }
 
-// find returns the file and the pointer that a reference leads to.
+// find returns the file and the pointer of a reference.
 func (j *joiner) find(from, reference string) (file, pointer string, found bool) {
 	name, pointer, _ := strings.Cut(reference, "#")
 	if file = from; name != "" {
@@ -266,7 +268,7 @@ func (j *joiner) find(from, reference string) (file, pointer string, found bool)
 	return file, pointer, j.files[file] != nil && (pointer == "" || pointer[0] == '/')
 }
 
-// at returns the place in a file, or nil.
+// at returns the node at a pointer in a file, or nil.
 func (j *joiner) at(file, pointer string) *yaml.Node {
 	at := j.files[file]
 	if at == nil {
@@ -293,7 +295,7 @@ func (j *joiner) kind(kind string) *yaml.Node {
 	return all
 }
 
-// freeName is the name that the goal has in its file, or one like it.
+// freeName returns the name of the goal in its file, or a similar one that is not taken.
 func (j *joiner) freeName(t goal) string {
 	name := path.Base(t.pointer)
 	if t.pointer == "" {

@@ -9,14 +9,15 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// maxBundled is how many places there may be in a document with the files that it refers to, each counted as often as it is referred to: the library that joins
-// files reads them so often. Two references in each of thirty files would be a thousand million.
+// maxBundled is the maximum number of nodes in a document with the files that it refers to, each counted as often as it is referred to, because the
+// library that joins files reads them that often. Two references in each of thirty files would be a thousand million.
 const maxBundled = 2_000_000
 
-// maxCircling is how many different references there may be where files refer to each other in a circle, of which the library follows every way round.
+// maxCircling is the maximum number of different references between files that refer to each other in a cycle: the library follows every path through
+// the cycle.
 const maxCircling = 12
 
-// bundling counts the places.
+// bundling counts the nodes.
 type bundling struct {
 	root     string
 	files    map[string]*yaml.Node
@@ -25,7 +26,7 @@ type bundling struct {
 	circling bool
 }
 
-// bundles reports whether a document of several files can be made one with bounded work.
+// bundles reports whether the files of a document can be merged with bounded work.
 func bundles(a Adoption) bool {
 	b := &bundling{root: a.File, files: map[string]*yaml.Node{}, costs: map[*yaml.Node]int{}, targets: map[*yaml.Node]bool{}}
 	for name, text := range a.Files {
@@ -38,7 +39,7 @@ func bundles(a Adoption) bool {
 	return b.cost(a.File, b.files[a.File]) <= maxBundled && (!b.circling || len(b.targets) <= maxCircling)
 }
 
-// cost returns how many places there are at n and where that refers to.
+// cost returns how many nodes there are at n and at the targets of its references.
 func (b *bundling) cost(file string, n *yaml.Node) int {
 	if n == nil {
 		return 1
@@ -65,7 +66,7 @@ func (b *bundling) cost(file string, n *yaml.Node) int {
 	return sum
 }
 
-// referred returns the cost of what a reference leads to. Within the document itself the library reads it once.
+// referred returns the cost of a reference's target. Within the document itself the library reads it once.
 func (b *bundling) referred(from, reference string) int {
 	name, pointer, _ := strings.Cut(reference, "#")
 	to := from
@@ -86,7 +87,7 @@ func (b *bundling) referred(from, reference string) int {
 	return b.cost(to, at)
 }
 
-// step returns the child of a key or an index as a JSON pointer has it; nil when there is none.
+// step returns the child at a key or an index of a JSON pointer, or nil.
 func step(n *yaml.Node, key string) *yaml.Node {
 	if n == nil {
 		return nil

@@ -24,20 +24,20 @@ func (t *tape) str() *syntaxError {
 	return nil
 }
 
-// Bytes of a word, each the same.
+// Words whose bytes are all the same.
 const (
 	ones  = 0x0101010101010101
 	highs = 0x80 * ones
 )
 
-// plainRun returns where from at on the first quote, backslash or control character is, or the end, and whether bytes beyond ASCII are before it.
-// It looks at eight bytes at a time.
+// plainRun returns the position of the first quote, backslash or control character from at on, or the end, and whether there are bytes beyond ASCII
+// before it. It examines eight bytes at a time.
 func plainRun(s string, at int) (end int, wide bool) {
 	var seen uint64
 	for at+8 <= len(s) {
 		w := eightBytes(s[at:])
 		quote, slash := w^'"'*ones, w^'\\'*ones
-		// The high bit of a byte is set where it is below 0x20, or equal to one of the two; a borrow may set another one behind it.
+		// The high bit of a byte is set where the byte is below 0x20 or equals one of the two; a borrow may set it for a later byte, too.
 		if ((w-0x20*ones)&^w|(quote-ones)&^quote|(slash-ones)&^slash)&highs != 0 {
 			break
 		}
@@ -54,7 +54,7 @@ func plainRun(s string, at int) (end int, wide bool) {
 	return at, seen&highs != 0
 }
 
-// escaped reads the rest of a string that has escapes; the cursor is on the first backslash.
+// escaped reads the rest of a string with escapes; the cursor is on the first backslash.
 func (t *tape) escaped(start int) *syntaxError {
 	begin := len(t.scratch)
 	t.scratch = room(t.scratch, len(t.source)-start) // what is decoded is never longer
@@ -89,7 +89,7 @@ func (t *tape) escaped(start int) *syntaxError {
 
 var shortEscapes = map[byte]rune{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
-// escape reads one escape, a surrogate pair as one rune.
+// escape reads one escape; a surrogate pair is one rune.
 func (t *tape) escape() (rune, *syntaxError) {
 	if t.at+1 >= len(t.source) {
 		return 0, t.fail(RuleJSONSyntax)

@@ -13,23 +13,23 @@ import (
 	"unsafe"
 )
 
-// MaxDepth is how deep arrays and objects may be nested in a JSON body.
+// MaxDepth is the maximum nesting of arrays and objects in a JSON body.
 const MaxDepth = 64
 
-// maxNumber is the longest number literal read, in bytes.
+// maxNumber is the maximum length of a number literal, in bytes.
 const maxNumber = 128
 
-// tape holds the values of one JSON text in the order in which they begin. It is filled in one pass over the text and makes no tree: a value
-// is its position, and what it says is a part of the text. So a check may go to any value, as often as it needs, and a text that cannot be
-// read is known before any of it is checked. The memory is used again for other texts.
+// tape holds the values of one JSON text in the order in which they begin. It is filled in one pass and builds no tree: a value is a position, and
+// its content a part of the text. So a check may access any value repeatedly, and a malformed text is detected before any of it is checked. The
+// memory is reused for other texts.
 type tape struct {
 	source  string
-	scratch []byte // the strings whose text is not what they say, decoded
+	scratch []byte // the decoded strings whose text contains escapes
 	used    int    // how long scratch has been since it was cleared
 	tokens  []token
 	keys    []uint32 // hash tables of the keys of large objects that are open
 	at      int      // cursor within source
-	turned  int      // where it was at the last turn of others
+	turned  int      // position at the last yield
 }
 
 // token is one value. An object's members are a string, which is the key, and a value in turn.
@@ -45,7 +45,7 @@ type token struct {
 // tokenSize is the memory of a token in bytes.
 const tokenSize = int64(unsafe.Sizeof(token{}))
 
-// kind is what a JSON value is.
+// kind is the type of a JSON value.
 type kind uint8
 
 const (
@@ -58,12 +58,12 @@ const (
 	kindObject
 )
 
-// kindTypes says for each kind by which types of a schema it is admitted.
+// kindTypes maps each kind to the schema types that admit it.
 var kindTypes = [...]typeSet{
 	kindNull: typeNull, kindTrue: typeBoolean, kindFalse: typeBoolean, kindNumber: typeInteger | typeNumber, kindString: typeString, kindArray: typeArray, kindObject: typeObject,
 }
 
-// aliased returns the bytes as a string without copying them. It is for bytes that nobody writes as long as the string is used.
+// aliased returns the bytes as a string without copying them. The bytes must not change while the string is used.
 func aliased(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
 
 // text returns a string's value or a number's literal. It must not outlive the check.
@@ -101,20 +101,20 @@ func (t *tape) get(object int, key string) int {
 	return -1
 }
 
-// reset empties the tape; source is what is read or referred to next.
+// reset empties the tape and sets its source.
 func (t *tape) reset(source string) {
 	t.source, t.at, t.turned, t.used = source, 0, 0, max(t.used, len(t.scratch))
 	t.scratch, t.tokens, t.keys = t.scratch[:0], t.tokens[:0], t.keys[:0]
 }
 
-// Turns while a text is read and checked. The scheduler alone would let others wait for ten milliseconds.
+// Yielding while a text is parsed and checked. The scheduler alone would let others wait for ten milliseconds.
 const (
-	turnEvery = 512       // values after which others have their turn
-	largeTurn = 256 << 10 // bytes of a text after which it stands back
+	turnEvery = 512       // number of values after which it yields
+	largeTurn = 256 << 10 // size of a text in bytes after which it sleeps
 )
 
-// GiveWay stands back for a moment in the midst of long work, so that a processor is free to look for requests that have come in: as long as each has something
-// to run, which it has with runtime.Gosched, none of them looks for ten milliseconds.
+// GiveWay sleeps briefly during long work, so that a processor becomes idle and polls for new requests. With runtime.Gosched processors that always
+// have something to run would not poll for ten milliseconds.
 func GiveWay() { time.Sleep(20 * time.Microsecond) }
 
 // push adds a value without members whose text is a part of the source.
@@ -151,7 +151,7 @@ func ascii(s string) bool {
 	return true
 }
 
-// open begins an array or an object, and returns its position; close ends it.
+// open begins an array or an object and returns its position; close ends it.
 func (t *tape) open(k kind) int {
 	t.tokens = append(t.tokens, token{kind: k})
 	return len(t.tokens) - 1
@@ -161,14 +161,14 @@ func (t *tape) close(v, count int) {
 	t.tokens[v].end, t.tokens[v].next = uint32(count), uint32(len(t.tokens))
 }
 
-// syntaxError says which rule of the JSON text was broken, at which byte, and within which value.
+// syntaxError says which rule of JSON was violated, at which byte, and within which value.
 type syntaxError struct {
 	rule   Rule
 	offset int
 	within []string // steps from the innermost value outwards
 }
 
-// in notes that the fault lies in a member or an item.
+// in adds the member or item that contains the fault.
 func (e *syntaxError) in(step string) *syntaxError {
 	e.within = append(e.within, strings.Clone(step))
 	return e
@@ -182,8 +182,8 @@ func (e *syntaxError) pointer() string {
 
 func (e *syntaxError) Error() string { return string(e.rule) + " at byte " + strconv.Itoa(e.offset) }
 
-// read reads exactly one JSON text (RFC 8259) and nothing after it but white space. It refuses what other parsers may read differently:
-// duplicate keys, invalid UTF-8, lone surrogates, U+0000, nesting deeper than MaxDepth. The text must not change as long as the tape is used.
+// read parses exactly one JSON text (RFC 8259), followed only by white space. It refuses what parsers may read differently: duplicate keys, invalid
+// UTF-8, lone surrogates, U+0000, nesting deeper than MaxDepth. The text must not change while the tape is used.
 func (t *tape) read(text []byte) *syntaxError {
 	t.reset(aliased(text))
 	if len(text) > math.MaxInt32 || strings.HasPrefix(t.source, "\xEF\xBB\xBF") {
@@ -201,10 +201,10 @@ func (t *tape) read(text []byte) *syntaxError {
 	return nil
 }
 
-// maxTokens is how many tokens a text of so many bytes can have: after the first values of the arrays that are open, each takes two bytes.
+// maxTokens returns the maximum number of tokens of a text of this size: except for the first values of open arrays, each takes two bytes.
 func maxTokens(size int) int { return size/2 + MaxDepth + 2 }
 
-// room returns the slice with room for n more elements and none beside, where it must grow.
+// room returns the slice with capacity for n more elements, and no more than that if it must grow.
 func room[T any](s []T, n int) []T {
 	if cap(s)-len(s) >= n {
 		return s
@@ -212,8 +212,8 @@ func room[T any](s []T, n int) []T {
 	return append(make([]T, 0, len(s)+n), s...)
 }
 
-// makeRoom makes room for the tokens of the source at once, so that the tape is not copied while it grows. Before every value but the first is one
-// of the characters that are counted.
+// makeRoom allocates the tokens of the source at once, so that the tape is not copied while it grows. Every value but the first is preceded by one of
+// the counted characters.
 func (t *tape) makeRoom() {
 	most := maxTokens(len(t.source))
 	if cap(t.tokens) >= most {
@@ -230,7 +230,7 @@ func (t *tape) makeRoom() {
 	t.tokens = room(t.tokens, most)
 }
 
-// largeTokens keeps the tokens of large texts for the next ones. The collector takes those that nobody has used for a while.
+// largeTokens keeps the tokens of large texts for reuse. The garbage collector frees those that were not used for a while.
 var largeTokens sync.Pool
 
 func (t *tape) fail(rule Rule) *syntaxError { return faultAt(rule, t.at) }
@@ -365,18 +365,18 @@ func (t *tape) array(depth int) *syntaxError {
 	}
 }
 
-// keySet tells whether a key of an open object was there before. A few keys are compared with each other when some bits of their
-// hashes agree; for more there is a hash table at the end of tape.keys, with a seed that no sender knows.
+// keySet detects duplicate keys of an open object. Few keys are compared with each other when some bits of their hashes agree; for more there is a
+// hash table at the end of tape.keys, with a seed that a sender cannot know.
 type keySet struct {
 	object, count int
 	marks         uint64
 	table, size   int // where the table begins, and its size: 0 while there is none
 }
 
-// fewKeys is up to how many keys an object needs no table.
+// fewKeys is the maximum number of keys of an object without a table.
 const fewKeys = 16
 
-// add adds the key at a position; it reports false when the object has it already.
+// add adds the key at a position. It returns false when the object has it already.
 func (s *keySet) add(t *tape, key int) bool {
 	s.count++
 	if s.count > fewKeys {
@@ -445,7 +445,7 @@ func (t *tape) number() *syntaxError {
 	return nil
 }
 
-// inRange reports whether a number can be held as a float64 at all. Without an exponent maxNumber keeps it in range.
+// inRange reports whether a number can be represented as a float64. Without an exponent, maxNumber ensures that.
 func inRange(literal string) bool {
 	if !strings.ContainsAny(literal, "eE") {
 		return true
@@ -458,7 +458,7 @@ func isNumberByte(c byte) bool {
 	return isDigit(c) || c == '-' || c == '+' || c == '.' || c == 'e' || c == 'E'
 }
 
-// numberLiteral reports whether s is a number by the grammar of RFC 8259 section 6.
+// numberLiteral reports whether s is a number by the grammar of RFC 8259, section 6.
 func numberLiteral(s string) bool {
 	i := 0
 	if i < len(s) && s[i] == '-' {

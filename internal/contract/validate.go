@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// direction says whether a value is on its way in or out, for readOnly and writeOnly.
+// direction says whether a value belongs to a request or an answer, for readOnly and writeOnly.
 type direction int
 
 const (
@@ -17,37 +17,36 @@ const (
 	outbound
 )
 
-// checker holds the values of one tape against schemas and collects the violations. What it finds repeats nothing of the values, so that
-// its memory can serve the next request. Values are checked in the order in which a reader meets the contract: composition, type, members
-// as they were sent, then what is missing.
+// checker checks the values of one tape against schemas and collects the violations. Violations repeat nothing of the values, so that the memory can
+// be reused. Checks run in the order of the contract: composition, type, members as they were sent, then missing members.
 type checker struct {
 	tape
 	direction direction
 	in        string // "body", or where the parameter is
 	name      string // of the parameter; "" in a body
-	quiet     bool   // only the answer counts, not the violations
+	quiet     bool   // only the result is needed, not the violations
 	found     []problem.Field
 	more      bool
 	forms     []byte // canonical forms of values that are compared
 	pairs     pairs  // of the query or the form
-	steps     int    // schemas of documents of others that values were held against
-	within    []held // those of them that are part of themselves, which are being checked
-	matching  int    // what patterns and enumerations of documents of others have cost; see maxMatching
+	steps     int    // number of schema checks of adopted documents
+	within    []held // the values being checked against recursive schemas
+	matching  int    // the cost so far of patterns and enumerations of adopted documents; see maxMatching
 }
 
 var checkers = sync.Pool{New: func() any { return &checker{} }}
 
-// newChecker returns a checker from the pool. release gives it back.
+// newChecker returns a checker from the pool. release returns it.
 func newChecker(d direction, in string) *checker {
 	c := checkers.Get().(*checker)
 	c.direction, c.in = d, in
 	return c
 }
 
-// maxPooled is up to what size, in bytes, memory is kept for the next request.
+// maxPooled is the maximum size of memory that is kept for reuse, in bytes.
 const maxPooled = 256 << 10
 
-// release forgets what was checked and gives the checker back.
+// release clears the checker and returns it to the pool.
 func (c *checker) release() {
 	c.reset("")
 	clear(c.scratch[:c.used])
@@ -66,7 +65,7 @@ func (c *checker) release() {
 	checkers.Put(c)
 }
 
-// pointer returns the place of a value as a JSON pointer (RFC 6901), with the name of a member that is not there, if any, at its end.
+// pointer returns the place of a value as a JSON pointer (RFC 6901), followed by the name of a missing member, if any.
 func (c *checker) pointer(v int, missing ...string) string {
 	var parts []string
 	for at := 0; at != v; {
@@ -89,15 +88,15 @@ func (c *checker) pointer(v int, missing ...string) string {
 	if c.name == "" || len(c.name) > maxNamed {
 		return within
 	}
-	return "/" + pointerEscapes.Replace(c.name) + within // the contract has chosen it, so that it may have any form
+	return "/" + pointerEscapes.Replace(c.name) + within // the contract has chosen it, so it may have any form
 }
 
-// maxNamed is how long the name of a parameter may be in an error, in bytes.
+// maxNamed is the maximum length of a parameter's name in an error, in bytes.
 const maxNamed = 200
 
 var pointerEscapes = strings.NewReplacer("~", "~0", "/", "~1")
 
-// joinPointer writes a JSON pointer. A key that the sender chose ends it unless it is plainly a name, so that no content is repeated.
+// joinPointer writes a JSON pointer. It stops at a key chosen by the sender that is not a plain name, so that no content is repeated.
 func joinPointer(parts []string) string {
 	var out strings.Builder
 	for _, part := range parts {
@@ -120,7 +119,7 @@ func plainName(s string) bool {
 	})
 }
 
-// fail records a violation at a value and returns false. A name that is given is that of a member which is not there.
+// fail records a violation at a value and returns false. missing is the name of a missing member.
 func (c *checker) fail(v int, keyword, message string, missing ...string) bool {
 	switch {
 	case c.quiet:
@@ -139,10 +138,10 @@ func (c *checker) failAt(name, keyword, message string) bool {
 	return c.fail(0, keyword, message)
 }
 
-// full reports whether going on cannot change the answer.
+// full reports whether further checks cannot change the result.
 func (c *checker) full(ok bool) bool { return !ok && (c.quiet || c.more) }
 
-// matches reports whether a value meets s, without recording violations.
+// matches reports whether a value satisfies s, without recording violations.
 func (c *checker) matches(s *schema, v int) bool {
 	before := c.quiet
 	c.quiet = true
@@ -151,8 +150,8 @@ func (c *checker) matches(s *schema, v int) bool {
 	return ok
 }
 
-// check checks a value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: a
-// property that it does not know could be a secret.
+// check checks a value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: an undeclared
+// property could be a secret.
 func (c *checker) check(s *schema, v int) bool {
 	ok := c.part(s, v)
 	if c.direction != outbound || s.listed == nil || c.tokens[v].kind != kindObject {
@@ -168,7 +167,7 @@ func (c *checker) check(s *schema, v int) bool {
 	return ok
 }
 
-// part checks a value against s, beside which other parts of a composition may list properties too.
+// part checks a value against s as a part of a composition, whose other parts may list properties, too.
 func (c *checker) part(s *schema, v int) bool {
 	if s.adopted != nil {
 		return c.adoptedPart(s, v)
@@ -207,7 +206,7 @@ func (c *checker) part(s *schema, v int) bool {
 	return ok
 }
 
-// listed reports whether a value is one of an enum; numbers are compared by their value.
+// listed reports whether a value is in an enum; numbers are compared by value.
 func (c *checker) listed(e *enum, v int) bool {
 	if c.tokens[v].kind == kindString {
 		return slices.Contains(e.texts, c.text(v))
@@ -244,7 +243,7 @@ func (c *checker) numeric(s *schema, v int) bool {
 	return ok
 }
 
-// integer wants digits alone, within the format's size: what a Go integer reads without loss.
+// integer accepts digits only, within the format's size: what a Go integer holds without loss.
 func (c *checker) integer(s *schema, v int, literal string) bool {
 	if _, err := strconv.ParseInt(literal, 10, s.bits); err == nil {
 		return true
@@ -253,7 +252,7 @@ func (c *checker) integer(s *schema, v int, literal string) bool {
 		return c.fail(v, "type", "must be of type integer")
 	}
 	if s.adopted != nil {
-		return true // by its value, however it is written
+		return true // by value, however it is written
 	}
 	return c.fail(v, string(RuleIntegerExact), s.say.integer)
 }
@@ -266,7 +265,7 @@ func (c *checker) textual(s *schema, v int) bool {
 			ok = c.fail(v, "minLength", s.say.minLength)
 		}
 		if s.maxLength >= 0 && n > s.maxLength {
-			return c.fail(v, "maxLength", s.say.maxLength) // a pattern is not run over it
+			return c.fail(v, "maxLength", s.say.maxLength) // the pattern is not evaluated on it
 		}
 	}
 	if s.pattern != nil && !c.fits(s.pattern, v) {
@@ -336,7 +335,7 @@ func (c *checker) members(s *schema, v int) bool {
 	return ok
 }
 
-// member checks one property of an object; m is what the schema says of its name, or nil.
+// member checks one property of an object; m describes its name, or is nil.
 func (c *checker) member(s *schema, m *member, key int) bool {
 	v := key + 1
 	if m != nil && m.property != nil {
@@ -383,7 +382,7 @@ func (c *checker) composition(s *schema, v int) bool {
 	return ok
 }
 
-// alternatives checks oneOf or anyOf; none is what is said when no alternative fits.
+// alternatives checks oneOf or anyOf; none is the message when no alternative is satisfied.
 func (c *checker) alternatives(d *discriminator, list []*schema, keyword, none string, v int) bool {
 	if list[0].adopted != nil {
 		return c.adoptedAlternatives(d, list, keyword, none, v)
@@ -409,7 +408,7 @@ func (c *checker) alternatives(d *discriminator, list []*schema, keyword, none s
 	return true
 }
 
-// discriminated checks against the alternative that the value itself names, so that the violations are those of it.
+// discriminated checks the alternative that the value itself names, so that the violations are those of that alternative.
 func (c *checker) discriminated(d *discriminator, list []*schema, v int) bool {
 	named := c.get(v, d.property)
 	if named < 0 {
@@ -423,13 +422,13 @@ func (c *checker) discriminated(d *discriminator, list []*schema, v int) bool {
 	return c.fail(v, "discriminator", "names no alternative", d.property)
 }
 
-// cut forgets canonical forms.
+// cut discards canonical forms.
 func (c *checker) cut(to int) {
 	clear(c.forms[to:])
 	c.forms = c.forms[:to]
 }
 
-// fewItems is up to how many items are compared one by one.
+// fewItems is the maximum number of items that are compared pairwise.
 const fewItems = 16
 
 // unique reports whether no two items of an array are equal as JSON values.
@@ -475,7 +474,7 @@ func (t *tape) formSize(v int) int {
 	return size
 }
 
-// canonical appends a text that is the same for equal values.
+// canonical appends a text that is equal for equal values only.
 func (t *tape) canonical(out []byte, v int) []byte {
 	switch t.tokens[v].kind {
 	case kindTrue:
@@ -516,7 +515,7 @@ func (t *tape) canonical(out []byte, v int) []byte {
 	return append(out, 'n')
 }
 
-// canonicalText appends a string with its length before it, which makes it unlike every other value.
+// canonicalText appends a string prefixed with its length, which distinguishes it from every other value.
 func (t *tape) canonicalText(out []byte, v int) []byte {
 	text := t.text(v)
 	out = strconv.AppendInt(append(out, '"'), int64(len(text)), 10)

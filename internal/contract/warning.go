@@ -6,7 +6,7 @@ import (
 	"slices"
 )
 
-// Warning tells what of a document was adopted around: it is not as the document says, or the document is not as OpenAPI says.
+// Warning describes a deviation that was tolerated: something does not apply as the document says, or the document is not valid OpenAPI.
 type Warning struct {
 	Kind      string // one of the Warn constants
 	Origin    Origin
@@ -14,7 +14,7 @@ type Warning struct {
 	Operation string // "GET /pets/{id}" where it is about one operation, else ""
 	Cause     string // what the document says and what became of it
 	Hint      string // what to write instead, or ""
-	More      int    // of how many other places the same is so; Origin is the first one that was met
+	More      int    // number of other places with the same deviation; Origin is the first one
 }
 
 // Kinds of warnings.
@@ -56,10 +56,10 @@ func (w Warning) String() string {
 	return s
 }
 
-// maxWarnings is how many warnings are told.
+// maxWarnings is the maximum number of reported warnings.
 const maxWarnings = 2000
 
-// warn notes a warning about the element, once.
+// warn adds a warning about the element, once.
 func (b *adopter) warn(kind string, at *element, hint, format string, args ...any) {
 	w := Warning{Kind: kind, Cause: fmt.Sprintf(format, args...), Hint: hint}
 	if kind == WarnUnsupported || kind == WarnOperation {
@@ -85,7 +85,7 @@ func (b *adopter) warn(kind string, at *element, hint, format string, args ...an
 	b.warnings = append(b.warnings, w)
 }
 
-// told is a warning, without its place, at a place.
+// told identifies a warning at a place.
 type told struct {
 	what  Warning
 	place *element

@@ -10,7 +10,7 @@ import (
 	position "go.yaml.in/yaml/v4"
 )
 
-// yamlHints are what to write instead, by what the reader says of a text that is not YAML.
+// yamlHints say what to write instead, keyed by the parser's message about invalid YAML.
 var yamlHints = []struct{ said, hint string }{
 	{"cannot start any token", "indent with spaces instead of tabs, and put a text that begins with @, % or a backtick into quotes"},
 	{"mapping values are not allowed", `put a text that has ": " in it into quotes, and a colon with a space behind the key here and in the line before`},
@@ -29,8 +29,8 @@ var yamlHints = []struct{ said, hint string }{
 	{"UTF-", "save the file as text in UTF-8"},
 }
 
-// notYAML says that a text is no YAML: where, why, and what to write instead. The reader of elements tells the line at which the broken object or list
-// begins; a newer version of it, which only reads the text once more here, tells the line of the fault.
+// notYAML returns the error for a text that is not YAML: where, why, and what to write instead. The parser used for elements reports the line at
+// which the broken object or list begins; a newer version of it, which only parses the text once more here, reports the line of the fault.
 func notYAML(name string, text []byte, err error) error {
 	said := strings.TrimPrefix(err.Error(), "yaml: ")
 	line, lines := 1, 1+bytes.Count(bytes.TrimSpace(text), []byte("\n"))
@@ -47,7 +47,7 @@ func notYAML(name string, text []byte, err error) error {
 		said = exact.Message
 		if exact.Mark.Line <= lines {
 			line = exact.Mark.Line
-		} else if exact.ContextMark.Line > 0 && exact.ContextMark.Line <= lines { // something is open at the end: where it begins
+		} else if exact.ContextMark.Line > 0 && exact.ContextMark.Line <= lines { // something is still open at the end: report where it begins
 			line = exact.ContextMark.Line
 		}
 	}

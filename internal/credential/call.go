@@ -14,10 +14,10 @@ import (
 	"github.com/fountainai/fountain/internal/httpclient"
 )
 
-// maxAnswer bounds what is read of an answer, in bytes.
+// maxAnswer bounds how much of an answer is read, in bytes.
 const maxAnswer = 64 << 10
 
-// Refusal is an answer of the kms that is not the one that was hoped for.
+// Refusal is an unexpected answer of the kms.
 type Refusal struct {
 	Status int
 	Code   string // problem code or OAuth error
@@ -34,7 +34,7 @@ type request struct {
 	bearer       string
 	id, secret   string // HTTP Basic (RFC 6749, section 2.3.1)
 	idempotency  string
-	again        bool // it may be done twice
+	again        bool // safe to repeat
 	want         int
 }
 
@@ -99,20 +99,20 @@ func (r request) build(ctx context.Context, base string) (*http.Request, error) 
 	return req, nil
 }
 
-// code reads the code of a problem or of an OAuth error.
+// code returns the code of a problem or of an OAuth error.
 func code(raw []byte) string {
 	var body struct {
 		Code  string `json:"code"`
 		Error string `json:"error"`
 	}
-	_ = json.Unmarshal(raw, &body) // what is neither has no code
+	_ = json.Unmarshal(raw, &body) // anything else has no code
 	if body.Code != "" {
 		return body.Code
 	}
 	return body.Error
 }
 
-// noteClock remembers how far the kms's clock is from ours.
+// noteClock records the difference between the kms's clock and ours.
 func (s *Source) noteClock(date string) {
 	theirs, err := http.ParseTime(date)
 	if err != nil {
@@ -123,7 +123,7 @@ func (s *Source) noteClock(date string) {
 	s.skew = theirs.Sub(s.Clock.Now().Truncate(time.Second))
 }
 
-// keyWithSecret is the answer of enrolService, and a part of that of rotateCurrentApiKey.
+// keyWithSecret is the answer of enrolService, and part of that of rotateCurrentApiKey.
 type keyWithSecret struct {
 	APIKey struct {
 		ID           string    `json:"id"`

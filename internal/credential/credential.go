@@ -1,6 +1,6 @@
-// Package credential keeps a service's own standing at the kms: it trades the enrolment token for an API key, the key for short
-// access tokens, and replaces the key long before it ends. When the kms does not know the key any more, the service is not ready
-// until a new enrolment token appears, without a restart.
+// Package credential maintains a service's own credentials at the kms: it exchanges the enrolment token for an API key, the key for short-lived
+// access tokens, and replaces the key long before it expires. When the kms does not accept the key any more, the service is not ready until a new
+// enrolment token appears; no restart is needed.
 package credential
 
 import (
@@ -19,16 +19,16 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// ErrNotEnrolled says that the service has no key that the kms accepts; one is waited for.
+// ErrNotEnrolled means that the service has no key that the kms accepts, and waits for one.
 var ErrNotEnrolled = errors.New("the service waits for an enrolment token")
 
-// maxSkew is how far the service's clock may be from the kms's: tokens and one-time codes are judged by it.
+// maxSkew is how far the service's clock may differ from the kms's: the validity of tokens and one-time codes depends on it.
 const maxSkew = 15 * time.Second
 
-// pollInterval is how often the enrolment token's file is looked at.
+// pollInterval is how often the enrolment token's file is checked.
 const pollInterval = time.Second
 
-// Config says who the service is and where its things lie. All fields but HTTPClient, Clock and Log are required.
+// Config identifies the service and its files. All fields except HTTPClient, Clock and Log are required.
 type Config struct {
 	Word           string       // the service's word: its name at the kms and that of its keyring
 	Dir            string       // of credential.json, made 0700
@@ -52,7 +52,7 @@ type Source struct {
 	skew    time.Duration       // the kms's clock minus ours when it last answered
 }
 
-// Open reads the credential that an earlier run has left, if any. It asks nobody.
+// Open reads the credential of an earlier run, if any. It makes no call.
 func Open(c Config) (*Source, error) {
 	if c.Word == "" || c.Dir == "" || c.KMSURL == "" {
 		return nil, errors.New("credential: word, directory and address of the kms are required")
@@ -75,10 +75,11 @@ func Open(c Config) (*Source, error) {
 	return s, nil
 }
 
-// ErrClock says in public words that the clock of the service is wrong, or the kms's.
+// ErrClock means that the service's clock or the kms's is wrong. Its text may be published.
 var ErrClock = errors.New("its clock is more than 15 s off the kms's")
 
-// Ready returns nil while the service has a key that the kms accepts and a clock that is right; else why not, in public words.
+// Ready returns nil while the service has a key that the kms accepts and a correct clock; otherwise the error says why not, in words that may be
+// published.
 func (s *Source) Ready() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -91,8 +92,8 @@ func (s *Source) Ready() error {
 	return nil
 }
 
-// Run enrols when there is an enrolment token and no key that works, and rotates the key in half of its life, until ctx ends. It never
-// gives up: the kms may come later.
+// Run enrols when there is an enrolment token and no working key, and rotates the key after half of its life, until ctx ends. It never gives up: the
+// kms may start later.
 func (s *Source) Run(ctx context.Context) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
@@ -113,7 +114,7 @@ func (s *Source) Run(ctx context.Context) error {
 	}
 }
 
-// step does what is due.
+// step does whatever is due.
 func (s *Source) step(ctx context.Context) error {
 	s.mu.Lock()
 	h, refused := s.held, s.refused
@@ -125,7 +126,7 @@ func (s *Source) step(ctx context.Context) error {
 	case refused:
 		return s.retryRefused(ctx, h)
 	case !asked:
-		// Learn at once whether the key still holds, and tell the kms that it arrived.
+		// Find out at once whether the key is still accepted, and let the kms see that the service has it.
 		_, err := s.Token(ctx, kmsAudience)
 		return err
 	case h.enrolmentDue(s.Clock.Now()) && s.tokenLies():
@@ -136,11 +137,11 @@ func (s *Source) step(ctx context.Context) error {
 	return nil
 }
 
-// retryInterval is between two times that a refused key is tried.
+// retryInterval is the interval at which a refused key is tried again.
 const retryInterval = 5 * time.Second
 
-// retryRefused asks whether the kms accepts a key that it has refused. It may: its clock was ahead, or its database was put back. It gives no enrolment
-// token to a service whose key it takes for good.
+// retryRefused checks whether the kms accepts a key again that it refused: its clock may have been ahead, or its database was restored. It gives no
+// enrolment token to a service whose key it considers valid.
 func (s *Source) retryRefused(ctx context.Context, h held) error {
 	s.mu.Lock()
 	early := time.Now().Before(s.again)
@@ -153,7 +154,7 @@ func (s *Source) retryRefused(ctx context.Context, h held) error {
 	}
 	_, err := s.fetch(ctx, h, kmsAudience)
 	if errors.Is(err, ErrNotEnrolled) {
-		return nil // as before
+		return nil // still refused
 	}
 	if err != nil {
 		return fmt.Errorf("try a refused key again: %w", err)
@@ -174,7 +175,7 @@ func (s *Source) tokenLies() bool {
 	return err == nil && text != "" && !s.wasRefused(text)
 }
 
-// enrolFromFile trades the token in the file, when there is one that was not refused before, for a key.
+// enrolFromFile exchanges the token in the file for a key, unless that token was refused before.
 func (s *Source) enrolFromFile(ctx context.Context) error {
 	raw, err := os.ReadFile(s.EnrolTokenFile)
 	if errors.Is(err, os.ErrNotExist) {
@@ -188,7 +189,7 @@ func (s *Source) enrolFromFile(ctx context.Context) error {
 		return nil
 	}
 	var made keyWithSecret
-	// A token works once: an answer that nobody waits for any more would be a key lost. The HTTP client bounds the wait.
+	// A token works once: if the answer were abandoned, the key would be lost. The HTTP client bounds the wait.
 	err = s.call(context.WithoutCancel(ctx), request{
 		method: http.MethodPost, path: "/kms/v1/services/enrol", json: map[string]string{"token": text}, want: http.StatusCreated,
 	}, &made)
@@ -223,11 +224,11 @@ func (s *Source) keep(h held) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held, s.refused = h, false
-	clear(s.tokens) // the next one is asked with the new key, which tells the kms that it arrived
+	clear(s.tokens) // the next token is requested with the new key, which tells the kms that it arrived
 	return nil
 }
 
-// refuse notes that the kms does not accept the key, unless another one is used by now. It reports whether that is news.
+// refuse records that the kms does not accept the key, unless it was replaced meanwhile. It reports whether that is new.
 func (s *Source) refuse(keyID string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -239,7 +240,7 @@ func (s *Source) refuse(keyID string) bool {
 	return true
 }
 
-// quiet is the pause from which on a kms that does not answer is worth a warning: after 7 seconds.
+// quiet is the pause from which on an unreachable kms is logged as a warning, which is after 7 seconds.
 const quiet = 4 * time.Second
 
 // backoff spaces failed attempts: 1, 2, 4 and so on up to 30 seconds.
@@ -249,7 +250,7 @@ type backoff struct {
 	pause time.Duration
 }
 
-// level is that of the failure err after those that were noted. A kms that comes a moment later is no reason for a warning.
+// level returns the log level for err after the failures so far. A kms that starts a moment later is no reason for a warning.
 func (b *backoff) level(err error) slog.Level {
 	var refusal *Refusal
 	refused := errors.As(err, &refusal) && refusal.Status < http.StatusInternalServerError

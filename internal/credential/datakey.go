@@ -26,11 +26,12 @@ func must(f fs.FS, err error) fs.FS {
 	return f
 }
 
-// ErrForeignDataKey says that the kms has not wrapped the service's data key: its database was lost, or is another one. No waiting cures it.
+// ErrForeignDataKey means that the service's data key was not wrapped by this kms: the kms's database was lost, or it is another kms. Waiting does
+// not help.
 var ErrForeignDataKey = errors.New("this kms has not wrapped the service's data key")
 
-// AbandonDataKey deletes the wrapped data key: the next DataKey has the kms make one. What was sealed with it can't be opened any more; the
-// caller removes it in the same transaction.
+// AbandonDataKey deletes the wrapped data key: the next DataKey makes the kms create a new one. What was sealed with the old key cannot be opened any
+// more; the caller removes it in the same transaction.
 func AbandonDataKey(ctx context.Context, tx *store.Tx, keyring string) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM data_keys WHERE keyring = ?", keyring); err != nil {
 		return fmt.Errorf("delete data key: %w", err)
@@ -38,9 +39,9 @@ func AbandonDataKey(ctx context.Context, tx *store.Tx, keyring string) error {
 	return nil
 }
 
-// DataKey returns the key that the service seals with. The first call ever has the kms make it, in the keyring that has the service's name;
-// its wrapped form is kept in the service's own database and opened by the kms at each start. Replicas get the same key. ErrForeignDataKey: the
-// kms can't open it.
+// DataKey returns the key with which the service seals. The first call ever makes the kms create it, in the keyring with the service's name; its
+// wrapped form is stored in the service's own database and unwrapped by the kms at each start. Replicas get the same key. It returns
+// ErrForeignDataKey when the kms cannot unwrap it.
 func (s *Source) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
 	wrapped, err := storedKey(ctx, db, s.Word)
 	if err != nil {
@@ -72,7 +73,7 @@ func storedKey(ctx context.Context, db *store.DB, keyring string) (wrapped []byt
 	return wrapped, err
 }
 
-// createKey has a key made, stores it unless another replica was quicker, and returns the one that is stored.
+// createKey has the kms create a key, stores it unless another replica has stored one first, and returns the stored one.
 func (s *Source) createKey(ctx context.Context, db *store.DB) ([]byte, error) {
 	made, err := s.askKeyring(ctx, "data-keys", nil, http.StatusCreated)
 	if err != nil {

@@ -10,26 +10,26 @@ import (
 	"time"
 )
 
-// held is what credential.json holds.
+// held is the content of credential.json.
 type held struct {
 	KeyID     string    `json:"keyId"`
 	Key       string    `json:"key"`
 	CreatedAt time.Time `json:"createdAt"`
 	ExpiresAt time.Time `json:"expiresAt"`
-	Rotation  string    `json:"rotation,omitempty"` // Idempotency-Key of a rotation that was begun
-	// GrantedUntil is the end of all rotations: then only a new enrolment helps. Zero when the key is from before there was such an end.
+	Rotation  string    `json:"rotation,omitempty"` // Idempotency-Key of an unfinished rotation
+	// GrantedUntil is when rotations end: after it only a new enrolment helps. It is zero for keys that are older than this limit.
 	GrantedUntil time.Time `json:"grantedUntil,omitzero"`
 
 	RefusedToken string `json:"-"` // fingerprint of the enrolment token that the kms refused last
 }
 
-// rotationDue reports whether half of the key's life is over, and a rotation would prolong it.
+// rotationDue reports whether half of the key's life is over and a rotation would extend it.
 func (h held) rotationDue(now time.Time) bool {
 	prolongs := h.GrantedUntil.IsZero() || h.ExpiresAt.Before(h.GrantedUntil)
 	return prolongs && now.After(h.CreatedAt.Add(h.ExpiresAt.Sub(h.CreatedAt)/2))
 }
 
-// enrolmentWindow is how long before the end of all rotations a new enrolment token is looked for; the kms writes one in that time.
+// enrolmentWindow is how long before GrantedUntil the service looks for a new enrolment token; the kms writes one in that time.
 const enrolmentWindow = 73 * 24 * time.Hour
 
 // enrolmentDue reports whether the key's rotations end soon.
@@ -39,7 +39,7 @@ func (h held) enrolmentDue(now time.Time) bool {
 
 func (s *Source) path() string { return filepath.Join(s.Dir, "credential.json") }
 
-// readHeld reads the file; none is an empty credential.
+// readHeld reads the file. A missing file is an empty credential.
 func readHeld(path string) (held, error) {
 	var h held
 	raw, err := os.ReadFile(path)
@@ -55,7 +55,7 @@ func readHeld(path string) (held, error) {
 	return h, nil
 }
 
-// writeHeld replaces the file as a whole and for its owner alone; it is on disk when writeHeld returns.
+// writeHeld replaces the file atomically, readable by its owner only; it is on disk when writeHeld returns.
 func writeHeld(path string, h held) error {
 	raw, err := json.MarshalIndent(h, "", "  ")
 	if err != nil {
@@ -69,7 +69,7 @@ func writeHeld(path string, h held) error {
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // is gone after Rename
+	defer os.Remove(file.Name()) // has no effect after Rename
 	_, err = file.Write(raw)
 	if err = errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err
@@ -84,7 +84,7 @@ func writeHeld(path string, h held) error {
 	return errors.Join(folder.Sync(), folder.Close())
 }
 
-// fingerprint lets a token be recognised without being kept.
+// fingerprint returns a digest by which a token is recognized without storing it.
 func fingerprint(token string) string {
 	sum := sha256.Sum256([]byte(token))
 	return hex.EncodeToString(sum[:])

@@ -8,17 +8,16 @@ import (
 	"net/url"
 )
 
-// Introspection is what the kms knows of an access token at this moment (RFC 7662, section 2.2). Only Active is set when the token is
-// not good.
+// Introspection is the kms's current answer about an access token (RFC 7662, section 2.2). Only Active is set when the token is not valid.
 type Introspection struct {
 	Active  bool     `json:"active"`
 	Subject string   `json:"sub"`
 	Session string   `json:"sid"`
-	Roles   []string `json:"roles"` // that the user has now
+	Roles   []string `json:"roles"` // the user's current roles
 }
 
-// Introspect asks the kms whether an access token that was sent to this service is good now. Without a key that the kms accepts the
-// error is ErrNotEnrolled.
+// Introspect asks the kms whether an access token that was sent to this service is valid now. It returns ErrNotEnrolled when the service has no key
+// that the kms accepts.
 func (s *Source) Introspect(ctx context.Context, token string) (Introspection, error) {
 	s.mu.Lock()
 	h, refused := s.held, s.refused

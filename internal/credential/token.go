@@ -13,17 +13,17 @@ import (
 // kmsAudience is the audience of tokens for the kms itself.
 const kmsAudience = "kms"
 
-// lastMinute is how long before its end a token is not handed out any more.
+// lastMinute is how long before its expiry a token is not handed out any more.
 const lastMinute = time.Minute
 
-// accessed is an access token that is kept.
+// accessed is a cached access token.
 type accessed struct {
 	text           string
 	renew, expires time.Time
 }
 
-// Token returns an access token for one service of the family, from memory while it is young. Of many who ask at once, one asks the
-// kms. Without a key that holds it is ErrNotEnrolled; while the kms is away, a token that has not ended is still given.
+// Token returns an access token for one service of the family, from the cache while it is fresh. Of concurrent callers only one calls the kms. It
+// returns ErrNotEnrolled without a valid key; while the kms is unreachable, a cached token that has not expired is still returned.
 func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 	now := s.Clock.Now()
 	kept, young := s.kept(audience, now)
@@ -39,7 +39,7 @@ func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 	result := s.flight.DoChan(audience, func() (any, error) {
 		fetch, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
 		defer cancel()
-		if kept, young := s.kept(audience, now); young { // who came late: somebody has asked meanwhile
+		if kept, young := s.kept(audience, now); young { // another caller has fetched one meanwhile
 			return kept.text, nil
 		}
 		return s.fetch(fetch, h, audience)
@@ -58,7 +58,7 @@ func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 	}
 }
 
-// kept returns the token that is held for a service; young says that it need not be renewed yet.
+// kept returns the cached token for a service; young means that it need not be renewed yet.
 func (s *Source) kept(audience string, now time.Time) (token accessed, young bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -66,13 +66,13 @@ func (s *Source) kept(audience string, now time.Time) (token accessed, young boo
 	return token, token.text != "" && now.Before(token.renew)
 }
 
-// fetch asks the kms for a token by client_credentials (RFC 6749, section 4.4).
+// fetch requests a token from the kms by client_credentials (RFC 6749, section 4.4).
 func (s *Source) fetch(ctx context.Context, h held, audience string) (string, error) {
 	var answer struct {
 		AccessToken string `json:"access_token"`
 		ExpiresIn   int64  `json:"expires_in"`
 	}
-	asked := s.Clock.Now() // a token lives from before it was made, however late its answer comes
+	asked := s.Clock.Now() // before the request: the token's life begins no earlier, however late its answer comes
 	err := s.call(ctx, request{
 		method: http.MethodPost, path: "/kms/v1/oauth2/token", id: h.KeyID, secret: h.Key, want: http.StatusOK,
 		form: url.Values{"grant_type": {"client_credentials"}, "resource": {audience}}, again: true,
@@ -96,7 +96,7 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 	return answer.AccessToken, nil
 }
 
-// Forget drops the kept token for an audience: for callers whom a service has answered invalid_token.
+// Forget drops the cached token for an audience, after a service has answered invalid_token.
 func (s *Source) Forget(audience string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,12 +115,12 @@ func (s *Source) Editor(audience string) func(ctx context.Context, r *http.Reque
 	}
 }
 
-// overlap is how long the old key still works after a rotation, in seconds: other replicas that were given a copy of this data
-// directory, and requests in flight, have the time to notice.
+// overlap is how long the old key still works after a rotation, in seconds: requests in flight, and replicas with a copy of this data directory, have
+// time to notice.
 const overlap = 3600
 
-// rotate replaces the key. The Idempotency-Key is on disk before the request goes out, so that after a crash or a lost answer the same
-// new key is asked for again; only when the kms has forgotten that answer, another key is.
+// rotate replaces the key. The Idempotency-Key is on disk before the request is sent, so that after a crash or a lost answer the same new key is
+// requested again. Only when the kms no longer has that answer is another key requested.
 func (s *Source) rotate(ctx context.Context) error {
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {
@@ -142,10 +142,10 @@ func (s *Source) rotate(ctx context.Context) error {
 	}, &made)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Code == "invalid_token" {
-		s.Forget(kmsAudience) // the next attempt asks for another
+		s.Forget(kmsAudience) // the next attempt fetches a new token
 	}
 	if errors.As(err, &refusal) && (refusal.Code == "replay_expired" || refusal.Code == "idempotency_conflict") {
-		h.Rotation = "" // that answer can't be had again; the kms lets a key rotate again whose successor nobody used
+		h.Rotation = "" // that answer cannot be replayed any more; the kms lets a key rotate again whose successor was never used
 		return errors.Join(fmt.Errorf("rotate own key: %w", err), s.begin(h))
 	}
 	if err != nil {
@@ -159,7 +159,7 @@ func (s *Source) rotate(ctx context.Context) error {
 	return err
 }
 
-// begin writes the rotation's Idempotency-Key, or that there is none any more, to disk.
+// begin writes the rotation's Idempotency-Key to disk, or removes it.
 func (s *Source) begin(h held) error {
 	if err := writeHeld(s.path(), h); err != nil {
 		return fmt.Errorf("write credential: %w", err)

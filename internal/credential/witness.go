@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 )
 
-// WitnessAudit has the kms record a checkpoint of the service's audit trail, and returns one of the kms's own, for the service to record.
+// WitnessAudit makes the kms record a checkpoint of the service's audit trail, and returns a checkpoint of the kms for the service to record.
 func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint) (kms audit.Checkpoint, err error) {
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {
@@ -21,7 +21,7 @@ func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint) (kms audi
 	return kms, nil
 }
 
-// AuditOrder asks the kms which events of this service's audit trail are in an archive and are to be removed; false: none.
+// AuditOrder asks the kms which events of this service's audit trail are archived and may be removed. found is false when there are none.
 func (s *Source) AuditOrder(ctx context.Context) (order audit.Order, found bool, err error) {
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {

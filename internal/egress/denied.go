@@ -18,7 +18,7 @@ type denied struct {
 	resolver  Resolver
 }
 
-// parseDenied takes more forms of an address than the list of what is allowed: they are the settings of the family's own services.
+// parseDenied accepts more forms of an address than the allow list does: the entries are settings of the family's own services.
 func parseDenied(entries []string, resolver Resolver) (denied, error) {
 	d := denied{addresses: map[netip.AddrPort]bool{}, names: map[uint16][]string{}, machine: map[uint16]bool{}, resolver: resolver}
 	var errs []error
@@ -36,7 +36,7 @@ func parseDenied(entries []string, resolver Resolver) (denied, error) {
 		port := uint16(number)
 		addr, err := netip.ParseAddr(text)
 		switch {
-		case port == 0: // a listener that has yet to get its port is reached by no connection
+		case port == 0: // port 0 is assigned later: a listener that does not have its port yet cannot be reached
 		case text == "" || err == nil && addr.Unmap().IsUnspecified():
 			d.machine[port] = true
 		case err == nil:
@@ -48,11 +48,11 @@ func parseDenied(entries []string, resolver Resolver) (denied, error) {
 	return d, errors.Join(errs...)
 }
 
-// hasName reports whether a name with its port is in the list as it is.
+// hasName reports whether the list contains this name and port literally.
 func (d denied) hasName(name string, port uint16) bool { return slices.Contains(d.names[port], name) }
 
-// check refuses an address of the list. Names of the list on the same port are resolved each time: an answer that was kept could be outdated. When
-// that is not possible, the address may be one of theirs and is refused.
+// check refuses an address that is on the list. Names on the list with the same port are resolved each time, because a cached answer could be
+// outdated. When a name cannot be resolved, the address might be one of its addresses and is refused.
 func (d denied) check(ctx context.Context, to netip.AddrPort) error {
 	if d.addresses[to] {
 		return errDenied
@@ -80,7 +80,7 @@ func (d denied) check(ctx context.Context, to netip.AddrPort) error {
 	return nil
 }
 
-// ownAddress reports whether an address is one of this machine.
+// ownAddress reports whether an address belongs to this machine.
 func ownAddress(addr netip.Addr) (bool, error) {
 	if addr.IsLoopback() {
 		return true, nil

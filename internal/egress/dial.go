@@ -19,8 +19,8 @@ const (
 	maxAddresses = 16              // of one name that are tried
 )
 
-// DialContext connects to a target, host:port, as net.Dialer does. It resolves the name itself, and judges each address where the socket has it
-// already: no answer of the resolver that comes later can put another in its place. Its refusals are *RefusedError.
+// DialContext connects to a target, host:port, as net.Dialer does. It resolves the name itself and judges each address in the socket's control
+// function, so that no later DNS answer can replace the address. Refusals are *RefusedError.
 func (p *Policy) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
 	lookup := map[string]string{"tcp": "ip", "tcp4": "ip4", "tcp6": "ip6"}[network]
 	if lookup == "" {
@@ -48,8 +48,7 @@ func (p *Policy) DialContext(ctx context.Context, network, address string) (net.
 	return p.dialAny(ctx, network, address, h.name, addrs[:min(len(addrs), maxAddresses)], port)
 }
 
-// dialAny tries one address after the other. Each has its share of the time that is left. A refusal counts for nothing when another address
-// is allowed.
+// dialAny tries the addresses in turn, each with its share of the remaining time. A refused address does not matter when another one is allowed.
 func (p *Policy) dialAny(ctx context.Context, network, target, name string, addrs []netip.Addr, port uint16) (net.Conn, error) {
 	errs := []error{}
 	for i, addr := range addrs {
@@ -69,7 +68,7 @@ func (p *Policy) dialAny(ctx context.Context, network, target, name string, addr
 		return nil, &net.DNSError{Err: "the name has no address", Name: name, IsNotFound: true}
 	}
 	var refused *RefusedError
-	for _, err := range errs { // that nobody listens where it is allowed says more than that it is not allowed elsewhere
+	for _, err := range errs { // a failed connection to an allowed address says more than a refusal of another one
 		if !errors.As(err, &refused) {
 			return nil, err
 		}
@@ -95,8 +94,8 @@ func (p *Policy) dialOne(ctx context.Context, network, target, name string, to n
 	return conn, err
 }
 
-// Client returns a client for calls to targets: each connection is judged, no redirect is followed, no proxy of the environment is used. caFile,
-// timeout and tracer are those of httpclient.New.
+// Client returns an HTTP client for calls to targets: each connection is judged, no redirect is followed, and the environment's proxy is not used.
+// caFile, timeout and tracer are those of httpclient.New.
 func (p *Policy) Client(caFile string, timeout time.Duration, tracer *tracing.Tracer) (*http.Client, error) {
 	transport, err := httpclient.NewTransport(caFile)
 	if err != nil {

@@ -27,7 +27,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// The reasons of refusals, which are the values of the metric's label.
+// Reasons of refusals. They are the values of the metric's label.
 const (
 	Malformed = "malformed" // not a target that is written as one
 	Unlisted  = "unlisted"  // no entry allows it
@@ -35,7 +35,8 @@ const (
 	Denied    = "denied"    // a listener or a store of the family
 )
 
-// RefusedError says that a target is not connected to. Its text names no address, so that it may be told to whoever named the target.
+// RefusedError means that the policy does not allow a connection to the target. Its text names no address, so that it may be returned to whoever
+// named the target.
 type RefusedError struct {
 	Reason string // one of the reasons above
 	text   string
@@ -70,7 +71,7 @@ type Options struct {
 	Registerer prometheus.Registerer
 }
 
-// Policy decides about targets. It is safe for concurrent use.
+// Policy decides which targets may be connected to. It is safe for concurrent use.
 type Policy struct {
 	purpose  string
 	rules    []rule
@@ -80,7 +81,7 @@ type Policy struct {
 	refused  *prometheus.CounterVec
 }
 
-// New makes a Policy. Its errors name the faulty entry by its place.
+// New returns a Policy. Errors name the faulty entry by its position.
 func New(o Options) (*Policy, error) {
 	rules, err := parseRules(o.Allow)
 	if err != nil {
@@ -108,14 +109,14 @@ func New(o Options) (*Policy, error) {
 	return p, nil
 }
 
-// Validate reports whether the lists are well-formed, and touches nothing outside. Its errors name the faulty entry by its place.
+// Validate checks the syntax of the lists, without any access outside the process. Errors name the faulty entry by its position.
 func (o Options) Validate() error {
 	_, err := parseRules(o.Allow)
 	_, denyErr := parseDenied(o.Deny, nil)
 	return errors.Join(err, denyErr)
 }
 
-// judge decides about one address that is to be connected, by the name that it was found under; "" for none.
+// judge decides about one address to connect to. name is the name that resolved to it, "" when the target was an address.
 func (p *Policy) judge(ctx context.Context, name string, to netip.AddrPort) error {
 	addr := to.Addr().Unmap()
 	to = netip.AddrPortFrom(addr, to.Port())
@@ -136,7 +137,7 @@ func (p *Policy) judge(ctx context.Context, name string, to netip.AddrPort) erro
 	return errUnlisted
 }
 
-// mayName reports whether any entry could allow a name on a port, before it is resolved: a name that none could is not asked for.
+// mayName reports whether any entry could allow a name on a port. Other names are not resolved at all.
 func (p *Policy) mayName(name string, port uint16) bool {
 	for _, r := range p.rules {
 		if r.ports.has(port) && (r.name == "" || r.name == name) {
@@ -146,7 +147,7 @@ func (p *Policy) mayName(name string, port uint16) bool {
 	return false
 }
 
-// refuse counts and logs a refusal. The target is told when it is well-formed: else it may be anything, a password too.
+// refuse counts and logs a refusal. The target is logged only when it is well-formed: otherwise it may be anything, even a password.
 func (p *Policy) refuse(ctx context.Context, target, address string, why *RefusedError) error {
 	p.refused.WithLabelValues(why.Reason).Inc()
 	p.log.WarnContext(ctx, "a target is refused", "purpose", p.purpose, "reason", why.Reason, "target", target, "address", address, "why", why.text)

@@ -17,7 +17,7 @@ type host struct {
 	addr netip.Addr
 }
 
-// text is how the host stands in host:port.
+// text formats the host as in host:port.
 func (h host) text() string {
 	switch {
 	case h.name != "":
@@ -62,7 +62,8 @@ func parsePort(s string) (uint16, error) {
 	return uint16(n), nil
 }
 
-// parseHost reads a name, an IPv4 address, or an IPv6 address in brackets. Addresses have one form only, which every program reads alike.
+// parseHost reads a name, an IPv4 address, or an IPv6 address in brackets. An address is accepted only in the one form that every program reads
+// alike.
 func parseHost(s string) (host, error) {
 	if inside, ok := strings.CutPrefix(s, "["); ok {
 		inside, ok = strings.CutSuffix(inside, "]")
@@ -86,7 +87,7 @@ func parseHost(s string) (host, error) {
 	return host{name: name}, err
 }
 
-// parseAddr reads an address in canonical form (RFC 5952 for IPv6), without a zone, and no IPv4 address mapped into IPv6.
+// parseAddr reads an address in canonical form (RFC 5952 for IPv6). Zones and IPv4 addresses mapped into IPv6 are refused.
 func parseAddr(s string) (netip.Addr, error) {
 	addr, err := netip.ParseAddr(s)
 	switch {
@@ -100,7 +101,7 @@ func parseAddr(s string) (netip.Addr, error) {
 	return addr, nil
 }
 
-// parseName reads a name in ASCII, and returns it in lower case. Underscores are taken: names of compose services have them.
+// parseName reads an ASCII name and returns it in lower case. Underscores are accepted: names of Compose services contain them.
 func parseName(s string) (string, error) {
 	if s == "" || len(s) > maxName {
 		return "", malformed("a name has 1 to %d characters", maxName)

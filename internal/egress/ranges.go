@@ -10,7 +10,7 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// nowhere are the addresses that no connection is made to: this host on this network, multicast, broadcast.
+// nowhere are the addresses that are never connected to: "this host on this network", multicast, broadcast.
 var nowhere = prefixes("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "ff00::/8")
 
 var loopback = prefixes("127.0.0.0/8", "::1/128")
@@ -35,7 +35,7 @@ func never(addr netip.Addr) bool {
 	return false
 }
 
-// rangeOf returns the narrowest range of addresses that are not public which has an address; an invalid one when it is public.
+// rangeOf returns the narrowest non-public range that contains an address, or an invalid prefix when the address is public.
 func rangeOf(addr netip.Addr) netip.Prefix {
 	var narrowest netip.Prefix
 	for _, p := range special {
@@ -46,7 +46,7 @@ func rangeOf(addr netip.Addr) netip.Prefix {
 	return narrowest
 }
 
-// covers reports whether a CIDR allows an address: it has it, and lies within the range of those that are not public when the address is in one.
+// covers reports whether a CIDR allows an address: it contains the address and, when the address is in a non-public range, lies within that range.
 func covers(cidr netip.Prefix, addr netip.Addr) bool {
 	if !cidr.Contains(addr) {
 		return false

@@ -39,7 +39,7 @@ func (r rule) allows(name string, to netip.AddrPort) bool {
 	return false
 }
 
-// parseRules reads a list. Its errors name entries by their place: what was put there by mistake may be a secret.
+// parseRules reads a list. Errors name entries by their position: an entry may be a secret that was put there by mistake.
 func parseRules(entries []string) ([]rule, error) {
 	if len(entries) > maxEntries {
 		return nil, fmt.Errorf("a list of targets has at most %d entries", maxEntries)
@@ -97,7 +97,7 @@ func parseRule(entry string) (rule, error) {
 	return r, emptyScope(r.scope)
 }
 
-// emptyScope refuses what could never allow anything.
+// emptyScope refuses a rule that can never allow anything.
 func emptyScope(scope []netip.Prefix) error {
 	for _, cidr := range scope {
 		for _, p := range nowhere {
@@ -109,7 +109,7 @@ func emptyScope(scope []netip.Prefix) error {
 	return nil
 }
 
-// parseRange reads CIDR, CIDR:PORTS, or [CIDR]:PORTS for one of IPv6.
+// parseRange reads CIDR, CIDR:PORTS, or [CIDR]:PORTS for IPv6.
 func parseRange(s string) (rule, error) {
 	cidr, portText, hasPorts := s, "", false
 	if inside, ok := strings.CutPrefix(s, "["); ok {

@@ -11,8 +11,8 @@ import (
 
 const maxURL = 300 // in bytes
 
-// CheckURL checks the URL of a target when it is named, and returns it as it is to be used. It is http://HOST:PORT or https://HOST:PORT. A name is
-// not resolved: whether its addresses are allowed is decided for each connection. The errors are *RefusedError, and may be told.
+// CheckURL checks the URL of a target when it is configured, and returns it in the form to use. It must be http://HOST:PORT or https://HOST:PORT. A
+// name is not resolved: its addresses are judged at each connection. Errors are *RefusedError and may be returned to the caller.
 func (p *Policy) CheckURL(ctx context.Context, raw string) (*url.URL, error) {
 	scheme, h, port, err := parseURL(raw)
 	var refused *RefusedError
@@ -33,7 +33,7 @@ func (p *Policy) CheckURL(ctx context.Context, raw string) (*url.URL, error) {
 	return &url.URL{Scheme: scheme, Host: address}, nil
 }
 
-// parseURL reads by rules of its own instead of those of net/url, which takes more: what is not plainly a scheme, a host and a port is refused.
+// parseURL is stricter than net/url: anything that is not plainly a scheme, a host and a port is refused.
 func parseURL(raw string) (scheme string, h host, port uint16, err error) {
 	if len(raw) > maxURL {
 		return "", host{}, 0, malformed("a target has at most %d characters", maxURL)
@@ -53,7 +53,7 @@ func parseURL(raw string) (scheme string, h host, port uint16, err error) {
 	return scheme, h, port, err
 }
 
-// told is refuse for what judge says, which may also be that it could not decide.
+// told is refuse for an error of judge, which may also mean that judge could not decide.
 func (p *Policy) told(ctx context.Context, target, address string, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) {

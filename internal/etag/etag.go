@@ -1,5 +1,5 @@
-// Package etag reads the preconditions of requests: RFC 9110, section 13.1. The entity tag of a version is its number in quotes; where an answer
-// holds what changes within a version, too, that follows the number.
+// Package etag parses request preconditions (RFC 9110, section 13.1). The entity tag of a version is its number in quotes; where an answer also
+// contains state that changes without a new version, that state follows the number.
 package etag
 
 import (
@@ -11,27 +11,27 @@ import (
 // Of returns the entity tag of a version.
 func Of(version int64) string { return `"` + strconv.FormatInt(version, 10) + `"` }
 
-// OfState returns the entity tag of a version in a state that makes no version of its own, as its words tell it: who has the version in another state has
-// not what is answered now (RFC 9110, section 8.8.1). The words are of letters and digits.
+// OfState returns the entity tag of a version together with state that does not create versions: an answer with another state must have another tag
+// (RFC 9110, section 8.8.1). The words describe the state and consist of letters and digits.
 func OfState(version int64, words ...string) string {
 	return `"` + strings.Join(append([]string{strconv.FormatInt(version, 10)}, words...), "-") + `"`
 }
 
-// Match is what If-Match asks of the current version: to be one of several, or only to be there. The zero Match holds for none.
+// Match is what If-Match demands of the current version: to be one of several, or only to exist. The zero Match matches nothing.
 type Match struct {
 	any      bool
 	versions []int64  // of all tags
 	tags     []string // without quotes
 }
 
-// Exactly holds for one version.
+// Exactly returns the Match of one version.
 func Exactly(version int64) Match {
 	return Match{versions: []int64{version}, tags: []string{strconv.FormatInt(version, 10)}}
 }
 
-// ParseMatch reads the value of If-Match, whose syntax the contract has checked. It compares strongly: a weak tag and one that is no version
-// of ours hold for none. Of a tag with a state Holds and List take the version alone: for resources
-// where what a change would overwrite is in that. HoldsState and Tags compare all of it.
+// ParseMatch parses the value of If-Match, whose syntax the contract has checked. Comparison is strong: weak tags and tags that are not versions of
+// ours match nothing. Of a tag with state, Holds and List use only the version: they are for resources whose version covers everything that a change
+// would overwrite. HoldsState and Tags compare the whole tag.
 func ParseMatch(header string) Match {
 	var m Match
 	for part := range strings.SplitSeq(header, ",") {
@@ -41,11 +41,11 @@ func ParseMatch(header string) Match {
 			continue
 		}
 		if len(part) < 2 || part[0] != '"' || part[len(part)-1] != '"' {
-			continue // weak, or no tag
+			continue // weak, or not a tag
 		}
 		number, _, _ := strings.Cut(strings.Trim(part, `"`), "-")
 		version, err := strconv.ParseInt(number, 10, 64)
-		if err == nil && version > 0 && number == strconv.FormatInt(version, 10) { // "01" is another tag than "1"
+		if err == nil && version > 0 && number == strconv.FormatInt(version, 10) { // "01" is a different tag from "1"
 			m.versions = append(m.versions, version)
 			if tag := strings.Trim(part, `"`); wellFormed(tag) {
 				m.tags = append(m.tags, tag)
@@ -55,16 +55,16 @@ func ParseMatch(header string) Match {
 	return m
 }
 
-// Holds reports whether the version of a resource that is there meets the precondition.
+// Holds reports whether the version of an existing resource satisfies the precondition.
 func (m Match) Holds(version int64) bool { return m.any || slices.Contains(m.versions, version) }
 
-// HoldsState reports whether the version of a resource that is there, in a state, meets the precondition: by its whole tag (OfState), or by the version alone, where the
-// precondition tells no state.
+// HoldsState reports whether the version and state of an existing resource satisfy the precondition: by the whole tag (OfState), or by the version
+// alone, where the precondition contains no state.
 func (m Match) HoldsState(version int64, words ...string) bool {
 	return m.any || slices.Contains(m.tags, strings.Trim(Of(version), `"`)) || slices.Contains(m.tags, strings.Trim(OfState(version, words...), `"`))
 }
 
-// Tags returns "*", or the tags without quotes with a comma before, between and behind them: what a statement can compare with.
+// Tags returns "*", or the tags without quotes, each preceded and followed by a comma, for comparison in an SQL statement.
 func (m Match) Tags() string {
 	if m.any {
 		return "*"
@@ -72,14 +72,14 @@ func (m Match) Tags() string {
 	return "," + strings.Join(m.tags, ",") + ","
 }
 
-// wellFormed reports whether a tag is of letters, digits and hyphens, as those of OfState are; so none means anything to a statement.
+// wellFormed reports whether a tag consists of letters, digits and hyphens, as those of OfState do, so that it has no special meaning in a statement.
 func wellFormed(tag string) bool {
 	return strings.IndexFunc(tag, func(r rune) bool {
 		return (r < '0' || r > '9') && (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && r != '-'
 	}) < 0
 }
 
-// List returns "*", or the versions with a comma before, between and behind them: what a statement can compare with.
+// List returns "*", or the versions, each preceded and followed by a comma, for comparison in an SQL statement.
 func (m Match) List() string {
 	if m.any {
 		return "*"
@@ -93,7 +93,7 @@ func (m Match) List() string {
 	return out.String()
 }
 
-// Names reports whether the value of If-None-Match names a tag, by weak comparison. "*" names every tag.
+// Names reports whether the value of If-None-Match contains a tag, by weak comparison. "*" matches every tag.
 func Names(header, tag string) bool {
 	for part := range strings.SplitSeq(header, ",") {
 		if part = strings.TrimPrefix(strings.TrimSpace(part), "W/"); part == "*" || part == strings.TrimPrefix(tag, "W/") {

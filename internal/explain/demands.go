@@ -12,19 +12,19 @@ import (
 	"github.com/fountainai/fountain/internal/ratelimit"
 )
 
-// demands collects what an operation's contract says.
+// demands collects what an operation's contract demands.
 type demands struct {
 	op   *contract.Operation
 	list []Demand
 }
 
-// say adds a demand of the words of contract.Operation.OriginOf.
+// say adds a demand; what is a key of contract.Operation.OriginOf.
 func (d *demands) say(what, asks string) {
 	at := d.op.OriginOf(what)
 	d.list = append(d.list, Demand{What: what, Asks: asks, Origin: at.String(), Default: at == contract.Origin{}})
 }
 
-// saidAt is which check each part of a contract is for, by the names of the stations.
+// saidAt maps station names to the part of the contract that each checks.
 var saidAt = map[string]func(*demands){
 	httpserver.ByRoute: (*demands).route,
 	"pre-auth limit":   func(d *demands) { d.rates(true) },
@@ -42,7 +42,7 @@ var saidAt = map[string]func(*demands){
 	"serve":            (*demands).serve,
 }
 
-// demandsOf returns what the contract says of a check; nothing for a check that no contract is about.
+// demandsOf returns what the contract demands at a check, or nothing for a check that no contract configures.
 func demandsOf(op *contract.Operation, check string) []Demand {
 	d := demands{op: op}
 	if say := saidAt[check]; say != nil {
@@ -55,7 +55,7 @@ func (d *demands) route() {
 	d.list = append(d.list, Demand{What: "operation", Asks: d.op.Method + " " + d.op.Path, Origin: d.op.Origin.String()})
 }
 
-// whose says of each key of a limit whose requests are counted.
+// whose describes for each key of a limit whose requests are counted.
 var whose = map[string]string{"ip": "an address", "sub": "a caller", "client": "a client", "operation": "everybody"}
 
 func (d *demands) rates(preauth bool) {
@@ -204,7 +204,7 @@ func mode(m contract.Mode) string {
 	return m.Kind
 }
 
-// size writes bytes as a contract does.
+// size formats bytes as a contract does.
 func size(n int64) string {
 	for _, unit := range []struct {
 		name  string
@@ -217,7 +217,7 @@ func size(n int64) string {
 	return strconv.FormatInt(n, 10) + " bytes"
 }
 
-// Short writes a duration without what is zero: 5m, not 5m0s.
+// Short formats a duration without zero units: 5m, not 5m0s.
 func Short(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {

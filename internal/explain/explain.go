@@ -1,6 +1,6 @@
-// Package explain tells what the gateway will do with a request, and what the log knows of one: each check in the order of the stations, what
-// the contract asks there, the line of the contract that says it, and the verdict of the same code that the gateway runs. It works on the
-// embedded contracts and those that it is given, and calls nobody, so what depends on a running gateway stays open.
+// Package explain reports what the gateway will do with a request, and what the log contains about one: each check in the order of the stations, what
+// the contract demands there, the line of the contract, and the verdict of the code that the gateway itself runs. It uses the embedded contracts and
+// those that it is given and makes no call, so whatever depends on a running gateway stays undecided.
 package explain
 
 import (
@@ -13,13 +13,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Explainer knows the contracts of the family, and of adopted services. It is safe for concurrent use.
+// Explainer has the contracts of the family and of adopted services. It is safe for concurrent use.
 type Explainer struct {
 	table      *contract.Table
-	operations map[string]*contract.Operation // by the name that the log has for them
+	operations map[string]*contract.Operation // keyed by the operation's name in the log
 }
 
-// New loads the embedded contracts and joins those of adopted services with them.
+// New loads the embedded contracts and adds those of adopted services.
 func New(adopted ...*contract.Contract) (*Explainer, error) {
 	contracts, err := contract.LoadAll()
 	if err != nil {
@@ -39,28 +39,28 @@ func New(adopted ...*contract.Contract) (*Explainer, error) {
 	return e, nil
 }
 
-// Request is what is to be explained.
+// Request is the request to explain.
 type Request struct {
 	Method string
 	Target string      // path and query as they are sent, still escaped
 	Header http.Header // in canonical form; neither Authorization nor X-OTP, which are secrets
-	Body   []byte      // nil: none is known, and what depends on it stays open
-	Token  string      // access token or API key; "": none is known
-	Now    time.Time   // at which the token is judged
+	Body   []byte      // nil: unknown, and what depends on it stays undecided
+	Token  string      // access token or API key; "": unknown
+	Now    time.Time   // the time at which the token is checked
 }
 
-// Verdict is what a check says of a request.
+// Verdict is the result of a check.
 type Verdict string
 
 // The verdicts.
 const (
 	Passes    Verdict = "passes"
 	Refused   Verdict = "refused"
-	Undecided Verdict = "undecided" // something of the request is not known here
+	Undecided Verdict = "undecided" // part of the request is unknown here
 	Depends   Verdict = "depends"   // on the running gateway or the service
 )
 
-// Explanation is the way of one request.
+// Explanation is the result of all checks of one request.
 type Explanation struct {
 	Method      string  `json:"method"`
 	Route       string  `json:"route,omitempty"` // the contract's path; "" when there is none
@@ -69,12 +69,12 @@ type Explanation struct {
 	Origin      string  `json:"origin,omitempty"` // where the operation begins: kms.yaml:123
 	Token       *Token  `json:"token,omitempty"`
 	Checks      []Check `json:"checks"`
-	Verdict     Verdict `json:"verdict"`             // Passes where nothing of the contract refuses, whatever else depends
+	Verdict     Verdict `json:"verdict"`             // Passes when nothing in the contract refuses it, whatever else depends
 	RefusedBy   string  `json:"refusedBy,omitempty"` // the first check that refuses: its answer is the gateway's
 	Answer      *Answer `json:"answer,omitempty"`
 }
 
-// Token is what the access token says of itself. Its signature, issuer and revocation are not verified.
+// Token contains the claims of the access token. Its signature, issuer and revocation are not verified.
 type Token struct {
 	Verified  bool      `json:"verified"` // always false
 	Subject   string    `json:"subject"`
@@ -87,7 +87,7 @@ type Token struct {
 	Expires   time.Time `json:"expires"`
 }
 
-// Check is one thing that a request meets.
+// Check is one check of a request.
 type Check struct {
 	Name    string   `json:"name"` // as the access log's refusedBy has it
 	Verdict Verdict  `json:"verdict,omitempty"`
@@ -96,7 +96,7 @@ type Check struct {
 	Answer  *Answer  `json:"answer,omitempty"` // of a check that refuses
 }
 
-// Demand is one thing that the contract says of a check.
+// Demand is one requirement of the contract at a check.
 type Demand struct {
 	What    string `json:"what"`             // security, requestBody, parameters.query.limit, x-fountain.timeout, x-fountain.rate.per-ip
 	Asks    string `json:"asks"`             // in words
@@ -104,7 +104,7 @@ type Demand struct {
 	Default bool   `json:"default,omitempty"`
 }
 
-// Answer is a refusal as a client gets it. It repeats nothing of what was sent but the names of parameters and members.
+// Answer is a refusal as a client gets it. It repeats nothing of the request except names of parameters and members.
 type Answer struct {
 	Status    int             `json:"status"`
 	Code      problem.Code    `json:"code"`
@@ -114,7 +114,7 @@ type Answer struct {
 	Truncated bool            `json:"truncated,omitempty"`
 }
 
-// answerTo writes a refusal as the gateway would, and returns what came of it.
+// answerTo writes a refusal as the gateway would, and returns the result.
 func answerTo(r *http.Request, op *contract.Operation, err error) *Answer {
 	if op != nil && op.Policy.Errors == contract.ErrorsOAuth {
 		r = r.WithContext(problem.WithOAuthErrors(r.Context()))
@@ -125,7 +125,7 @@ func answerTo(r *http.Request, op *contract.Operation, err error) *Answer {
 	return &Answer{Status: w.status, Code: e.Code, Detail: e.Detail, Allow: w.header.Get("Allow"), Errors: e.Fields, Truncated: e.Truncated}
 }
 
-// sink is a ResponseWriter that keeps the head of an answer.
+// sink is a ResponseWriter that stores the head of an answer.
 type sink struct {
 	header http.Header
 	status int
@@ -135,7 +135,7 @@ func (s *sink) Header() http.Header         { return s.header }
 func (s *sink) WriteHeader(status int)      { s.status = status }
 func (s *sink) Write(p []byte) (int, error) { return len(p), nil }
 
-// Operation returns the operation that a method and an escaped path lead to; nil when there is none.
+// Operation returns the operation for a method and an escaped path, or nil.
 func (e *Explainer) Operation(method, escapedPath string) *contract.Operation {
 	var m contract.Match
 	if e.table.Match(method, escapedPath, &m) != nil {
@@ -144,7 +144,7 @@ func (e *Explainer) Operation(method, escapedPath string) *contract.Operation {
 	return m.Operation
 }
 
-// Explain takes a request through the checks. The first that refuses is marked, and the later ones are told all the same.
+// Explain runs all checks on a request. The first refusal is marked; later checks are reported all the same.
 func (e *Explainer) Explain(r Request) *Explanation {
 	w := &way{explainer: e, request: r, said: &Explanation{Method: r.Method, Checks: []Check{}, Verdict: Passes}}
 	if w.find() {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// Bounds of what is kept of a log.
+// Bounds on what is kept of a log.
 const (
 	maxLine  = 1 << 20  // bytes of a line; longer ones are passed over
 	maxLines = 4000     // of one request
 	maxKept  = 32 << 20 // bytes of all lines that are kept
 )
 
-// Story is what a log knows of one request.
+// Story is what a log contains about one request.
 type Story struct {
 	RequestID string         `json:"requestId"`
 	Lines     []Line         `json:"lines"`             // by time
@@ -27,7 +27,7 @@ type Story struct {
 	Refusal   *LoggedRefusal `json:"refusal,omitempty"`
 }
 
-// Line is one line of the log. Where it is the access log's, Access says what it holds, and Fields the rest.
+// Line is a line of the log. For a line of the access log, Access holds the known fields and Fields the others.
 type Line struct {
 	Time    time.Time                  `json:"time"`
 	Level   string                     `json:"level"`
@@ -50,22 +50,21 @@ type Access struct {
 	UpstreamMS  *float64 `json:"upstreamMs,omitempty"`
 }
 
-// LoggedRefusal is who refused the request, and what today's contract asks there.
+// LoggedRefusal says who refused the request, and what the current contract demands there.
 type LoggedRefusal struct {
 	Service     string   `json:"service,omitempty"`
 	OperationID string   `json:"operationId"`
-	RefusedBy   string   `json:"refusedBy,omitempty"` // the check of its door; "": the rules behind all checks
+	RefusedBy   string   `json:"refusedBy,omitempty"` // the check of its server; "": a rule behind all checks
 	Status      int      `json:"status"`
 	Code        string   `json:"code,omitempty"`
 	Origin      string   `json:"origin,omitempty"` // of the operation; "" where today's contracts do not have it
 	Demands     []Demand `json:"demands,omitempty"`
 }
 
-// accessMessage is the msg of the access log's lines.
+// accessMessage is the msg of the lines of the access log.
 const accessMessage = "request"
 
-// ReadLog reads JSON lines, as the gateway and the services write them in whatever order, to their end and keeps those of one request. It
-// holds at most maxKept bytes of them.
+// ReadLog reads JSON lines of the gateway and the services, in any order, to the end and keeps those of one request. It keeps at most maxKept bytes.
 func (e *Explainer) ReadLog(log io.Reader, requestID string) (*Story, error) {
 	s := &Story{RequestID: requestID, Lines: []Line{}}
 	kept := 0
@@ -96,7 +95,7 @@ func (e *Explainer) ReadLog(log io.Reader, requestID string) (*Story, error) {
 	return s, nil
 }
 
-// eachLine visits each line that is not empty. Of a line that is too long whole is false, and there is no text, which is valid until the next visit.
+// eachLine visits each non-empty line. For a line that is too long, whole is false and there is no text. The text is valid until the next visit.
 func eachLine(from io.Reader, visit func(text []byte, whole bool)) error {
 	in := bufio.NewReaderSize(from, maxLine)
 	for {
@@ -118,7 +117,7 @@ func eachLine(from io.Reader, visit func(text []byte, whole bool)) error {
 	}
 }
 
-// readLine reads a line and the id of the request that it is of.
+// readLine parses a line and returns its request ID.
 func readLine(text []byte) (line Line, requestID string, ok bool) {
 	if json.Unmarshal(text, &line.Fields) != nil || line.Fields == nil {
 		return Line{}, "", false
@@ -146,7 +145,7 @@ func readLine(text []byte) (line Line, requestID string, ok bool) {
 	return line, requestID, true
 }
 
-// refusal finds who refused: the first to name a check or a code, for the one in front writes its line last.
+// refusal finds who refused: the first line with a check or a code, because the outermost server writes its line last.
 func (e *Explainer) refusal(lines []Line) *LoggedRefusal {
 	for _, line := range lines {
 		a := line.Access

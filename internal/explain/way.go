@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// way takes one request through the checks and notes what each says.
+// way runs the checks on one request and records their results.
 type way struct {
 	explainer *Explainer
 	request   Request
@@ -26,7 +26,7 @@ type way struct {
 	checks    httpserver.Stations // of every door
 }
 
-// open is why a check does not decide.
+// open is the error of a check that cannot decide.
 type open struct {
 	verdict Verdict
 	why     string
@@ -38,7 +38,7 @@ func undecided(why string) error { return &open{Undecided, why} }
 
 func depends(why string) error { return &open{Depends, why} }
 
-// note adds a check with what it says; it reports whether it does not refuse.
+// note records a check with its result. It returns false when the check refuses.
 func (w *way) note(name string, demands []Demand, err error) bool {
 	c := Check{Name: name, Verdict: Passes, Demands: demands}
 	var o *open
@@ -62,7 +62,7 @@ func (w *way) note(name string, demands []Demand, err error) bool {
 	return c.Verdict != Refused
 }
 
-// head is the request as it is on the connection, from its request line to the empty line.
+// head returns the request as sent on the connection, from the request line to the empty line.
 func (r Request) head() []byte {
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\n", r.Method, r.Target)
@@ -81,7 +81,7 @@ func (r Request) head() []byte {
 	return b.Bytes()
 }
 
-// read reads the head as the gateway's connection does.
+// read parses the head as the gateway's connection does.
 func (r Request) read() (*http.Request, error) {
 	head := r.head()
 	if err := httpserver.CheckHead(head); err != nil {
@@ -97,7 +97,7 @@ func (r Request) read() (*http.Request, error) {
 	return read, nil
 }
 
-// find takes the request as far as its operation. It reports false when there is none.
+// find looks up the operation of the request. It returns false when there is none.
 func (w *way) find() bool {
 	w.x = &httpserver.Exchange{Writer: &sink{header: http.Header{}}, Request: &http.Request{Method: w.request.Method}}
 	read, err := w.request.read()
@@ -130,7 +130,7 @@ func (w *way) find() bool {
 	return true
 }
 
-// pass takes the request through the stations that the gateway has.
+// pass runs the gateway's stations on the request.
 func (w *way) pass() {
 	w.checks = httpserver.Checks(nil)
 	for name, decide := range w.stations().All() {
@@ -138,7 +138,7 @@ func (w *way) pass() {
 	}
 }
 
-// stations decide what can be decided here. Ready is a service's, not the gateway's.
+// stations returns stations that decide what can be decided here. Ready exists only in a service, not in the gateway.
 func (w *way) stations() httpserver.Stations {
 	return httpserver.Stations{
 		PreauthLimit: func(x *httpserver.Exchange) error { return counted(x, true) },
@@ -164,7 +164,7 @@ func counted(x *httpserver.Exchange, preauth bool) error {
 	return depends("how many requests were counted before")
 }
 
-// rates returns the limits of a phase that count anything: where nobody is known, none counts by who calls.
+// rates returns the limits of a phase that count the request: without a known caller, those that count by caller do not.
 func rates(op *contract.Operation, preauth bool) []contract.Rate {
 	return slices.DeleteFunc(slices.Clone(op.Policy.Rate), func(r contract.Rate) bool {
 		return r.Preauth != preauth || op.Public && (r.Key == "sub" || r.Key == "client")
@@ -192,7 +192,7 @@ func redeem(x *httpserver.Exchange) error {
 	return depends("whether a code is sent in X-OTP; it is redeemed last")
 }
 
-// authenticate decides by what the token says. The rest of the way is told even when it does not hold, as far as it can be read.
+// authenticate decides by the claims of the token. Even when the token is not valid, the later checks are reported, as far as it can be read.
 func (w *way) authenticate(x *httpserver.Exchange) error {
 	if x.Operation.Public {
 		return nil
@@ -240,7 +240,7 @@ func (w *way) stepUp(x *httpserver.Exchange) error {
 	return auth.StepUp(x.Principal, op, w.request.Now)
 }
 
-// noBody reports whether nothing is known of the body of an operation that has one.
+// noBody reports whether the operation has a body that is unknown here.
 func (w *way) noBody() bool { return w.request.Body == nil && w.x.Operation.HasBody() }
 
 const unknownBody = "no body was given"
@@ -255,7 +255,7 @@ func (w *way) media(x *httpserver.Exchange) error {
 	return w.checks.Media(x)
 }
 
-// parameters decides by what was given. Where no header was given, one that is missing leaves it open.
+// parameters checks the given parameters. When no headers were given, a missing one leaves the check undecided.
 func (w *way) parameters(x *httpserver.Exchange) error {
 	err := w.checks.Parameters(x)
 	if err == nil || len(w.request.Header) > 0 {
@@ -279,7 +279,7 @@ func (w *way) body(x *httpserver.Exchange) error {
 		return undecided(unknownBody)
 	}
 	err := w.checks.Body(x)
-	if err == nil && x.Stream != nil { // it is checked as it passes
+	if err == nil && x.Stream != nil { // it is checked while it is forwarded
 		_, err = io.Copy(io.Discard, x.Stream)
 	}
 	return err

@@ -1,5 +1,5 @@
-// Package httpclient makes the HTTP clients with which the services call each other: many requests to few hosts, TLS 1.2 and later,
-// no redirects, a bound on every call.
+// Package httpclient makes the HTTP clients with which the services call each other: many requests to few hosts, TLS 1.2 and later, no redirects, a
+// timeout on every call.
 package httpclient
 
 import (
@@ -15,8 +15,8 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// New returns a client for calls to other services. caFile may name the authorities that it trusts instead of the system's; timeout
-// bounds a whole call, its body included. Calls that belong to a trace of tracer, which may be nil, carry it on.
+// New returns a client for calls to other services. caFile, if set, names the trusted authorities instead of the system's; timeout bounds a whole
+// call, including its body. Calls that belong to a trace of tracer, which may be nil, propagate it.
 func New(caFile string, timeout time.Duration, tracer *tracing.Tracer) (*http.Client, error) {
 	transport, err := NewTransport(caFile)
 	if err != nil {
@@ -25,15 +25,15 @@ func New(caFile string, timeout time.Duration, tracer *tracing.Tracer) (*http.Cl
 	return Over(transport, timeout, tracer), nil
 }
 
-// Over returns such a client over another transport.
+// Over returns such a client with another transport.
 func Over(transport http.RoundTripper, timeout time.Duration, tracer *tracing.Tracer) *http.Client {
 	return &http.Client{Transport: tracer.Transport(transport), Timeout: timeout, CheckRedirect: noRedirect}
 }
 
 func noRedirect(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
-// NewTransport returns the transport of such a client. The default transport's two idle connections to a host would make most
-// requests open a new one.
+// NewTransport returns the transport of such a client. With the default transport's limit of two idle connections to a host, most requests would open
+// a new one.
 func NewTransport(caFile string) (*http.Transport, error) {
 	config, err := TLS(caFile)
 	if err != nil {
@@ -43,7 +43,7 @@ func NewTransport(caFile string) (*http.Transport, error) {
 		DialContext:           (&net.Dialer{Timeout: 2 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
 		MaxIdleConns:          1024,
 		MaxIdleConnsPerHost:   256,
-		IdleConnTimeout:       60 * time.Second, // below the services' own
+		IdleConnTimeout:       60 * time.Second, // shorter than the services' own
 		TLSHandshakeTimeout:   5 * time.Second,
 		ExpectContinueTimeout: time.Second,
 		DisableCompression:    true,
@@ -51,8 +51,8 @@ func NewTransport(caFile string) (*http.Transport, error) {
 	}, nil
 }
 
-// TLS returns the settings of connections to other services: TLS 1.2 and later. caFile may name the authorities that are trusted instead of the
-// system's.
+// TLS returns the TLS configuration for connections to other services: TLS 1.2 and later. caFile, if set, names the trusted authorities instead of
+// the system's.
 func TLS(caFile string) (*tls.Config, error) {
 	config := &tls.Config{MinVersion: tls.VersionTLS12}
 	if caFile == "" {

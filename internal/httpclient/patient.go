@@ -13,19 +13,19 @@ import (
 )
 
 const (
-	// patience is how long the other service may be away before calls stop waiting for it: a restart takes less.
+	// patience is for how long after the other service became unreachable calls wait for it: a restart takes less.
 	patience = 5 * time.Second
-	// pause is between two attempts.
+	// pause is the time between two attempts.
 	pause = 100 * time.Millisecond
-	// mostWaiting bounds the calls that wait.
+	// mostWaiting bounds the number of waiting calls.
 	mostWaiting = 1024
-	// mostRefusal is the most that an answer is read of to find out whether it is the problem not_ready, in bytes.
+	// mostRefusal is how much of an answer is read to recognize the problem not_ready, in bytes.
 	mostRefusal = 4 << 10
 )
 
-// Patient returns a client that waits while the one service that it calls is being restarted, as the gateway does: a call whose connection was not made,
-// or that was refused before anything was done (503 not_ready), is made again, whatever it is. Patience is counted from the moment when the service went
-// away, so that calls fail at once when it stays away. The client's timeout and the context bound the wait, too.
+// Patient returns a client that waits while the one service that it calls is restarted, as the gateway does: a call that could not connect, or that
+// was refused before anything was done (503 not_ready), is repeated, whatever its method. The time counts from the moment when the service became
+// unreachable, so that calls fail at once when it stays away. The client's timeout and the context bound the wait, too.
 func Patient(c *http.Client) *http.Client {
 	out := *c
 	next := c.Transport
@@ -40,7 +40,7 @@ type patient struct {
 	next http.RoundTripper
 
 	mu      sync.Mutex
-	since   time.Time // when the service went away; zero: it is there
+	since   time.Time // since when the service is unreachable; zero: it is reachable
 	waiting int
 }
 
@@ -56,7 +56,7 @@ func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 			return res, err
 		}
 		if res != nil {
-			_ = res.Body.Close() // it is read
+			_ = res.Body.Close() // the body was read
 		}
 		if r.GetBody != nil {
 			body, err := r.GetBody()
@@ -75,7 +75,7 @@ func (p *patient) found() {
 	p.since = time.Time{}
 }
 
-// wait waits for the next attempt; false: there is none.
+// wait waits before the next attempt. It returns false when there is none.
 func (p *patient) wait(r *http.Request) bool {
 	p.mu.Lock()
 	if p.since.IsZero() {
@@ -100,7 +100,7 @@ func (p *patient) wait(r *http.Request) bool {
 	}
 }
 
-// notDone reports whether the request surely did nothing at a service that may soon be back.
+// notDone reports whether the request certainly had no effect, at a service that may soon be back.
 func notDone(res *http.Response, err error) bool {
 	var op *net.OpError
 	if err != nil {
@@ -117,7 +117,7 @@ func notDone(res *http.Response, err error) bool {
 	return err == nil && json.Unmarshal(text, &problem) == nil && problem.Code == "not_ready"
 }
 
-// readAgain is a body of which a part has been read already.
+// readAgain is a body whose beginning was already read.
 type readAgain struct {
 	io.Reader
 	io.Closer

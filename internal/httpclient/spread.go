@@ -8,13 +8,14 @@ import (
 	"time"
 )
 
-// awayFor is how long an instance that could not be reached, was not ready or broke off is asked only where no other is left, or by one call that finds
-// out.
+// awayFor is for how long an instance that was unreachable, not ready or broke the connection is avoided: it is called only when no other is left, or
+// by a single call that probes it.
 const awayFor = 2 * time.Second
 
-// Spread returns a transport for services that have several instances: each list has the addresses of one, which differ in scheme and host alone. A call to
-// any of them goes to the least busy one, and on to the next as the gateway's do: whatever it is where nothing was done (no connection was made, or
-// 503 not_ready), and where the connection broke before an answer only when doing it twice does no harm, once. Other calls go where their URLs say.
+// Spread returns a transport for services with several instances: each list has the addresses of one service, which differ only in scheme and host. A
+// call to any of them goes to the least busy instance, and on to the next by the gateway's rules: any call when nothing was done (no connection, or
+// 503 not_ready), and once after a connection that broke before an answer, provided that the call may be repeated. Calls to other hosts are not
+// changed.
 func Spread(next http.RoundTripper, lists ...[]*url.URL) http.RoundTripper {
 	s := &spread{next: next, groups: map[string]*group{}}
 	for _, list := range lists {
@@ -30,7 +31,7 @@ func Spread(next http.RoundTripper, lists ...[]*url.URL) http.RoundTripper {
 	return s
 }
 
-// MayRepeat marks a call that may be done twice although its method does not say so.
+// MayRepeat marks a call that may be repeated although its method does not say so.
 func MayRepeat(r *http.Request) {
 	r.Header["X-Idempotency-Key"] = []string{} // net/http's own mark, which is not sent
 }
@@ -40,7 +41,7 @@ type spread struct {
 	groups map[string]*group // by host
 }
 
-// group is the instances of one service.
+// group is the set of instances of one service.
 type group struct {
 	mu        sync.Mutex
 	instances []*instance
@@ -49,9 +50,9 @@ type group struct {
 type instance struct {
 	scheme, host string
 
-	// Under group.mu.
+	// Guarded by group.mu.
 	pending int
-	away    time.Time // until when; zero: it is there
+	away    time.Time // avoided until then; zero: it is reachable
 }
 
 // RoundTrip implements http.RoundTripper.
@@ -87,12 +88,12 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 			return res, err
 		}
 		if res != nil {
-			_ = res.Body.Close() // it is read
+			_ = res.Body.Close() // the body was read
 		}
 	}
 }
 
-// request is the call to this instance.
+// request returns the call addressed to this instance.
 func (i *instance) request(r *http.Request, again bool) (*http.Request, error) {
 	out := r.Clone(r.Context())
 	out.URL.Scheme, out.URL.Host, out.Host = i.scheme, i.host, i.host
@@ -106,7 +107,7 @@ func (i *instance) request(r *http.Request, again bool) (*http.Request, error) {
 	return out, nil
 }
 
-// pick takes the least busy of those that were not tried and are not away, else the one that is away for the longest.
+// pick returns the least busy instance that was not tried and is not avoided, or else the one that was avoided for the longest.
 func (g *group) pick(tried map[*instance]bool) *instance {
 	now := time.Now()
 	g.mu.Lock()
@@ -129,13 +130,13 @@ func (g *group) pick(tried map[*instance]bool) *instance {
 		}
 	}
 	if !best.away.IsZero() {
-		best.away = now.Add(awayFor) // this call finds out; the others need not wait for it
+		best.away = now.Add(awayFor) // this call probes the instance; others do not wait for it
 	}
 	best.pending++
 	return best
 }
 
-// found is what a call has shown of its instance.
+// found is what a call has shown about its instance.
 type found int
 
 const (
@@ -144,7 +145,7 @@ const (
 	away
 )
 
-// left ends a call.
+// left records the end of a call.
 func (g *group) left(i *instance, f found) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -157,7 +158,7 @@ func (g *group) left(i *instance, f found) {
 	}
 }
 
-// repeatable reports whether doing the call twice does no more than doing it once (RFC 9110, section 9.2.2), or says so itself.
+// repeatable reports whether a call is idempotent (RFC 9110, section 9.2.2) or marked with MayRepeat.
 func repeatable(r *http.Request) bool {
 	switch r.Method {
 	case "", http.MethodGet, http.MethodHead, http.MethodOptions, http.MethodPut, http.MethodDelete:

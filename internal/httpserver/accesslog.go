@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// line is one request in the access log. It names the operation and its path template, never the path, the query or a header, which may
-// hold what only caller and service should know.
+// line is one request in the access log. It contains the operation and its path template, never the path, the query or a header, which may be
+// confidential between caller and service.
 type line struct {
 	x       *Exchange
 	ctx     context.Context
@@ -20,10 +20,10 @@ type line struct {
 	answer  *response
 	took    time.Duration
 	aborted bool // the connection was cut
-	again   bool // a probe that is refused as the one before it was
+	again   bool // a probe with the same refusal as the one before
 }
 
-// unmatched stands for the operation where no route was found.
+// unmatched is logged as the operation where no route was found.
 const unmatched = "unmatched"
 
 func (l *line) operation() string {
@@ -33,8 +33,9 @@ func (l *line) operation() string {
 	return l.x.Operation.Label()
 }
 
-// level is debug for a probe or a long poll that was answered well (there is one every few seconds, whatever happens) and for a probe that is refused as before, error for a fault of ours or of a service behind
-// us, and info for all else. 501 and 505 anybody can cause; 503 says itself that it passes.
+// level returns debug for a probe or a long poll that succeeded (there is one every few seconds) and for a probe with the same refusal as before,
+// error for a fault of ours or of a service behind us, and info for everything else. Any caller can cause 501 and 505; 503 is temporary by
+// definition.
 func (l *line) level() slog.Level {
 	switch status := l.answer.status; {
 	case l.x.Operation != nil && recurring(l.x.Operation) && status < http.StatusBadRequest:
@@ -48,7 +49,7 @@ func (l *line) level() slog.Level {
 	return slog.LevelInfo
 }
 
-// recurring reports whether programs ask for an operation again and again without end.
+// recurring reports whether programs call an operation continually.
 func recurring(op *contract.Operation) bool {
 	return Probe(op) || op.Policy.Stream != nil && op.Policy.Stream.Kind == contract.StreamLongPoll
 }
@@ -92,12 +93,12 @@ func (l *line) write(log *slog.Logger, keep config.AccessLog) {
 			attrs = append(attrs, slog.String("err", p.Error()))
 		}
 	}
-	record := slog.NewRecord(time.Now(), level, "request", 0) // without the place in the code, which Logger would look for
+	record := slog.NewRecord(time.Now(), level, "request", 0) // without the source location, which Logger would look up
 	record.AddAttrs(attrs...)
-	_ = log.Handler().Handle(l.ctx, record) // a log that can't be written can't be told either
+	_ = log.Handler().Handle(l.ctx, record) // an error of the log cannot be logged
 }
 
-// knownMethod is a request's method, or "unknown": a stranger chooses its text.
+// knownMethod returns a request's method, or "unknown": a client may send any text.
 func knownMethod(method string) string {
 	if !knownMethods[method] {
 		return "unknown"

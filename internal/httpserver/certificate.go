@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// certificateInterval is how often the files are looked at, at most.
+// certificateInterval is the minimum time between two checks of the files.
 const certificateInterval = 5 * time.Second
 
-// certificate is a certificate in two files that may be replaced while the service runs.
+// certificate is a certificate in two files, which may be replaced while the service runs.
 type certificate struct {
 	certFile, keyFile string
 
@@ -29,7 +29,7 @@ func loadCertificate(certFile, keyFile string) (*certificate, error) {
 	return c, nil
 }
 
-// reload reads the files when they have changed. A pair that does not fit, as in the moment between two writes, leaves the old one.
+// reload reads the files when they have changed. A pair that does not match, as between two writes, leaves the old one in use.
 func (c *certificate) reload() error {
 	var stamp [2]time.Time
 	for i, file := range []string{c.certFile, c.keyFile} {
@@ -56,7 +56,7 @@ func (c *certificate) get(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 	defer c.mu.Unlock()
 	if now := time.Now(); now.Sub(c.checked) >= certificateInterval {
 		c.checked = now
-		_ = c.reload() // the old certificate serves on; it was good when it was loaded
+		_ = c.reload() // the old certificate stays in use; it was valid when it was loaded
 	}
 	return c.loaded, nil
 }

@@ -11,16 +11,16 @@ import (
 
 type exchangeKey struct{}
 
-// exchangeContext is the context of a request. It leads to the exchange, the principal and the request's id. Inside is net/http's context, which ends when the
-// client leaves. Once the operation is known it ends with the operation's time, too. Many requests never ask for the channel that tells it, and
-// are done without what it costs.
+// exchangeContext is the context of a request. Its values are the exchange, the principal and the request ID. It wraps net/http's context, which ends
+// when the client disconnects; once the operation is known it also ends at the operation's deadline. Many requests never use Done, and so do not pay
+// for its channel.
 type exchangeContext struct {
 	context.Context
 	x   *Exchange
-	end time.Time // of the operation; zero: it is not known yet
+	end time.Time // deadline of the operation; zero: not known yet
 
 	mu     sync.Mutex
-	timed  context.Context // Context until end; nil: nobody has asked for it
+	timed  context.Context // Context with the deadline; nil: Done was not called
 	cancel context.CancelFunc
 	over   bool // finish was called
 }
@@ -68,7 +68,7 @@ func (c *exchangeContext) Err() error {
 	return nil
 }
 
-// Value implements context.Context. The contexts that others derive from this one find in timed what they hang on.
+// Value implements context.Context. Contexts that are derived from this one find in timed the context that they propagate from.
 func (c *exchangeContext) Value(key any) any {
 	switch key.(type) {
 	case exchangeKey:
@@ -101,8 +101,8 @@ func (c *exchangeContext) finish() {
 	}
 }
 
-// Watch has f called in a goroutine of its own when the context ends, as context.AfterFunc does, and costs less. stop ends that, must be called
-// once, and reports whether f was not called and never will be.
+// Watch calls f in a goroutine of its own when the context ends, like context.AfterFunc, at lower cost. stop must be called once; it prevents the
+// call and reports whether f was not called and never will be.
 func (c *exchangeContext) Watch(f func()) (stop func() bool) {
 	if c.end.IsZero() {
 		return context.AfterFunc(c.Context, f)
@@ -115,15 +115,15 @@ func (c *exchangeContext) Watch(f func()) (stop func() bool) {
 	return a.set(c, f)
 }
 
-// alarm calls a function when the time of a context is over or its client leaves. Those that rang are not used again.
+// alarm calls a function at the deadline of a context or when its client disconnects. Alarms that have fired are not reused.
 type alarm struct {
 	timer  *time.Timer
-	client func() bool // ends the watch over the client
+	client func() bool // stops watching the client
 	once   sync.Once
 	f      func()
 
-	ring func()      // call, made once
-	stop func() bool // end, made once
+	ring func()      // method value of call, made once
+	stop func() bool // method value of end, made once
 }
 
 var alarms sync.Pool
@@ -141,7 +141,7 @@ func (a *alarm) set(c *exchangeContext, f func()) (stop func() bool) {
 
 func (a *alarm) call() { a.once.Do(a.f) }
 
-// end lets the next request use an alarm that has not rung and never will.
+// end makes an alarm reusable that has not fired and never will. It reports whether that is so.
 func (a *alarm) end() bool {
 	quiet := a.timer.Stop()
 	quiet = a.client() && quiet

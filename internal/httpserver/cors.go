@@ -10,11 +10,11 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// CORS lets the pages of some origins call the operations of the contracts from a browser (Fetch standard, section 3.3). What they may send and
-// read is what the contract declares. Cookies are never part of it: callers show a token. A nil *CORS lets no page in.
+// CORS lets pages of some origins call the operations of the contracts from a browser (Fetch standard, section 3.3). They may send and read what the
+// contract declares. Cookies are never included: callers present a token. A nil *CORS admits no page.
 type CORS struct{ origins map[string]bool }
 
-// NewCORS returns the rules for these origins: scheme://host or scheme://host:port, nothing else. None of them: nil.
+// NewCORS returns the rules for these origins, each scheme://host or scheme://host:port. It returns nil when there are none.
 func NewCORS(origins []string) (*CORS, error) {
 	if len(origins) == 0 {
 		return nil, nil
@@ -30,16 +30,16 @@ func NewCORS(origins []string) (*CORS, error) {
 	return c, nil
 }
 
-// preflightAge is how long a browser may remember the answer to a preflight, in seconds.
+// preflightAge is for how long a browser may cache the answer to a preflight, in seconds.
 const preflightAge = "600"
 
 // sentByPages are the request headers that pages may send to every operation.
 var sentByPages = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", "Traceparent", "Tracestate"}
 
-// readByPages are the response headers that pages may read of every answer, beside those that are always readable.
+// readByPages are the response headers that pages may read in every answer, in addition to the CORS-safelisted ones.
 var readByPages = []string{"Etag", "Ratelimit", "Ratelimit-Policy", "Retry-After", "Www-Authenticate", "X-Request-Id"}
 
-// origin returns the request's origin when its pages may call; the answer depends on it in any case.
+// origin returns the request's origin when its pages may call. It marks the answer as varying by origin in any case.
 func (c *CORS) origin(x *Exchange) string {
 	if c == nil {
 		return ""
@@ -52,7 +52,7 @@ func (c *CORS) origin(x *Exchange) string {
 	return said[0]
 }
 
-// open tells the browser that a page of the origin may read the answer, whatever it will be. op is nil where no operation was found.
+// open tells the browser that a page of the origin may read the answer, whatever the answer is. op is nil where no operation was found.
 func (c *CORS) open(x *Exchange, op *contract.Operation) {
 	origin := c.origin(x)
 	if origin == "" {
@@ -67,8 +67,8 @@ func (c *CORS) open(x *Exchange, op *contract.Operation) {
 	h.Set("Access-Control-Expose-Headers", headerList(read))
 }
 
-// preflight answers the browser's question whether a page may send a request; allow are the methods that the path knows. It writes nothing
-// that a page could use when the origin or the method is not allowed.
+// preflight answers a preflight request; allow are the methods of the path. When the origin or the method is not allowed, it writes nothing that a
+// page could use.
 func (c *CORS) preflight(x *Exchange, routes Routes, allow string) {
 	method := x.Request.Header.Get("Access-Control-Request-Method")
 	if c == nil || method == "" {
@@ -93,7 +93,7 @@ func (c *CORS) preflight(x *Exchange, routes Routes, allow string) {
 	h.Set("Access-Control-Max-Age", preflightAge)
 }
 
-// headerList joins names, each once, in the form in which a contract's reader expects them.
+// headerList joins names without duplicates, in the usual spelling.
 func headerList(names []string) string {
 	for i, name := range names {
 		names[i] = http.CanonicalHeaderKey(name)

@@ -7,11 +7,11 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// The generated code lets errors out by three doors, and the router by a fourth (NotFound, MethodNotAllowed in New); a panic is the
-// fifth (Observe). All lead to the one problem writer.
+// Errors leave the generated code in three places, and the router in a fourth (NotFound, MethodNotAllowed in New); a panic is the fifth (Observe).
+// All lead to the same problem writer.
 
-// ParameterError is the chi server's ErrorHandlerFunc. The contract's own check comes first, so that it is reached only when the
-// two disagree; the generated text may repeat the value, so it stays in the log.
+// ParameterError is the chi server's ErrorHandlerFunc. The contract's own check runs first, so this is reached only when the two disagree. The
+// generated text may repeat the value, so it is only logged.
 func ParameterError(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, r, problem.New(problem.InvalidParameter, "A parameter does not fit the contract.").Wrap(err))
 }
@@ -27,13 +27,13 @@ func RequestError(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, r, problem.New(problem.MalformedBody, "The body could not be decoded.").Wrap(err))
 }
 
-// unmounted answers when the contract has an operation that the router has not: a fault of ours, which no request can cause.
+// unmounted answers when the router lacks an operation of the contract: a fault of ours, which no request can cause.
 func unmounted(w http.ResponseWriter, r *http.Request) {
 	problem.Write(w, r, errors.New("the router does not have this operation of the contract"))
 }
 
-// ResponseError is the strict server's ResponseErrorHandlerFunc: the handler returned an error, or its answer could not be written.
-// Once the first byte is out nothing may follow it, so the connection is cut.
+// ResponseError is the strict server's ResponseErrorHandlerFunc: the handler returned an error, or its answer could not be written. When the first
+// byte was already sent nothing may follow it, so the connection is cut.
 func ResponseError(w http.ResponseWriter, r *http.Request, err error) {
 	if answer, ok := w.(*response); ok && answer.started() {
 		panic(http.ErrAbortHandler)

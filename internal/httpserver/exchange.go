@@ -14,12 +14,12 @@ import (
 	"github.com/fountainai/fountain/internal/requestid"
 )
 
-// Exchange is what a door knows of one request and its answer. Observe makes it, the stations fill it, and the access log and the
-// metrics read it in the end.
+// Exchange is the state of one request and its answer in a server. Observe creates it, the stations fill it, and the access log and the metrics read
+// it at the end.
 type Exchange struct {
 	Writer   http.ResponseWriter
 	Request  *http.Request
-	ClientIP netip.Addr // the peer, or what a trusted proxy says of it
+	ClientIP netip.Addr // the peer, or the client that a trusted proxy reports
 	Scheme   string     // "https" or "http", of the client's connection: here, or to a trusted proxy
 
 	Match     contract.Match
@@ -28,34 +28,34 @@ type Exchange struct {
 	Code      string              // the X-OTP header, which leaves the request at the gateway
 	Redeem    bool                // the code must be redeemed before the request goes on
 	Body      []byte              // nil: none was sent, or it is a stream
-	Stream    io.ReadCloser       // a body that is checked while it is read, to be passed on; nil: there is none
+	Stream    io.ReadCloser       // a body that is checked while it is read and forwarded; nil: there is none
 
 	RefusedBy string        // the station that refused
-	Upstream  time.Duration // how long services were waited for
+	Upstream  time.Duration // time spent waiting for services
 
-	clientText string         // ClientIP, once somebody has asked for it
+	clientText string         // ClientIP as text, computed on first use
 	trace      *exchangeTrace // nil: traces are off
-	bodyRead   bool           // to its end
-	place      *atomic.Int64  // how many places of the operation are taken, this one among them; nil: it has none
-	own        func()         // gives back the subject's place; nil: it has none
+	bodyRead   bool           // to the end
+	place      *atomic.Int64  // counts the operation's places in use, including this one; nil: it holds none
+	own        func()         // releases the subject's place; nil: it holds none
 	answered   func(status int, err error)
 	client     context.Context       // of the client's connection, without the operation's time
-	cancel     context.CancelFunc    // ends client; nil: nothing but the client does
-	timeLeft   time.Duration         // as a trusted proxy says; 0: nothing
+	cancel     context.CancelFunc    // ends client; nil: only the client does
+	timeLeft   time.Duration         // as reported by a trusted proxy; 0: not reported
 	deadline   time.Time             // of the operation
 	current    *exchangeContext      // of Request
-	admit      func(*Exchange) error // the station that took the operation's place, which Aside gives back; nil: none
-	enter      func(*Exchange) error // the station that let the exchange in to the service, from which Aside goes out; nil: none
+	admit      func(*Exchange) error // the station that took the operation's place, which Aside releases; nil: none
+	enter      func(*Exchange) error // the station that admitted the exchange to the service, which Aside leaves; nil: none
 
-	// What each request needs lies here, so that it is allocated with the exchange.
+	// Values that each request needs, allocated together with the exchange.
 	ctx       exchangeContext // of Request
 	answer    response        // Writer
-	requestID [1]string       // in the form in which a header holds it
-	values    [4]string       // of the headers that SetHeader has set
+	requestID [1]string       // as a header value
+	values    [4]string       // of headers set by SetHeader
 	headers   int             // how many of them
 }
 
-// newExchange makes the exchange of a request that has this id.
+// newExchange creates the exchange of the request with this ID.
 func newExchange(w http.ResponseWriter, r *http.Request, requestID string) *Exchange {
 	x := &Exchange{answer: response{ResponseWriter: w}, requestID: [1]string{requestID}}
 	x.Writer = &x.answer
@@ -65,7 +65,7 @@ func newExchange(w http.ResponseWriter, r *http.Request, requestID string) *Exch
 	return x
 }
 
-// exchangeOf returns the exchange of a request; outside a door it leads nowhere.
+// exchangeOf returns the exchange of a request, or an empty one outside a server.
 func exchangeOf(ctx context.Context) *Exchange {
 	if x, ok := ctx.Value(exchangeKey{}).(*Exchange); ok {
 		return x
@@ -81,11 +81,10 @@ func (x *Exchange) Client() string {
 	return x.clientText
 }
 
-// ipv6Network is how many bits of an IPv6 address name the network that one customer gets at the least (RFC 6177): who has one address
-// has all of those below them.
+// ipv6Network is the prefix length of the smallest network that a customer gets (RFC 6177): a client with one address controls the whole network.
 const ipv6Network = 64
 
-// Network returns what clients are counted by: an IPv4 address, or the network of an IPv6 one.
+// Network returns the key by which clients are counted: an IPv4 address, or the network of an IPv6 address.
 func (x *Exchange) Network() string {
 	ip := x.ClientIP
 	if ip.Is4() {
@@ -97,17 +96,17 @@ func (x *Exchange) Network() string {
 	return netip.PrefixFrom(ip, ipv6Network).Masked().String()
 }
 
-// Hold says that the exchange has taken one of the operation's places, which taken counts. It is given back in the end.
+// Hold records that the exchange has taken one of the operation's places, which taken counts. It is released at the end.
 func (x *Exchange) Hold(taken *atomic.Int64) { x.place = taken }
 
-// HoldOwn says that the exchange has taken one of its subject's places, which give gives back. It is called once, in the end.
+// HoldOwn records that the exchange has taken one of its subject's places. give releases it and is called once, at the end.
 func (x *Exchange) HoldOwn(give func()) { x.own = give }
 
-// OnAnswered registers what is done, once, when the answer of the service behind is known to its end, before the client reads it, or when it is known
-// that none comes: then err says why.
+// OnAnswered registers do, which is called once when the answer of the service behind has been received completely, before the client reads it, or
+// when it is known that there will be none: then err says why.
 func (x *Exchange) OnAnswered(do func(status int, err error)) { x.answered = do }
 
-// Answered says that the service has answered, or failed.
+// Answered reports that the service has answered or failed.
 func (x *Exchange) Answered(status int, err error) {
 	if do := x.answered; do != nil {
 		x.answered = nil
@@ -115,12 +114,12 @@ func (x *Exchange) Answered(status int, err error) {
 	}
 }
 
-// errNotServed is why no service answered a request that another station refused.
+// errNotServed is the error for OnAnswered when another station refused the request.
 var errNotServed = errors.New("the request was not served")
 
 func (x *Exchange) end() {
 	if x.Stream != nil {
-		_ = x.Stream.Close() // whoever was to read it has, or does not any more
+		_ = x.Stream.Close() // nothing reads it any more
 	}
 	x.Answered(0, errNotServed)
 	if x.place != nil {
@@ -136,14 +135,14 @@ func (x *Exchange) end() {
 // stop ends the request's context.
 func (x *Exchange) stop() { x.current.finish() }
 
-// leave ends what goes on as long as the exchange.
+// leave releases everything that the exchange holds.
 func (x *Exchange) leave() {
 	if x.cancel != nil {
 		x.cancel()
 	}
 }
 
-// SetHeader sets a header of the answer. The name is in canonical form.
+// SetHeader sets a header of the answer. The name must be in canonical form.
 func (x *Exchange) SetHeader(name, value string) {
 	if x.headers == len(x.values) {
 		x.Writer.Header()[name] = []string{value}
@@ -155,12 +154,12 @@ func (x *Exchange) SetHeader(name, value string) {
 	x.Writer.Header()[name] = x.values[at : at+1 : at+1]
 }
 
-// TimeLeft returns how long the operation may still take.
+// TimeLeft returns the time until the operation's deadline.
 func (x *Exchange) TimeLeft() time.Duration { return time.Until(x.deadline) }
 
-// Aside waits for something that is not the operation's own work. Meanwhile the exchange holds none of the operation's places and none at the
-// service, and its time stands still. Then it takes those again that it held, and may find none: all that waited go on at the same moment. wait
-// gets a context that ends when the client leaves.
+// Aside waits for something that is not the operation's own work. Meanwhile the exchange holds no place of the operation and none at the service, and
+// its deadline is suspended. Afterwards it takes again what it held, which may fail, as all waiting requests continue at the same moment. wait gets a
+// context that ends when the client disconnects.
 func (x *Exchange) Aside(wait func(context.Context) error) error {
 	held, entered := x.place != nil || x.own != nil, x.answered != nil
 	x.end()
@@ -182,17 +181,17 @@ func (x *Exchange) Aside(wait func(context.Context) error) error {
 	return nil
 }
 
-// within gives the exchange its time, and returns the end of it.
+// within sets the deadline of the exchange and returns it.
 func (x *Exchange) within(end time.Time) time.Time {
 	x.deadline = end
 	if s := x.Operation.Policy.Stream; s != nil && s.Kind != contract.StreamLongPoll {
 		connection := http.NewResponseController(x.Writer)
-		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // a test recorder has none to set
+		_, _ = connection.SetReadDeadline(end), connection.SetWriteDeadline(end) // fails for a test recorder, which has no deadline
 	}
 	return end
 }
 
-// Forward hands the request to a router that knows the declared methods only; to a HEAD net/http still sends no body.
+// Forward passes the request to a router that knows only the declared methods. net/http still sends no body in reply to HEAD.
 func (x *Exchange) Forward(to http.Handler) {
 	r := x.Request
 	if r.Method == http.MethodHead {
@@ -205,8 +204,8 @@ func (x *Exchange) Forward(to http.Handler) {
 // OperationFrom returns the operation that a request was matched with.
 func OperationFrom(ctx context.Context) *contract.Operation { return exchangeOf(ctx).Operation }
 
-// Body returns the body of a request as its contract has checked it; nil where there is none, or it is a stream. Nobody may change it.
+// Body returns the body of a request, which was checked against its contract; nil when there is none or it is a stream. It must not be changed.
 func Body(ctx context.Context) []byte { return exchangeOf(ctx).Body }
 
-// RequestID returns the id of the request, as it stands in its log line and in its problem.
+// RequestID returns the ID of the request, as in its log line and in its problem.
 func RequestID(ctx context.Context) string { return requestid.From(ctx) }

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// What any request may have, whatever the contract says.
+// Limits for any request, whatever the contract says.
 const (
 	MaxTarget      = contract.MaxTarget
 	MaxHeaderBytes = contract.MaxHeader
@@ -29,7 +29,7 @@ var knownMethods = map[string]bool{
 	http.MethodPatch: true, http.MethodDelete: true, http.MethodOptions: true,
 }
 
-// Guard refuses what no contract could allow: over-long targets, too many headers, unknown methods.
+// Guard refuses what no contract can allow: targets that are too long, too many headers, unknown methods.
 func Guard(r *http.Request) error {
 	if len(r.RequestURI) > MaxTarget {
 		return problem.New(problem.TargetTooLong, "The request target is longer than 8 KiB.")
@@ -55,14 +55,14 @@ func Guard(r *http.Request) error {
 		return problem.New(problem.MalformedTarget, "The request target must be a path.")
 	}
 	if path, _, _ := strings.Cut(r.RequestURI, "?"); r.RequestURI != "" && path != r.URL.EscapedPath() {
-		return problem.New(problem.MalformedTarget, "The path has characters that must be escaped.") // or net/http read it otherwise
+		return problem.New(problem.MalformedTarget, "The path has characters that must be escaped.") // net/http has parsed it differently
 	}
 	return nil
 }
 
-// originForm turns a target that is a whole URL into its path and query: a server must take both forms (RFC 9112, section 3.2.2). net/http has made
-// the URL's host the request's Host, which is checked as any other; checkHead has refused one that the Host header contradicts. What is no http or
-// https URL of a host stays as it is.
+// originForm converts an absolute-form target to its path and query: a server must accept both forms (RFC 9112, section 3.2.2). net/http has set the
+// request's Host from the URL, and it is checked as any other; checkHead has refused a target that the Host header contradicts. Anything but an http
+// or https URL with a host is left unchanged.
 func originForm(r *http.Request) {
 	u := r.URL
 	if u.Host == "" || u.Host != r.Host || u.User != nil || u.Scheme != "http" && u.Scheme != "https" {
@@ -79,11 +79,11 @@ func originForm(r *http.Request) {
 	}
 }
 
-// hopByHop are the options that Connection may name (RFC 9110, section 7.6.1). Upgrade and HTTP2-Settings come from clients that offer h2c
-// with every request, as Java's does; the offer is not taken (section 7.8).
+// hopByHop are the options that Connection may name (RFC 9110, section 7.6.1). Upgrade and HTTP2-Settings come from clients that offer h2c with every
+// request, as Java's does; the offer is ignored (section 7.8).
 var hopByHop = map[string]bool{"close": true, "keep-alive": true, "te": true, "upgrade": true, "http2-settings": true}
 
-// connectionOptions refuses a Connection header that names any other field: a proxy would have to drop that one, after it was checked.
+// connectionOptions refuses a Connection header that names any other field: a proxy would have to remove that field after it was checked.
 func connectionOptions(h http.Header) error {
 	for _, value := range h["Connection"] {
 		for option := range strings.SplitSeq(value, ",") {
@@ -95,12 +95,11 @@ func connectionOptions(h http.Header) error {
 	return nil
 }
 
-// maxDiscard is the largest body, in bytes, that a refused request may still bring to keep its connection. net/http reads what is
-// left of a body, up to 256 KiB and for as long as the client takes, before it sends the answer or closes the connection.
+// maxDiscard is the largest body, in bytes, of a refused request whose connection is kept. net/http reads the rest of a body, up to 256 KiB and for
+// as long as the client takes, before it sends the answer or closes the connection.
 const maxDiscard = 16 << 10
 
-// refuse answers with a problem. A refusal that comes before the body was read does not wait for a large or endless one: it ends
-// the connection.
+// refuse answers with a problem. When the body was not read yet and is large or endless, it is not waited for: the connection is closed.
 func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	if !exchangeOf(r.Context()).bodyRead && (r.ContentLength < 0 || r.ContentLength > maxDiscard) {
 		hangUp(w)
@@ -108,31 +107,31 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, r, err)
 }
 
-// lastRead is how long a refused client is still listened to: closing at once on one that is sending would reset the connection, and
-// the answer with it.
+// lastRead is for how long the rest of a refused client's request is read: closing at once while the client is sending would reset the connection and
+// lose the answer.
 const lastRead = 500 * time.Millisecond
 
-// hangUp lets the answer be the connection's last and soon ends the reading of the body, so that nobody is waited for.
+// hangUp makes the answer the connection's last one and limits the reading of the body, so that a slow client is not waited for.
 func hangUp(w http.ResponseWriter) {
 	w.Header().Set("Connection", "close")
-	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lastRead)) // a test recorder has none to set
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lastRead)) // fails for a test recorder, which has no deadline
 }
 
-// publicReadTime is how long the body of a public operation may take: nobody knows who sends it, and while it is awaited it holds one of
-// the operation's places. The contracts' limits by address let one address begin at most 100 such requests a second, so that it can't
-// hold all of 512 places for longer than this.
+// publicReadTime is how long the body of a public operation may take: its sender is unknown, and it holds one of the operation's places meanwhile.
+// The contracts' limits by address let one address begin at most 100 such requests a second, so that it cannot hold all of 512 places for longer than
+// this.
 const publicReadTime = 3 * time.Second
 
-// hasBody reports whether a body comes with the request.
+// hasBody reports whether the request has a body.
 func hasBody(r *http.Request) bool { return r.Body != nil && r.Body != http.NoBody }
 
-// openStream makes the body one that is checked while it is passed on: it is never held whole. What bounds a body bounds it too.
+// openStream replaces the body by one that is checked while it is forwarded and never buffered as a whole. The size limit applies to it, too.
 func (x *Exchange) openStream(contentType string) error {
 	limit := x.Operation.Policy.Body.Max
 	if x.Request.ContentLength > limit {
 		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	}
-	_ = http.NewResponseController(x.Writer).SetReadDeadline(x.deadline) // a test recorder has none to set
+	_ = http.NewResponseController(x.Writer).SetReadDeadline(x.deadline) // fails for a test recorder, which has no deadline
 	stream, err := x.Operation.CheckStream(contentType, http.MaxBytesReader(x.Writer, x.Request.Body, limit))
 	if err != nil {
 		return err
@@ -141,8 +140,8 @@ func (x *Exchange) openStream(contentType string) error {
 	return nil
 }
 
-// readBody reads the whole body, at most HeldBody of the operation and for at most HeldPatience (publicReadTime where nobody is known), and
-// leaves a fresh reader of it in the request. It returns nil when the request has no body.
+// readBody reads the whole body, at most HeldBody bytes and for at most HeldPatience (publicReadTime for an unknown caller), and sets a new reader of
+// it in the request. It returns nil when the request has no body.
 func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([]byte, error) {
 	if r.Body == nil || r.Body == http.NoBody {
 		return nil, nil
@@ -158,7 +157,7 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	}
 	waits := !arrived(r)
 	if waits {
-		_ = connection.SetReadDeadline(time.Now().Add(patience)) // a test recorder has none to set
+		_ = connection.SetReadDeadline(time.Now().Add(patience)) // fails for a test recorder, which has no deadline
 	}
 	body, err := readAll(w, r, limit)
 	if err != nil {
@@ -166,7 +165,7 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 		return nil, unread(r, err)
 	}
 	if waits {
-		_ = connection.SetReadDeadline(time.Time{}) // else it would end the request's context while the handler works
+		_ = connection.SetReadDeadline(time.Time{}) // otherwise it would end the request's context while the handler runs
 	}
 	fresh := &heldBody{}
 	fresh.Reset(body)
@@ -179,14 +178,14 @@ func readBody(w http.ResponseWriter, r *http.Request, op *contract.Operation) ([
 	return body, nil
 }
 
-// arrived reports whether a request's whole body has come already, as most small ones do with their head: then nothing is waited for, and a deadline,
-// which has its cost, is not needed.
+// arrived reports whether a request's whole body has been received already, as most small ones are together with the head: then a deadline, which has
+// a cost, is not needed.
 func arrived(r *http.Request) bool {
 	line, ok := r.Context().Value(lineKey{}).(*oneLine)
-	return ok && line.conn.state == atStart // nobody reads from the connection until the body was read to its end
+	return ok && line.conn.state == atStart // the connection is not read until the body was read to its end
 }
 
-// unread says why a body could not be read.
+// unread returns the problem for a body that could not be read.
 func unread(r *http.Request, err error) error {
 	var tooLarge *http.MaxBytesError
 	switch {
@@ -204,13 +203,13 @@ type heldBody struct{ bytes.Reader }
 // Close implements io.Closer.
 func (*heldBody) Close() error { return nil }
 
-// smallBody is up to which announced length, in bytes, the room for a body is taken before it has come.
+// smallBody is the announced length, in bytes, up to which the buffer is allocated before the body has arrived.
 const smallBody = 4 << 10
 
-// readAll reads a body that has at most limit bytes.
+// readAll reads a body of at most limit bytes.
 func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error) {
 	if n := r.ContentLength; n > 0 && n <= min(smallBody, limit) {
-		body := make([]byte, n+1) // one more than may come, to see that it ends
+		body := make([]byte, n+1) // one more than announced, to detect the end
 		got, err := io.ReadFull(r.Body, body)
 		switch {
 		case err == nil:
@@ -223,7 +222,7 @@ func readAll(w http.ResponseWriter, r *http.Request, limit int64) ([]byte, error
 	return io.ReadAll(http.MaxBytesReader(w, r.Body, limit))
 }
 
-// peer is who is at the other end of the connection, and whether it is a trusted proxy: then it tells who is behind it.
+// peer is the other end of the connection. A trusted proxy reports the client behind it.
 type peer struct {
 	address netip.Addr
 	proxy   bool
@@ -259,7 +258,7 @@ func (p peer) clientIP(r *http.Request, trusted []netip.Prefix) netip.Addr {
 // TimeoutHeader tells a service how many milliseconds are left for a request. The gateway sets it.
 const TimeoutHeader = "X-Request-Timeout"
 
-// timeLeft returns what a trusted proxy says of the time that the request has; 0: nothing, or nothing that can be read.
+// timeLeft returns the time for the request that a trusted proxy reports, or 0 when it reports none or an invalid one.
 func (p peer) timeLeft(r *http.Request) time.Duration {
 	said := r.Header.Values(TimeoutHeader)
 	if !p.proxy || len(said) != 1 {
@@ -272,7 +271,7 @@ func (p peer) timeLeft(r *http.Request) time.Duration {
 	return time.Duration(left) * time.Millisecond
 }
 
-// scheme returns how the client's connection is secured: as the trusted proxy says, or as it is here.
+// scheme returns the scheme of the client's connection, as reported by a trusted proxy or of this connection.
 func (p peer) scheme(r *http.Request) string {
 	if said := r.Header.Values("X-Forwarded-Proto"); p.proxy && len(said) == 1 && (said[0] == "http" || said[0] == "https") {
 		return said[0]

@@ -9,13 +9,13 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// framing says how much follows a head: RFC 9112, section 6.3.
+// framing is the length of the body after a head (RFC 9112, section 6.3).
 type framing struct {
 	chunked bool
 	length  int64 // of the body in bytes, where it is not chunked
 }
 
-// CheckHead reports what is wrong with the head of a request, as the connection of a server would: its error is the problem that the server answers.
+// CheckHead checks the head of a request as a server's connection does. Its error is the problem that the server answers.
 func CheckHead(head []byte) error {
 	if _, fault := checkHead(head); fault != nil {
 		return fault
@@ -23,9 +23,9 @@ func CheckHead(head []byte) error {
 	return nil
 }
 
-// checkHead checks the head of a request, from its request line to the empty line, before net/http reads it. It refuses what net/http
-// would repair or pass over in silence, so that no proxy and no service before or behind us can have read the request otherwise; and it
-// refuses, as a problem, what net/http would answer by itself. All lines end with CRLF.
+// checkHead checks the head of a request, from its request line to the empty line, before net/http parses it. It refuses what net/http would silently
+// repair or ignore, so that no proxy or service before or behind us can have read the request differently; and it refuses, as a problem, what
+// net/http would answer by itself. All lines end with CRLF.
 func checkHead(head []byte) (framing, *problem.Error) {
 	line, rest := cutLine(head)
 	minor, authority, fault := checkRequestLine(line)
@@ -51,7 +51,7 @@ func cutLine(text []byte) (line, rest []byte) {
 
 func malformed(detail string) *problem.Error { return problem.New(problem.MalformedRequest, detail) }
 
-// checkRequestLine checks "METHOD SP target SP HTTP/1.x" and returns x, and the authority of a target that is a whole URL.
+// checkRequestLine checks "METHOD SP target SP HTTP/1.x". It returns x, and the authority of a target in absolute form.
 func checkRequestLine(line []byte) (minor byte, authority []byte, fault *problem.Error) {
 	method, rest, _ := bytes.Cut(line, []byte(" "))
 	target, version, _ := bytes.Cut(rest, []byte(" "))
@@ -67,7 +67,7 @@ func checkRequestLine(line []byte) (minor byte, authority []byte, fault *problem
 	return version[7], authorityOf(target), checkTarget(method, target)
 }
 
-// authorityOf returns the authority of a target in absolute form (RFC 9112, section 3.2.2); nil: it is in another form.
+// authorityOf returns the authority of a target in absolute form (RFC 9112, section 3.2.2), or nil for another form.
 func authorityOf(target []byte) []byte {
 	if target[0] == '/' {
 		return nil
@@ -82,19 +82,19 @@ func authorityOf(target []byte) []byte {
 	return behind
 }
 
-// checkTarget refuses the targets that net/http cannot read, and would answer by itself.
+// checkTarget refuses targets that net/http cannot parse and would answer by itself.
 func checkTarget(method, target []byte) *problem.Error {
 	path, _, _ := bytes.Cut(target, []byte("?"))
 	if target[0] == '/' && bytes.IndexByte(path, '%') < 0 || string(method) == http.MethodConnect {
 		return nil
 	}
 	if _, err := url.ParseRequestURI(string(target)); err != nil {
-		return problem.New(problem.MalformedTarget, "The request target cannot be read.") // the error holds the target
+		return problem.New(problem.MalformedTarget, "The request target cannot be read.") // the error contains the target
 	}
 	return nil
 }
 
-// fields are those of a head that frame the message or that net/http answers itself.
+// fields are the header fields that frame the message or that net/http handles itself.
 type fields struct {
 	authority               []byte // of the target; nil: it has none
 	hosts, lengths, codings int
@@ -102,7 +102,7 @@ type fields struct {
 	chunked                 bool
 }
 
-// add takes one header line.
+// add adds one header line.
 func (f *fields) add(line []byte) *problem.Error {
 	if line[0] == ' ' || line[0] == '\t' {
 		return malformed("A header field is folded over two lines.")
@@ -121,7 +121,7 @@ func (f *fields) add(line []byte) *problem.Error {
 		if !isHost(value) {
 			return malformed("The Host header is not a host.")
 		}
-		if f.authority != nil && !bytes.EqualFold(f.authority, value) { // the target's counts, and a reader before us may have gone by the other
+		if f.authority != nil && !bytes.EqualFold(f.authority, value) { // the target's authority applies, and a proxy before us may have used the other
 			return malformed("The Host header is not that of the request target.")
 		}
 	case named(name, "content-length"):
@@ -159,13 +159,13 @@ func (f *fields) framing(minor byte) (framing, *problem.Error) {
 	return framing{chunked: f.chunked, length: f.length}, nil
 }
 
-// hasControl reports whether a field value has a control character that is no tab (RFC 9110, section 5.5). Most values, tokens above all, are
-// long and have none: eight bytes are looked at in one step, as one number, and by themselves only where one of them may be one.
+// hasControl reports whether a field value contains a control character other than tab (RFC 9110, section 5.5). Most values, tokens above all, are
+// long and contain none: eight bytes are tested at once, and singly only where one of them may be a control character.
 func hasControl(value []byte) bool {
 	const ones = 0x0101010101010101
 	for ; len(value) >= 8; value = value[8:] {
 		eight := binary.LittleEndian.Uint64(value)
-		deleted := eight ^ 0x7f*ones // a byte of it is 0 where one of value is 0x7f
+		deleted := eight ^ 0x7f*ones // a byte of it is 0 where the value's byte is 0x7f
 		if ((eight-' '*ones)&^eight|(deleted-ones)&^deleted)&(0x80*ones) != 0 && anyControl(value[:8]) {
 			return true
 		}
@@ -182,7 +182,7 @@ func anyControl(value []byte) bool {
 	return false
 }
 
-// named compares without regard to case; lower is in lower case.
+// named compares names ignoring case; lower must be in lower case.
 func named(name []byte, lower string) bool {
 	if len(name) != len(lower) {
 		return false
@@ -198,7 +198,7 @@ func named(name []byte, lower string) bool {
 	return true
 }
 
-// maxDigits is of a length that surely fits in an int64.
+// maxDigits is the number of digits of a length that certainly fits in an int64.
 const maxDigits = 18
 
 func number(text []byte) (n int64, ok bool) {
@@ -216,7 +216,7 @@ func number(text []byte) (n int64, ok bool) {
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-// class says what a byte may be part of.
+// class says in which elements a byte may occur.
 type class uint8
 
 const (

@@ -9,14 +9,14 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Hosts are the names by which a server is called. A request for another one was misdirected: by a proxy's mistake, or by a page whose name was
-// bound anew to this address (DNS rebinding). Loopback names are always its own. A nil *Hosts takes every name.
+// Hosts are the names of a server. A request for another name is misdirected: by a wrongly configured proxy, or by a page whose name was rebound to
+// this address (DNS rebinding). Loopback names are always accepted. A nil *Hosts accepts every name.
 type Hosts struct {
 	names map[string]bool
-	anyIP bool // by any address, too
+	anyIP bool // any IP address is accepted, too
 }
 
-// NewHosts returns the hosts of these names: a host, a host with a port, or a URL. The port does not count.
+// NewHosts returns the hosts with these names: each a host, a host with a port, or a URL. The port is ignored.
 func NewHosts(anyIP bool, names ...string) *Hosts {
 	h := &Hosts{names: map[string]bool{}, anyIP: anyIP}
 	for _, name := range names {
@@ -27,7 +27,7 @@ func NewHosts(anyIP bool, names ...string) *Hosts {
 	return h
 }
 
-// Hostname returns the name of a host, a host with a port, or a URL, as hosts are compared: in lower case, without port, brackets and final dot.
+// Hostname returns the host in a host, a host with a port, or a URL, normalized for comparison: in lower case, without port, brackets and final dot.
 func Hostname(name string) string {
 	if u, err := url.Parse(name); err == nil && u.Host != "" {
 		name = u.Host
@@ -44,12 +44,12 @@ func hostname(host string) string {
 	return strings.ToLower(strings.TrimSuffix(host, "."))
 }
 
-// calling is how a request names the server.
+// calling is how a request addresses the server.
 type calling int
 
 const (
 	byName    calling = iota + 1 // one of its own
-	byAddress                    // an address, or no name at all (HTTP/1.0): what health checks do
+	byAddress                    // an address, or no name at all (HTTP/1.0), as in health checks
 	byOther
 )
 

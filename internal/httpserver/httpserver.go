@@ -1,6 +1,5 @@
-// Package httpserver is the way into a service: it observes every request, lets it through only when the contract allows it,
-// and hands it to the generated router. The gateway's door is of the same Stations, in the same order; no byte of a body is read before the
-// caller is permitted.
+// Package httpserver is the HTTP server of a service: it observes every request, admits it only when the contract allows it, and passes it to the
+// generated router. The gateway's server has the same Stations in the same order; no byte of a body is read before the caller is authorized.
 package httpserver
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// Options configure the handler of one service. All but TrustedProxies, AccessLog, Tracer and Hosts are required; Verifier may be nil when every
+// Options configure the handler of one service. All except TrustedProxies, AccessLog, Tracer and Hosts are required; Verifier may be nil when every
 // operation is public.
 type Options struct {
 	Contract       *contract.Contract
@@ -30,9 +29,9 @@ type Options struct {
 	Log            *slog.Logger
 	Registerer     prometheus.Registerer
 	Clock          clock.Clock
-	Ready          func() error     // nil when the service can work; else why it can't, in public words
+	Ready          func() error     // returns nil when the service can work; otherwise why not, in words that may be published
 	TrustedProxies []netip.Prefix   // whose X-Request-Id and X-Forwarded-For are believed
-	AccessLog      config.AccessLog // which requests that succeeded are written
+	AccessLog      config.AccessLog // which successful requests are logged
 	Tracer         *tracing.Tracer  // nil: no traces are made
 	Hosts          *Hosts           // the names by which it is called; nil: any
 	Mount          func(chi.Router) // mounts the generated handler under Contract.BasePath
@@ -65,7 +64,7 @@ func New(o Options) http.Handler {
 	})
 }
 
-// direct returns what a router leads to when that is one handler for everything, which routes by itself, and else the router.
+// direct returns the router's only handler when that handles everything and routes by itself; otherwise the router.
 func direct(router *chi.Mux) http.Handler {
 	if routes := router.Routes(); len(routes) == 1 && routes[0].Pattern == "/*" {
 		if all := routes[0].Handlers["*"]; all != nil {
@@ -92,13 +91,13 @@ func (o *Options) stepUp(x *Exchange) error {
 	return auth.StepUp(x.Principal, x.Operation, o.Clock.Now())
 }
 
-// Probe reports whether an operation tells health or readiness, and so is answered even when the service is not ready.
+// Probe reports whether an operation reports health or readiness, and so is answered even when the service is not ready.
 func Probe(op *contract.Operation) bool {
 	return op.Public && (strings.HasSuffix(op.Path, "/health") || strings.HasSuffix(op.Path, "/ready"))
 }
 
-// begin binds the request to its operation: error form, deadline (a stream's is its longest duration; a trusted proxy may have less time), and no-store for what must not be
-// kept. x.stop ends the deadline.
+// begin binds the request to its operation: error form, deadline (of a stream its longest duration; a trusted proxy may set a shorter one), and
+// no-store for answers that must not be cached. x.stop ends the deadline.
 func (x *Exchange) begin() {
 	op, header := x.Operation, x.Writer.Header()
 	if op.Policy.Errors == contract.ErrorsOAuth {
@@ -120,10 +119,10 @@ func (x *Exchange) begin() {
 		allowed = op.Policy.Stream.MaxDuration
 	}
 	if x.timeLeft > 0 {
-		allowed = min(allowed, x.timeLeft) // nobody waits for longer
+		allowed = min(allowed, x.timeLeft) // the caller waits no longer
 	}
 	x.ctx.end = x.within(time.Now().Add(allowed))
 }
 
-// The values of headers that most answers have. Nobody writes into them: http.Header.Set and Add leave a slice of one value as it is.
+// Values of headers that most answers have. They must not be modified: http.Header.Set and Add do not write to a slice of one value.
 var noSniff, noStore = []string{"nosniff"}, []string{"no-store"}

@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// noSYN passes all segments to a listening socket but those that ask for a new connection. Offset 13 of a TCP header holds the flags.
+// noSYN passes all segments to a listening socket except those that open a new connection. Offset 13 of a TCP header contains the flags.
 var noSYN = []unix.SockFilter{
 	{Code: unix.BPF_LD | unix.BPF_B | unix.BPF_ABS, K: 13},
 	{Code: unix.BPF_ALU | unix.BPF_AND | unix.BPF_K, K: 0x12},        // SYN and ACK
@@ -20,9 +20,9 @@ var noSYN = []unix.SockFilter{
 	{Code: unix.BPF_RET | unix.BPF_K, K: 0xffffffff},
 }
 
-// keepOut keeps new connections for a while from a listener that is about to close, while the server accepts those that the kernel has made already:
-// closing resets what waits to be accepted, and the request that its client has sent meanwhile is lost. Who asks for a connection in this
-// time asks again a second later, as TCP does, and is refused or finds the next process. Where the kernel does not take the filter the
+// keepOut makes the kernel drop new connections for a while at a listener that is about to close, while the server accepts those that are already
+// established: closing would reset connections in the accept queue, and lose the requests that their clients have sent. A client that connects
+// meanwhile retries a second later, as TCP does, and is refused or reaches the next process. Where the kernel does not support the filter the
 // listener is closed without it.
 func keepOut(l net.Listener, while time.Duration, log *slog.Logger) {
 	var sockets []syscall.RawConn
@@ -48,7 +48,7 @@ func keepOut(l net.Listener, while time.Duration, log *slog.Logger) {
 	}
 }
 
-// filtered has the kernel drop what begins a connection at a socket.
+// filtered makes the kernel drop connection requests at a socket.
 func filtered(socket syscall.Conn) (syscall.RawConn, error) {
 	raw, err := socket.SyscallConn()
 	if err != nil {
@@ -61,14 +61,14 @@ func filtered(socket syscall.Conn) (syscall.RawConn, error) {
 	return raw, errors.Join(err, controlErr)
 }
 
-// acceptTime is how long at most connections that were made are waited for to be accepted: on a busy machine that takes longer than the making.
+// acceptTime is the longest wait for established connections to be accepted: on a busy machine accepting takes longer than connecting.
 const acceptTime = 2 * time.Second
 
-// allAccepted reports whether no connection waits to be accepted at a listening socket, of which tcpi_unacked says how many do. A kernel that does not tell
-// has none.
+// allAccepted reports whether the accept queue of a listening socket is empty; tcpi_unacked is its length. A kernel that does not report it counts as
+// empty.
 func allAccepted(raw syscall.RawConn) bool {
 	waiting := uint32(0)
-	_ = raw.Control(func(fd uintptr) { // a socket that is closed has none
+	_ = raw.Control(func(fd uintptr) { // a closed socket has none
 		if info, err := unix.GetsockoptTCPInfo(int(fd), unix.IPPROTO_TCP, unix.TCP_INFO); err == nil {
 			waiting = info.Unacked
 		}

@@ -8,5 +8,5 @@ import (
 	"time"
 )
 
-// keepOut does nothing where the kernel can't be told to make no more connections: see the one for Linux.
+// keepOut does nothing on systems without such filters: see the implementation for Linux.
 func keepOut(net.Listener, time.Duration, *slog.Logger) {}

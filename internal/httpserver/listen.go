@@ -5,7 +5,7 @@ import (
 	"net"
 )
 
-// Listen opens a listener for Serve on host:port. It speaks TCP alone: Linux takes no filter for a socket of Multipath TCP, which is Go's default,
+// Listen opens a listener for Serve on host:port. It uses plain TCP: Linux accepts no filter for a socket of Multipath TCP, which is Go's default,
 // and Serve's drain needs one.
 func Listen(ctx context.Context, address string) (net.Listener, error) {
 	var c net.ListenConfig

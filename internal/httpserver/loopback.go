@@ -8,15 +8,15 @@ import (
 	"syscall"
 )
 
-// loopbacks are the addresses that the name localhost may have. Which of them a client tries first is its own choice.
+// loopbacks are the addresses that localhost may resolve to. The client chooses which one it tries first.
 var loopbacks = []string{"127.0.0.1", "::1"}
 
-// portTries is how often a port is looked for that is free at both addresses.
+// portTries is how many ports are tried to find one that is free at both addresses.
 const portTries = 20
 
-// ListenLoopback opens a listener for Serve on a port of every loopback address of this machine: who calls by the name localhost reaches this server, whatever
-// the name is resolved to, and never another program that has the port at the other address. Port "0" takes one that is free at each. The error of a port
-// that is taken is a *net.OpError with the address.
+// ListenLoopback opens a listener for Serve on the same port of every loopback address of this machine: a client that uses the name localhost reaches
+// this server, whichever address it resolves to, and never another program with that port at the other address. Port "0" takes one that is free at
+// each. When a port is taken the error is a *net.OpError with the address.
 func ListenLoopback(ctx context.Context, port string) (net.Listener, error) {
 	for try := 1; ; try++ {
 		l, err := listenEach(ctx, port)
@@ -26,7 +26,7 @@ func ListenLoopback(ctx context.Context, port string) (net.Listener, error) {
 	}
 }
 
-// listenEach listens at the addresses that the machine has, on one port.
+// listenEach listens on one port at each of the addresses that the machine has.
 func listenEach(ctx context.Context, port string) (net.Listener, error) {
 	var all []net.Listener
 	var absent error
@@ -35,12 +35,12 @@ func listenEach(ctx context.Context, port string) (net.Listener, error) {
 		switch {
 		case err == nil:
 			all = append(all, l)
-			_, port, _ = net.SplitHostPort(l.Addr().String()) // the address of a listener of TCP has one
+			_, port, _ = net.SplitHostPort(l.Addr().String()) // the address of a TCP listener has a port
 		case errors.Is(err, syscall.EADDRNOTAVAIL), errors.Is(err, syscall.EAFNOSUPPORT):
 			absent = err
 		default:
 			for _, other := range all {
-				_ = other.Close() // the error of the other address counts
+				_ = other.Close() // the error of the other address is returned
 			}
 			return nil, err
 		}
@@ -54,10 +54,10 @@ func listenEach(ctx context.Context, port string) (net.Listener, error) {
 	return newSeveral(all), nil
 }
 
-// several is one listener over several.
+// several combines several listeners into one.
 type several struct {
 	all      []net.Listener
-	accepted chan acceptance // closed when each has ended
+	accepted chan acceptance // closed when all have ended
 }
 
 type acceptance struct {
@@ -78,7 +78,8 @@ func newSeveral(all []net.Listener) *several {
 	return s
 }
 
-// accept hands on what one listener gives, until it is closed. What it has accepted is handed on even then: its client has been told that it is connected.
+// accept forwards the connections of one listener until it is closed. What was accepted is forwarded even then: its client already counts as
+// connected.
 func (s *several) accept(l net.Listener) {
 	for {
 		conn, err := l.Accept()
@@ -110,7 +111,7 @@ func (s *several) Close() error {
 // Addr implements net.Listener: the first address.
 func (s *several) Addr() net.Addr { return s.all[0].Addr() }
 
-// Listeners returns the listeners of the kernel below one of Listen or ListenLoopback.
+// Listeners returns the kernel listeners below a listener of Listen or ListenLoopback.
 func Listeners(l net.Listener) []net.Listener {
 	if s, ok := l.(*several); ok {
 		return s.all

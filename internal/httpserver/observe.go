@@ -27,17 +27,17 @@ type ObserveOptions struct {
 	Registerer     prometheus.Registerer
 	Clock          clock.Clock
 	TrustedProxies []netip.Prefix   // whose X-Request-Id, X-Forwarded-For and traceparent are believed
-	AccessLog      config.AccessLog // which requests that succeeded are written
+	AccessLog      config.AccessLog // which successful requests are logged
 	Tracer         *tracing.Tracer  // nil: no traces are made
 }
 
-// observer gives every request an id, a line in the access log and its place in the metrics, and turns a panic into a problem.
+// observer gives every request an ID, a line in the access log and its metrics, and turns a panic into a problem.
 type observer struct {
 	ObserveOptions
 	requests *prometheus.CounterVec
 	duration *prometheus.HistogramVec
 	unrouted *series  // of requests without an operation
-	refusals sync.Map // what each probe was refused with last, by its path; "" where it was answered well
+	refusals sync.Map // the last refusal of each probe, by path; "" when it succeeded
 }
 
 func newObserver(o ObserveOptions) *observer {
@@ -53,7 +53,7 @@ func newObserver(o ObserveOptions) *observer {
 	return made
 }
 
-// observe makes the exchange of a request and has it served.
+// observe creates the exchange of a request and serves it.
 func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*Exchange)) {
 	began := time.Now()
 	peer := peerOf(r, o.TrustedProxies)
@@ -63,7 +63,7 @@ func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*E
 		x.trace = &exchangeTrace{trusted: peer.proxy, began: began}
 	}
 	client := r.Context() // ends with the client's connection, not with the operation's time
-	r = x.Request         // as it came: stations put another one into its place
+	r = x.Request         // the original request: stations replace it
 	defer func() {
 		answer := &x.answer
 		aborted := recovered(o.Log, answer, r, recover())
@@ -77,7 +77,7 @@ func (o *observer) observe(w http.ResponseWriter, r *http.Request, serve func(*E
 	serve(x)
 }
 
-// account counts and logs one request.
+// account adds one request to the metrics and the log.
 func (o *observer) account(l *line) {
 	s := o.series(l)
 	s.answers(l.answer.status).Inc()
@@ -86,7 +86,8 @@ func (o *observer) account(l *line) {
 	l.write(o.Log, o.AccessLog)
 }
 
-// toldBefore reports whether a probe is refused as the one before it was. There are ten in a second while a service starts, and the log tells of changes.
+// toldBefore reports whether a probe has the same refusal as the one before. There are ten a second while a service starts, and the log should show
+// changes.
 func (o *observer) toldBefore(l *line) bool {
 	if l.x.Operation == nil || !Probe(l.x.Operation) {
 		return false
@@ -99,7 +100,7 @@ func (o *observer) toldBefore(l *line) bool {
 	return there && said != "" && before == said
 }
 
-// refuseConnection answers a request that did not get as far as net/http, and ends its connection.
+// refuseConnection answers a request that did not reach net/http, and ends its connection.
 func (o *observer) refuseConnection(c *strictConn, e *problem.Error) {
 	requestID := id.New("req")
 	ctx := requestid.With(context.Background(), requestID)
@@ -108,7 +109,8 @@ func (o *observer) refuseConnection(c *strictConn, e *problem.Error) {
 	o.account(&line{x: x, ctx: ctx, answer: answer})
 }
 
-// register registers a collector, or returns the one of the same name: a service that is started again in one process keeps counting.
+// register registers a collector, or returns the existing one of the same name: a service that is started again in one process continues its
+// counters.
 func register[C prometheus.Collector](to prometheus.Registerer, c C) C {
 	err := to.Register(c)
 	var there prometheus.AlreadyRegisteredError
@@ -118,16 +120,16 @@ func register[C prometheus.Collector](to prometheus.Registerer, c C) C {
 		}
 	}
 	if err != nil {
-		panic(err) // two metrics of one name: a fault of the program
+		panic(err) // two metrics with one name are a programming error
 	}
 	return c
 }
 
-// statusClientGone is what the log and the metrics say of a request whose client did not wait for the answer.
+// statusClientGone is logged and counted for a request whose client did not wait for the answer.
 const statusClientGone = 499
 
-// settle ends a request that was not answered: a handler that wrote nothing, which net/http would send as an empty 200, and one that
-// failed because its client has gone, which is no fault of ours.
+// settle ends a request that was not answered: by a handler that wrote nothing, which net/http would send as an empty 200, or by one that failed
+// because its client has disconnected, which is no fault of ours.
 func settle(w *response, r *http.Request, gone, aborted bool) {
 	switch {
 	case gone && (w.status == 0 || w.problem != nil && w.status >= http.StatusInternalServerError):
@@ -139,7 +141,7 @@ func settle(w *response, r *http.Request, gone, aborted bool) {
 	}
 }
 
-// recovered deals with a panic; it reports whether the connection must be cut.
+// recovered handles a panic. It reports whether the connection must be cut.
 func recovered(log *slog.Logger, w *response, r *http.Request, v any) bool {
 	if v == nil {
 		return false
@@ -155,7 +157,7 @@ func recovered(log *slog.Logger, w *response, r *http.Request, v any) bool {
 	return false
 }
 
-// requestID believes the id of a trusted proxy when it has the form of ours or of a UUID, and makes one otherwise.
+// requestID returns the ID sent by a trusted proxy when it has our form or that of a UUID, and otherwise a new one.
 func (p peer) requestID(r *http.Request) string {
 	if said := r.Header.Values("X-Request-Id"); p.proxy && len(said) == 1 && (id.Valid("req", said[0]) || plainUUID.MatchString(said[0])) {
 		return said[0]

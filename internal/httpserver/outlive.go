@@ -8,19 +8,19 @@ import (
 )
 
 const (
-	// A stream that lasts no longer than this ends soon enough by itself.
+	// shortStream is the duration up to which a stream is not watched: it ends soon enough by itself.
 	shortStream = time.Minute
-	// How often it is asked whether the token of a stream still holds.
+	// lookAtToken is the interval at which the token of a stream is verified again.
 	lookAtToken = 2 * time.Second
 )
 
-// outlivesToken reports whether an answer of the operation can go on for long after its caller was let in.
+// outlivesToken reports whether an answer of the operation can last long after its caller was authorized.
 func outlivesToken(op *contract.Operation) bool {
 	return !op.Public && op.Policy.Stream != nil && op.Policy.Stream.MaxDuration > shortStream
 }
 
-// endWithToken ends the request's context, as if the client had left, when its token would be refused: it has expired, it or what it hangs on was revoked, or that
-// can't be told. So a stream outlives none of these by more than a few seconds.
+// endWithToken ends the request's context, as if the client had disconnected, when its token would be refused: it has expired, it or its session, key
+// or owner was revoked, or that cannot be determined. So a stream ends within a few seconds of any of these.
 func (x *Exchange) endWithToken(v *auth.Verifier) {
 	if x.cancel == nil {
 		return

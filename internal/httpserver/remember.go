@@ -11,7 +11,7 @@ import (
 
 const keyHeader = "Idempotency-Key"
 
-// remembered is what makes two requests with one Idempotency-Key the same one.
+// remembered is the part of a request that must be equal in a repeat with the same Idempotency-Key.
 type remembered struct {
 	target string
 	body   []byte
@@ -19,11 +19,11 @@ type remembered struct {
 
 type rememberedKey struct{}
 
-// Target is path, query and precondition of a request: the same bytes on another precondition are another request. It is stored, in a fingerprint, as
-// long as answers are kept: a service whose form it is can't change it without refusing the repeats of requests from before.
+// Target returns path, query and precondition of a request: the same body with another precondition is another request. A fingerprint of it is stored
+// as long as answers are: changing the form would refuse repeats of earlier requests.
 func Target(r *http.Request) string { return precondition(r.URL.EscapedPath()+"?"+r.URL.RawQuery, r) }
 
-// BareTarget is Target without a "?" where there is no query.
+// BareTarget is Target without the "?" when there is no query.
 func BareTarget(r *http.Request) string { return precondition(r.URL.RequestURI(), r) }
 
 func precondition(target string, r *http.Request) string {
@@ -33,7 +33,7 @@ func precondition(target string, r *http.Request) string {
 	return target
 }
 
-// Remember keeps target and bytes of requests that carry an Idempotency-Key, for KeyOf; the body is in memory by now and bounded by the contract.
+// Remember stores target and body of requests with an Idempotency-Key, for KeyOf; the body is in memory by then, and bounded by the contract.
 func Remember(target func(*http.Request) string) func(http.Handler) http.Handler {
 	return func(next http.Handler) http.Handler { return remember(target, next) }
 }
@@ -54,7 +54,7 @@ func remember(target func(*http.Request) string, next http.Handler) http.Handler
 	})
 }
 
-// KeyOf returns the key of a request of the principal: its fingerprint is over the bytes that were received. It is nil when none was sent.
+// KeyOf returns the idempotency key of a request of the principal; its fingerprint covers the bytes as received. It returns nil when no key was sent.
 func KeyOf(ctx context.Context, principal, operation string, value *string) *idempotency.Key {
 	kept, ok := ctx.Value(rememberedKey{}).(remembered)
 	if value == nil || !ok {

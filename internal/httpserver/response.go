@@ -7,8 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// response remembers what was answered. It implements http.Flusher itself, because a stream would silently be buffered
-// behind a wrapper that only unwraps.
+// response records the answer. It implements http.Flusher itself, because a stream would silently be buffered behind a wrapper that only unwraps.
 type response struct {
 	http.ResponseWriter
 	status  int
@@ -16,7 +15,7 @@ type response struct {
 	problem *problem.Error
 
 	unless string // the value of If-None-Match, where the operation answers 304
-	muted  bool   // the client has the body already
+	muted  bool   // the client has the body cached
 }
 
 func (w *response) WriteHeader(status int) {
@@ -59,5 +58,5 @@ func (w *response) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // RecordProblem implements problem.Recorder.
 func (w *response) RecordProblem(e *problem.Error) { w.problem = e }
 
-// started reports whether the answer's first byte is out.
+// started reports whether the first byte of the answer was sent.
 func (w *response) started() bool { return w.status != 0 }

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// series are the metrics of one operation. They are found once: looking for them by their labels costs more than to count.
+// series are the metrics of one operation. They are looked up once: looking them up by labels costs more than counting.
 type series struct {
 	duration prometheus.Observer
 	requests *prometheus.CounterVec // of the operation, by status
@@ -18,7 +18,7 @@ type series struct {
 	byStatus map[int]prometheus.Counter
 }
 
-// series returns those of a request's operation.
+// series returns the metrics of a request's operation.
 func (o *observer) series(l *line) *series {
 	if l.x.Operation == nil {
 		return o.unrouted

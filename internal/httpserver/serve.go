@@ -14,37 +14,37 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// settleTime is how long connections that are being made when a listener ends still have until they are accepted: some round trips of a data
+// settleTime is how long connections that are being established when a listener closes still have to be accepted: some round trips within a data
 // centre.
 const settleTime = 100 * time.Millisecond
 
-// What a connection may take, whatever the contract says. A stream's own deadlines replace the last two.
+// Timeouts of a connection, whatever the contract says. A stream's own deadlines replace the last two.
 const (
 	readHeaderTimeout = 5 * time.Second
 	idleTimeout       = 2 * time.Minute
 	readTimeout       = 2 * time.Minute
-	writeTimeout      = 2 * time.Minute // from the header's end: a client that reads slower than this holds a handler no longer
+	writeTimeout      = 2 * time.Minute // from the end of the head: a client that reads more slowly must not occupy a handler
 )
 
-// ServeOptions say how a listener is served and how it ends.
+// ServeOptions configure how a listener is served and drained.
 type ServeOptions struct {
-	CertFile, KeyFile string // both or none; TLS 1.2 and later; read again when they change
+	CertFile, KeyFile string // both or neither; TLS 1.2 and later; read again when they change
 	Log               *slog.Logger
-	Draining          func()        // told when the end begins, so that readiness can say no
-	DrainDelay        time.Duration // between that and the end of accepting
-	Announced         func() bool   // whether anybody was told to send requests here; nil: yes. Where nobody was, there is no delay
+	Draining          func()        // called when the drain begins, so that readiness fails
+	DrainDelay        time.Duration // between that and the end of accepting connections
+	Announced         func() bool   // whether clients were told to send requests here; nil: yes. If not, there is no delay
 	Grace             time.Duration // for requests in flight
 }
 
 type lineKey struct{}
 
-// oneLine is what the requests of an HTTP/1 connection, which come one after the other, know of it.
+// oneLine is the state that the consecutive requests of an HTTP/1 connection share.
 type oneLine struct {
-	conn    *strictConn // net/http sees only this, and not whether it is TLS
+	conn    *strictConn // net/http only sees this type, and not whether it is TLS
 	parting parting
 }
 
-// connContext tells the requests of a connection of it.
+// connContext makes the connection's state available to its requests.
 func connContext(ctx context.Context, c net.Conn) context.Context {
 	if strict, ok := c.(*strictConn); ok {
 		return context.WithValue(ctx, lineKey{}, &oneLine{conn: strict})
@@ -52,7 +52,7 @@ func connContext(ctx context.Context, c net.Conn) context.Context {
 	return ctx
 }
 
-// refusal returns how a request is answered that does not get as far as the handler.
+// refusal returns the function that answers a request which does not reach the handler.
 func refusal(h http.Handler) func(*strictConn, *problem.Error) {
 	if d, ok := h.(*door); ok {
 		return d.observer.refuseConnection
@@ -60,9 +60,8 @@ func refusal(h http.Handler) func(*strictConn, *problem.Error) {
 	return func(c *strictConn, e *problem.Error) { c.lastAnswer(e, "") }
 }
 
-// farewell has every answer tell its client not to use the connection again while drains is set, so that none is left idle when the server
-// closes the idle ones: a request that a client sends at that moment is lost (RFC 9112, section 9.6). What was begun before, and is answered now,
-// says it too.
+// farewell makes every answer close its connection while drains is set, so that no connection is idle when the server closes the idle ones: a request
+// that a client sends at that moment would be lost (RFC 9112, section 9.6). It also applies to requests that were begun before.
 func farewell(h http.Handler, drains *atomic.Bool) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if line, ok := r.Context().Value(lineKey{}).(*oneLine); ok {
@@ -73,13 +72,13 @@ func farewell(h http.Handler, drains *atomic.Bool) http.Handler {
 	})
 }
 
-// parting writes the answers of one HTTP/1 connection. It lies with that, so that a request costs no allocation.
+// parting writes the answers of one HTTP/1 connection. It is allocated with the connection, so that a request needs no allocation.
 type parting struct {
 	http.ResponseWriter
 	drains *atomic.Bool
 }
 
-// WriteHeader implements http.ResponseWriter. A door's answers all begin with it.
+// WriteHeader implements http.ResponseWriter. All answers of a server begin with it.
 func (p *parting) WriteHeader(status int) {
 	if p.drains.Load() {
 		p.Header().Set("Connection", "close")
@@ -90,8 +89,8 @@ func (p *parting) WriteHeader(status int) {
 // Unwrap lets http.ResponseController reach the connection.
 func (p *parting) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
-// Serve answers requests from the listener until ctx ends; then it drains: not ready, wait, finish what is in flight, close. It
-// returns nil after a drain that ended in its grace.
+// Serve answers requests from the listener until ctx ends. Then it drains: it becomes not ready, waits, finishes the requests in flight and closes.
+// It returns nil when the drain ended within Grace.
 func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) error {
 	silent := &silentConns{since: map[net.Conn]time.Time{}}
 	raw := l
@@ -103,16 +102,16 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,
 		IdleTimeout:       idleTimeout,
-		MaxHeaderBytes:    2 * maxHead, // strictConn refuses earlier, and in our words
+		MaxHeaderBytes:    2 * maxHead, // strictConn refuses earlier, with a problem
 		ConnContext:       connContext,
 		ErrorLog:          slog.NewLogLogger(o.Log.Handler(), slog.LevelDebug),
 
-		DisableGeneralOptionsHandler: true, // OPTIONS * meets the same checks as all else, and is in the log
+		DisableGeneralOptionsHandler: true, // OPTIONS * goes through the same checks as everything else, and is logged
 	}
 	if o.CertFile != "" {
 		certificate, err := loadCertificate(o.CertFile, o.KeyFile)
 		if err != nil {
-			_ = l.Close() // the certificate's error is the one that counts
+			_ = l.Close() // the certificate's error is returned
 			return err
 		}
 		l = newTLSListener(l, tlsConfig(certificate), func(c net.Conn) net.Conn { return &strictConn{Conn: c, secured: true, refused: refusal(h)} })
@@ -130,18 +129,18 @@ func Serve(ctx context.Context, l net.Listener, h http.Handler, o ServeOptions) 
 	return (&drain{o, server, l, raw, silent, failed}).run(ctx)
 }
 
-// tlsConfig is how a listener of our own speaks TLS. It offers no HTTP/2: what net/http refuses there never reaches a handler, so that it would
-// be in no log line, metric or problem. Caddy in front has HTTP/2 and HTTP/3 (decision 61).
+// tlsConfig is the TLS configuration of a listener of our own. It offers no HTTP/2: what net/http refuses there never reaches a handler, and so would
+// appear in no log line, metric or problem. Caddy in front supports HTTP/2 and HTTP/3 (decision 61).
 func tlsConfig(c *certificate) *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS12, GetCertificate: c.get, NextProtos: []string{"http/1.1"}}
 }
 
-// drain is the end of a server.
+// drain is the shutdown of a server.
 type drain struct {
 	ServeOptions
 	server *http.Server
 	l      net.Listener
-	raw    net.Listener // that of the kernel, below l
+	raw    net.Listener // the kernel listener below l
 	silent *silentConns
 	failed <-chan error // of the server
 }
@@ -164,9 +163,9 @@ func (d *drain) run(ctx context.Context) error {
 	if delay > 0 {
 		keepOut(d.raw, min(delay, settleTime), d.Log)
 	}
-	_ = d.l.Close() // it ends, whatever it says
+	_ = d.l.Close() // it ends, whatever Close returns
 	if err := <-d.failed; !errors.Is(err, net.ErrClosed) {
-		_ = d.server.Close() // the server's error is the one that counts
+		_ = d.server.Close() // the server's error is returned
 		return fmt.Errorf("serve %s: %w", d.l.Addr(), err)
 	}
 	d.silent.settle(end, min(max(delay, leastSilence), mostSilence))

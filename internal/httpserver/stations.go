@@ -10,16 +10,16 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Stations are what a request meets on its way, from top to bottom (DESIGN section 5): the gateway and the services share this one order.
-// A station does one check or one deed; its error is the answer, and ends the way. One that a door has not is nil. No byte of a body is
-// read before the caller is permitted, and a code is redeemed last, so that a refused request never burns it.
+// Stations are the checks and actions that a request passes, from top to bottom (DESIGN section 5): the gateway and the services share this order. A
+// station does one check or one action; its error is the answer and ends the request. A nil station is skipped. No byte of a body is read before the
+// caller is authorized, and a code is redeemed last, so that a refused request never consumes it.
 type Stations struct {
 	Ready        func(*Exchange) error
 	PreauthLimit func(*Exchange) error
 	Authenticate func(*Exchange) error
 	Permit       func(*Exchange) error
 	SubjectLimit func(*Exchange) error
-	Target       func(*Exchange) error // waits until the service can be reached, before anything is held
+	Target       func(*Exchange) error // waits until the service can be reached, before any place is taken
 	Concurrency  func(*Exchange) error
 	StepUp       func(*Exchange) error
 	Media        func(*Exchange) error
@@ -30,7 +30,7 @@ type Stations struct {
 	Serve        func(*Exchange) error // writes the answer
 }
 
-// Checks returns the stations that depend on nothing but contract and token: every door has these.
+// Checks returns the stations that depend only on contract and token: every server has these.
 func Checks(v *auth.Verifier) Stations {
 	return Stations{
 		Authenticate: func(x *Exchange) error { return x.authenticate(v) },
@@ -41,13 +41,13 @@ func Checks(v *auth.Verifier) Stations {
 	}
 }
 
-// station is one of them with the name that the access log calls it.
+// station is a station with its name in the access log.
 type station struct {
 	name string
 	do   func(*Exchange) error
 }
 
-// What refuses before the operation is known, and so before the stations, as the access log calls it.
+// Names in the access log of what refuses a request before its operation is known, and so before the stations.
 const (
 	ByConnection = "connection" // the head of the request breaks HTTP/1.1
 	ByGuard      = "guard"      // no contract could allow it
@@ -55,7 +55,7 @@ const (
 	ByRoute      = "route"      // no operation has this method and path
 )
 
-// All visits the stations that there are, in order, by the names that the access log has for them.
+// All iterates over the stations that are set, in order, with their names in the access log.
 func (s Stations) All() iter.Seq2[string, func(*Exchange) error] {
 	return func(yield func(string, func(*Exchange) error) bool) {
 		for _, station := range s.inOrder() {
@@ -81,24 +81,25 @@ func (s Stations) inOrder() []station {
 	return there
 }
 
-// Routes finds operations: a contract, or several of them as one table.
+// Routes finds operations, in one contract or in several as one table.
 type Routes interface {
 	Match(method, escapedPath string, m *contract.Match) error
 	Allow(escapedPath string) (string, error)
 }
 
-// DoorOptions configure a door.
+// DoorOptions configure NewDoor.
 type DoorOptions struct {
 	ObserveOptions
-	Hosts    *Hosts // the names by which it is called; nil: any
-	CORS     *CORS  // whose pages may call; nil: none
+	Hosts    *Hosts // the names of the server; nil: any
+	CORS     *CORS  // the origins whose pages may call; nil: none
 	Routes   Routes
 	Stations Stations
-	// Unknown answers a request for a path that no operation has in another form than a problem; false: it has not. nil: every such request gets the problem.
+	// Unknown may answer a request for an unknown path in another form than a problem; it returns false when it has not answered. nil: every such
+	// request gets the problem.
 	Unknown func(w http.ResponseWriter, r *http.Request) bool
 }
 
-// NewDoor returns the handler that observes every request, finds its operation, and takes it through the stations.
+// NewDoor returns the handler that observes every request, finds its operation, and passes it through the stations.
 func NewDoor(o DoorOptions) http.Handler {
 	return &door{DoorOptions: o, observer: newObserver(o.ObserveOptions), stations: o.Stations.inOrder()}
 }
@@ -132,7 +133,7 @@ func (d *door) serve(x *Exchange) {
 	}
 }
 
-// find finds the operation, or answers OPTIONS where no operation has this method, and the question of a browser before a request (CORS) always. by is the check that refused.
+// find finds the operation. It answers OPTIONS where no operation has this method, and CORS preflights always. by is the check that refused.
 func (d *door) find(x *Exchange) (by string, err error) {
 	r := x.Request
 	if err := Guard(r); err != nil {
@@ -165,7 +166,7 @@ func (d *door) find(x *Exchange) (by string, err error) {
 	return "", nil
 }
 
-// pass takes the exchange through the stations.
+// pass passes the exchange through the stations.
 func (d *door) pass(x *Exchange) (by string, err error) {
 	for _, station := range d.stations {
 		if err := station.do(x); err != nil {
@@ -188,7 +189,7 @@ func (x *Exchange) authenticate(v *auth.Verifier) error {
 	return err
 }
 
-// permit lets the caller in, to a stream for as long as the token holds.
+// permit authorizes the caller, for a stream for as long as the token is valid.
 func (x *Exchange) permit(v *auth.Verifier) error {
 	if x.Operation.Public {
 		return nil
@@ -200,7 +201,7 @@ func (x *Exchange) permit(v *auth.Verifier) error {
 	return nil
 }
 
-// checkBody reads the body and holds it against the contract.
+// checkBody reads the body and checks it against the contract.
 func checkBody(x *Exchange) error {
 	if kind := x.Request.Header.Get("Content-Type"); hasBody(x.Request) && x.Operation.StreamsBodyOf(kind) {
 		return x.openStream(kind)

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// strictListener puts checkHead between each connection and net/http. refused answers, writes the log and counts.
+// strictListener puts checkHead between each connection and net/http. refused answers, logs and counts.
 type strictListener struct {
 	net.Listener
 	refused func(*strictConn, *problem.Error)
@@ -23,34 +23,34 @@ type strictListener struct {
 func (l *strictListener) Accept() (net.Conn, error) {
 	conn, err := l.Listener.Accept()
 	if err != nil {
-		return nil, err // net/http decides whether to go on
+		return nil, err // net/http decides whether to continue
 	}
 	return &strictConn{Conn: conn, refused: l.refused}, nil
 }
 
-// maxHead is the most bytes of a head: the longest target and the largest header.
+// maxHead is the maximum size of a head: the longest target and the largest header.
 const maxHead = MaxTarget + MaxHeaderBytes
 
-// strictConn follows the messages of one connection on their way to net/http: where a head begins and ends, and how long its body is. A
-// head that checkHead refuses never reaches net/http: the connection gets the problem as its last answer. Only one goroutine reads.
+// strictConn tracks the messages of one connection on their way to net/http: where a head begins and ends, and how long its body is. A head that
+// checkHead refuses never reaches net/http: the connection gets the problem as its last answer. Only one goroutine reads.
 type strictConn struct {
 	net.Conn
 	secured bool
 	refused func(*strictConn, *problem.Error)
 
 	state  readState
-	head   *[]byte // what has come of the head
-	remain int64   // of the body, or of the chunk
-	line   int     // bytes of the line of the chunked body
-	size   int64   // said by that line
+	head   *[]byte // the part of the head received so far
+	remain int64   // bytes left of the body, or of the chunk
+	line   int     // length so far of the current line of the chunked body
+	size   int64   // of the chunk, as far as it was read
 	digits int
 	ext    bool // behind the size, in the chunk's extensions
 	last   byte
 	trail  int // bytes of the trailer
 
-	fault  *problem.Error // found, and not yet answered
-	first  []byte         // the first byte of the faulty message, which net/http may ask for while it answers the message before
-	closed bool           // it was answered: nothing more is read
+	fault  *problem.Error // detected, and not yet answered
+	first  []byte         // first byte of the faulty message, which net/http may read while it answers the message before
+	closed bool           // the fault was answered: nothing more is read
 }
 
 type readState uint8
@@ -69,8 +69,8 @@ var heads = sync.Pool{New: func() any { b := make([]byte, 0, 1024); return &b }}
 
 var errBadChunk = errors.New("malformed chunked body")
 
-// Read implements net.Conn. net/http reads more than one byte only while it waits for a request or its body, so that the answer to a bad
-// head can't get into another answer; the one byte that it reads while a handler works never completes a head.
+// Read implements net.Conn. net/http reads more than one byte only while it waits for a request or its body, so the answer to a bad head cannot get
+// into another answer; the single byte that it reads while a handler runs never completes a head.
 func (c *strictConn) Read(p []byte) (int, error) {
 	if c.closed {
 		return 0, io.EOF
@@ -103,7 +103,7 @@ func (c *strictConn) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// answer answers the fault and ends the reading.
+// answer answers the fault and ends reading.
 func (c *strictConn) answer() error {
 	c.closed = true
 	c.release()
@@ -119,11 +119,11 @@ func (c *strictConn) release() {
 	}
 }
 
-// maxLastRead is how much a refused client may still send, in bytes, before its connection is reset under it.
+// maxLastRead is how much a refused client may still send, in bytes, before its connection is reset.
 const maxLastRead = 4 << 20
 
-// lastAnswer writes a problem as the last answer of the connection, and listens for a short while to a client that is still sending: closing at
-// once would reset the connection, and the answer with it. It returns the bytes of the body.
+// lastAnswer writes a problem as the last answer of the connection, and reads for a short while from a client that is still sending: closing at once
+// would reset the connection and lose the answer. It returns the size of the body in bytes.
 func (c *strictConn) lastAnswer(e *problem.Error, requestID string) int64 {
 	body := problem.Encode(e, requestID)
 	var out bytes.Buffer
@@ -131,7 +131,7 @@ func (c *strictConn) lastAnswer(e *problem.Error, requestID string) int64 {
 		e.Status(), http.StatusText(e.Status()), problem.MediaType, len(body), requestID)
 	out.Write(body)
 	end := time.Now().Add(lastRead)
-	_ = c.Conn.SetDeadline(end) // a connection that is closed already has none
+	_ = c.Conn.SetDeadline(end) // fails for a connection that is closed already
 	if _, err := c.Conn.Write(out.Bytes()); err != nil {
 		return 0
 	}
@@ -140,7 +140,7 @@ func (c *strictConn) lastAnswer(e *problem.Error, requestID string) int64 {
 	return int64(len(body))
 }
 
-// CloseWrite ends the sending side, by which net/http lets a client read its answer before it closes.
+// CloseWrite closes the sending side. net/http uses it to let a client read its answer before the connection is closed.
 func (c *strictConn) CloseWrite() error {
 	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
 		return half.CloseWrite()
@@ -148,8 +148,8 @@ func (c *strictConn) CloseWrite() error {
 	return nil
 }
 
-// scan follows the bytes. It sets fault when a head is refused, and returns how many bytes stand before the message at fault; err when the
-// body can't be followed.
+// scan tracks the bytes. It sets fault when a head is refused, and returns how many bytes precede the faulty message. err is set when the body cannot
+// be tracked.
 func (c *strictConn) scan(p []byte) (good int, err error) {
 	for i := 0; i < len(p); {
 		switch c.state {
@@ -181,7 +181,7 @@ func (c *strictConn) scan(p []byte) (good int, err error) {
 	return len(p), nil
 }
 
-// next is the state after the last byte of a body or chunk.
+// next sets the state after the last byte of a body or chunk.
 func (c *strictConn) next() {
 	if c.state == inChunk {
 		c.state, c.last = afterChunk, 0
@@ -190,7 +190,7 @@ func (c *strictConn) next() {
 	c.state = atStart
 }
 
-// scanHead takes bytes of a head and returns how many. At its end it checks it and sets the state that follows.
+// scanHead consumes bytes of a head and returns how many. At the end of the head it checks it and sets the next state.
 func (c *strictConn) scanHead(p []byte) int {
 	taken := 0
 	for {
@@ -252,7 +252,8 @@ const (
 	maxTrailer    = 8 << 10 // bytes
 )
 
-// scanChunked takes one byte between the chunks of a body: RFC 9112, section 7.1, with CRLF alone as line end. It reports whether it fits.
+// scanChunked consumes one byte between the chunks of a body (RFC 9112, section 7.1), with only CRLF as line end. It reports whether the byte is
+// valid.
 func (c *strictConn) scanChunked(b byte) bool {
 	last := c.last
 	c.last = b

@@ -11,8 +11,8 @@ import (
 // handshakeTime is how long a TLS handshake may take.
 const handshakeTime = 5 * time.Second
 
-// tlsListener shakes hands before it hands a connection on: a client that speaks no TLS, or too slowly, is no refused request, and a strictConn
-// has only to read HTTP.
+// tlsListener completes the TLS handshake before it returns a connection: a client that speaks no TLS, or too slowly, does not count as a refused
+// request, and a strictConn only has to read HTTP.
 type tlsListener struct {
 	net.Listener
 	config *tls.Config
@@ -45,7 +45,7 @@ func (t *tlsListener) Accept() (net.Conn, error) {
 	}
 }
 
-// Close implements net.Listener. Handshakes under way end by their own time.
+// Close implements net.Listener. Running handshakes end by their own timeout.
 func (t *tlsListener) Close() error {
 	err := t.Listener.Close()
 	t.end()
@@ -68,7 +68,7 @@ func (t *tlsListener) accept() {
 	}
 }
 
-// temporary reports whether accepting may succeed again: the process has too many files open, or the client has left at once.
+// temporary reports whether accepting may succeed again: the process has too many open files, or the client has disconnected at once.
 func temporary(err error) bool {
 	again, ok := err.(interface{ Temporary() bool })
 	return ok && again.Temporary()
@@ -78,7 +78,7 @@ func (t *tlsListener) shake(conn *tls.Conn) {
 	ctx, cancel := context.WithTimeout(context.Background(), handshakeTime)
 	defer cancel()
 	if err := conn.HandshakeContext(ctx); err != nil {
-		_ = conn.Close() // it speaks no TLS, or none of ours
+		_ = conn.Close() // it speaks no TLS, or no supported version
 		return
 	}
 	select {

@@ -12,17 +12,17 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// exchangeTrace is what a door with a tracer knows of a request's trace.
+// exchangeTrace is the trace of a request in a server with a tracer.
 type exchangeTrace struct {
-	trusted bool // the peer: whose trace is gone on with
+	trusted bool // the peer is trusted, and its trace is continued
 	began   time.Time
 	span    trace.Span // nil: it has none
 }
 
 func (x *Exchange) inTrace() bool { return x.trace != nil && x.trace.span != nil }
 
-// beginTrace begins the span of a request, once its operation is known or none was found. Probes and long polls have
-// none: they come every few seconds, whatever happens.
+// beginTrace begins the span of a request, once its operation is known or none was found. Probes and long polls have none: they occur every few
+// seconds.
 func (x *Exchange) beginTrace(tracer *tracing.Tracer) {
 	op := x.Operation
 	if op != nil && recurring(op) {
@@ -30,7 +30,7 @@ func (x *Exchange) beginTrace(tracer *tracing.Tracer) {
 	}
 	method := x.Request.Method
 	name := method
-	if !knownMethods[method] { // a stranger chooses its text
+	if !knownMethods[method] { // a client may send any text
 		method, name = semconv.HTTPRequestMethodOther.Value.AsString(), "HTTP"
 	}
 	if op != nil {
@@ -44,12 +44,12 @@ func (x *Exchange) beginTrace(tracer *tracing.Tracer) {
 	}
 	span.SetAttributes(semconv.HTTPRequestMethodKey.String(method), semconv.URLScheme(x.Scheme),
 		semconv.ClientAddress(x.Client()), attribute.String("fountain.request_id", RequestID(ctx)))
-	if op != nil { // then the name that it was called by is one of ours
+	if op != nil { // then the host is one of our names
 		span.SetAttributes(semconv.HTTPRoute(op.Path), attribute.String("fountain.operation_id", op.Label()), semconv.ServerAddress(hostname(x.Request.Host)))
 	}
 }
 
-// endTrace ends the span of a request that was answered.
+// endTrace ends the span of an answered request.
 func (x *Exchange) endTrace(answer *response, aborted bool) {
 	if !x.inTrace() {
 		return
@@ -68,8 +68,7 @@ func (x *Exchange) endTrace(answer *response, aborted bool) {
 	span.End()
 }
 
-// Call begins the span of the call that forwards the request; what is done with the exchange until end belongs to it. The tracer is that of
-// the door.
+// Call begins the span of the call that forwards the request; until end, work on the exchange belongs to it. tracer must be the server's.
 func (x *Exchange) Call(tracer *tracing.Tracer) (end func(err error)) {
 	if !x.inTrace() {
 		return func(error) {}
@@ -88,7 +87,7 @@ func (x *Exchange) Call(tracer *tracing.Tracer) (end func(err error)) {
 	}
 }
 
-// keepTrace returns ctx with the span that the request is in now.
+// keepTrace returns ctx with the current span of the request.
 func (x *Exchange) keepTrace(ctx context.Context) context.Context {
 	if !x.inTrace() {
 		return ctx
@@ -96,7 +95,7 @@ func (x *Exchange) keepTrace(ctx context.Context) context.Context {
 	return trace.ContextWithSpan(ctx, trace.SpanFromContext(x.Request.Context()))
 }
 
-// TraceHeader returns the fields that name the call in flight as the parent of what the service does; nil when the request has no trace here.
+// TraceHeader returns the header fields that name the current call as the parent of the service's work, or nil when the request is not traced here.
 func (x *Exchange) TraceHeader() http.Header {
 	if !x.inTrace() {
 		return nil

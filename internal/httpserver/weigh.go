@@ -12,24 +12,25 @@ import (
 )
 
 const (
-	// largeText is from which size on, in bytes, a text must wait for its turn to be checked.
+	// largeText is the size in bytes from which on a text must wait for its turn to be checked.
 	largeText = 256 << 10
-	// checkedAtOnce is how many bytes of large texts are checked at a time in this process. While JSON is checked it takes up to some
-	// 14 times its size in memory (Operation.MemoryBound), so that a few dozen of the largest bodies at once would take all there is.
+	// checkedAtOnce is how many bytes of large texts are checked at the same time in this process. Checking JSON takes up to some 14 times its size
+	// in memory (Operation.MemoryBound), so that a few dozen of the largest bodies at once would exhaust the memory.
 	checkedAtOnce = 16 << 20
 )
 
-// checking belongs to the process, as its memory does: several services may live in it.
+// checking is shared by the whole process, as memory is: several services may run in it.
 var checking = semaphore.NewWeighted(checkedAtOnce)
 
-// checkingOfMembers is the room for texts of adopted services, which so take none of the family's. memberTurns lets each of them have one text there.
+// checkingOfMembers bounds texts of adopted services separately, so that they take no capacity from the family's. memberTurns limits each adopted
+// service to one text at a time.
 var (
 	checkingOfMembers = semaphore.NewWeighted(checkedAtOnce)
 	memberTurns       = turns{of: map[string]*turn{}}
 )
 
-// InTurn runs the check of a text of an operation, of this size in bytes, when there is room for it beside the others. It returns what check returns, and
-// overloaded when ctx ends first.
+// InTurn runs the check of a text of this size in bytes when there is capacity for it. It returns the result of check, or overloaded when ctx ends
+// first.
 func InTurn(ctx context.Context, op *contract.Operation, size int, check func() error) error {
 	if size < largeText {
 		return check()
@@ -54,15 +55,15 @@ func tooMany(err error) error {
 	return problem.New(problem.Overloaded, "Too many large requests at once.").WithRetryAfter(time.Second).Wrap(err)
 }
 
-// turns let one at a time go on under each name.
+// turns is a mutex per name.
 type turns struct {
 	mu sync.Mutex
 	of map[string]*turn
 }
 
-// turn is that of a name. It is there as long as somebody has it or waits for it.
+// turn is the mutex of a name. It exists as long as it is held or waited for.
 type turn struct {
-	taken chan struct{} // has one element while somebody goes on
+	taken chan struct{} // holds one element while the mutex is held
 	users int
 }
 

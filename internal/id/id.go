@@ -1,5 +1,4 @@
-// Package id makes the identifiers of the family: a short prefix that says what the thing is, and a ULID, which sorts
-// by creation time and carries 80 random bits.
+// Package id makes the identifiers of the family: a short prefix for the type, and a ULID, which sorts by creation time and contains 80 random bits.
 package id
 
 import (
@@ -20,7 +19,7 @@ func New(prefix string) string {
 	return string(append(append(append(make([]byte, 0, 64), prefix...), '_'), text[:]...))
 }
 
-// Valid reports whether s is an identifier with the given prefix in the one spelling New uses (upper case).
+// Valid reports whether s is an identifier with the given prefix, in the upper-case spelling of New.
 func Valid(prefix, s string) bool {
 	text, ok := strings.CutPrefix(s, prefix+"_")
 	if !ok || len(text) != ulid.EncodedSize {

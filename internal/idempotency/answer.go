@@ -34,12 +34,12 @@ func (s *Store) open(key Key, sealed []byte) (answer Answer, err error) {
 	return answer, nil
 }
 
-// name is what finds the row: the seal's associated data.
+// name encodes the identity of the row. It is the associated data of the seal.
 func (k Key) name() []byte {
 	return joined("idempotency", k.Principal, k.Operation, k.Value)
 }
 
-// content is what must not differ in a repeat.
+// content encodes what must be equal in a repeat.
 func (k Key) content() []byte {
 	return joined("request", k.Path, string(k.Body))
 }
@@ -49,7 +49,7 @@ func (k Key) lockID() int64 {
 	return int64(binary.BigEndian.Uint64(sum[:]))
 }
 
-// joined writes parts so that no two lists of parts give the same bytes.
+// joined encodes parts so that different lists of parts give different bytes.
 func joined(parts ...string) (b []byte) {
 	for _, p := range parts {
 		b = binary.BigEndian.AppendUint64(b, uint64(len(p)))

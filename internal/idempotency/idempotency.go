@@ -1,6 +1,6 @@
-// Package idempotency answers a repeated creation with the first answer. Change and sealed answer are one transaction, so that a
-// repeat finds either all of it or nothing, whatever died in between. A key is looked for before the change and written once, behind
-// it: between the two an advisory lock keeps the other replicas away on PostgreSQL, and SQLite has one writer.
+// Package idempotency answers a repeated creation with the first answer. The change and the sealed answer are one transaction, so that a repeat finds
+// either both or neither, even after a crash. A key is looked up before the change and written once, after it: in between an advisory lock keeps the
+// other replicas from using it on PostgreSQL, and SQLite has one writer.
 package idempotency
 
 import (
@@ -30,9 +30,9 @@ func must(f fs.FS, err error) fs.FS {
 }
 
 const (
-	// Life is how long a key is remembered.
+	// Life is how long a key is kept.
 	Life = 24 * time.Hour
-	// SecretLife is how long an answer that holds a secret can be had again.
+	// SecretLife is how long an answer that contains a secret can be replayed.
 	SecretLife = 10 * time.Minute
 
 	maxValue  = 255         // bytes of an Idempotency-Key
@@ -41,7 +41,7 @@ const (
 	inFlight  = time.Second // suggested pause before a repeat
 )
 
-// MAC fingerprints requests. *seal.Keyset and *seal.Key are MACs.
+// MAC computes the fingerprints of requests. *seal.Keyset and *seal.Key are MACs.
 type MAC interface {
 	Sum(data []byte) ([]byte, error)
 	Verify(sum, data []byte) error
@@ -53,8 +53,7 @@ type Sealer interface {
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
-// Key is what makes two requests the same one: Principal, Operation and Value find the first, Path and Body must not differ
-// from it.
+// Key identifies a request: Principal, Operation and Value are looked up; Path and Body must equal those of the first request.
 type Key struct {
 	Principal string // subject of the caller
 	Operation string // operationId
@@ -63,31 +62,31 @@ type Key struct {
 	Body      []byte // the bytes as received
 }
 
-// Answer is what the first request was answered.
+// Answer is the answer to the first request.
 type Answer struct {
 	Status int               `json:"status"`
 	Header map[string]string `json:"header,omitempty"`
 	Body   []byte            `json:"body,omitempty"`
 }
 
-// Store keeps answers. It is safe for concurrent use.
+// Store stores and replays answers. It is safe for concurrent use.
 type Store struct {
 	mac    MAC
 	sealer Sealer
 	clock  clock.Clock
 }
 
-// New returns a Store that fingerprints requests by the MAC and seals answers by the Sealer.
+// New returns a Store that computes fingerprints with the MAC and seals answers with the Sealer.
 func New(fingerprint MAC, sealer Sealer, c clock.Clock) *Store {
 	return &Store{mac: fingerprint, sealer: sealer, clock: c}
 }
 
-// Do runs fn and stores its answer when the key is new, and returns the stored answer (replayed) when it is not. An error of fn
-// is returned unchanged and must be returned by the caller's Write too, so that all is rolled back and a repeat may try again. secret says that the answer holds a secret.
+// Do runs fn and stores its answer when the key is new; otherwise it returns the stored answer (replayed). An error of fn is returned unchanged, and
+// the caller's Write must return it too, so that everything is rolled back and a repeat may try again. secret says that the answer contains a secret.
 //
-// Problems: idempotency_conflict when the key was used with another path or body; idempotency_in_flight while the first request
-// is still at work on PostgreSQL (on SQLite the single writer makes the repeat wait for it); replay_expired when the answer held
-// a secret and 10 minutes have passed: what was created exists, and is not created again.
+// Problems: idempotency_conflict when the key was used with another path or body; idempotency_in_flight while the first request is still running on
+// PostgreSQL (on SQLite the repeat waits for it, as there is one writer); replay_expired when the answer contained a secret and 10 minutes have
+// passed: the resource exists and is not created again.
 func (s *Store) Do(ctx context.Context, tx *store.Tx, key Key, secret bool,
 	fn func(ctx context.Context, tx *store.Tx) (status int, header map[string]string, body []byte, err error),
 ) (answer Answer, replayed bool, err error) {
@@ -107,7 +106,7 @@ func (s *Store) Do(ctx context.Context, tx *store.Tx, key Key, secret bool,
 	return e.Answer, false, nil
 }
 
-// row is what is kept of a request.
+// row is the stored record of a request.
 type row struct {
 	name
 	Fingerprint []byte
@@ -116,10 +115,10 @@ type row struct {
 	CreatedAt   int64 `db:"created_at"`
 }
 
-// over reports whether the life of the key is over: it is as one that was never used.
+// over reports whether the key has expired. An expired key is treated as unused.
 func (r row) over(now time.Time) bool { return r.CreatedAt <= now.Add(-Life).UnixMicro() }
 
-// replay is what a repeat of the request is told; err is a problem.
+// replay returns the answer to a repeat of the request; err is a problem.
 func (s *Store) replay(r row, key Key, now time.Time) (Answer, error) {
 	if s.mac.Verify(r.Fingerprint, key.content()) != nil {
 		return Answer{}, Conflict()
@@ -130,26 +129,26 @@ func (s *Store) replay(r row, key Key, now time.Time) (Answer, error) {
 	}
 	answer, err := s.open(key, r.Answer)
 	if err != nil {
-		return Answer{}, expired().Wrap(err) // the answer is lost, but what it told of exists
+		return Answer{}, expired().Wrap(err) // the answer is lost, but what it reported exists
 	}
 	return answer, nil
 }
 
-// Conflict is the problem of a key that was used with another request.
+// Conflict returns the problem of a key that was used with another request.
 func Conflict() *problem.Error {
 	return problem.New(problem.IdempotencyConflict, "This Idempotency-Key was used with another request.").
 		WithField("header", "Idempotency-Key", "unique", "was used with another path or body")
 }
 
-// InFlight reports whether an error is that the first request with a key is still at work.
+// InFlight reports whether err means that the first request with the key is still running.
 func InFlight(err error) bool { return errors.Is(err, problem.IdempotencyInFlight) }
 
 func expired() *problem.Error {
 	return problem.New(problem.ReplayExpired, "The request was carried out, but its answer held a secret and is no longer kept.")
 }
 
-// Sweep blanks answers whose secret has had its time and deletes up to 1000 keys whose life is over; call it again while removed
-// is not 0. What it has not got to yet is refused by age all the same.
+// Sweep blanks answers whose secret has expired and deletes up to 1000 expired keys; call it again while removed is not 0. Keys that are not swept
+// yet are refused by their age all the same.
 func (s *Store) Sweep(ctx context.Context, tx *store.Tx) (removed int64, err error) {
 	now := s.clock.Now()
 	key := []string{"principal", "operation", "value"}
@@ -166,7 +165,7 @@ func (s *Store) Sweep(ctx context.Context, tx *store.Tx) (removed int64, err err
 	return removed, nil
 }
 
-// RemoveAll removes every kept answer: the key that they are sealed with is lost.
+// RemoveAll deletes every stored answer. It is used when the key that sealed them is lost.
 func RemoveAll(ctx context.Context, tx *store.Tx) error {
 	if _, err := tx.Exec(ctx, "DELETE FROM idempotency"); err != nil {
 		return fmt.Errorf("remove kept answers: %w", err)

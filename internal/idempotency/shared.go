@@ -12,13 +12,12 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Entry is one request of a transaction that serves several (internal/groupcommit). Do gives up the whole transaction when a
-// request fails; with Claim and Keep a request fails alone. Key and Secret are the caller's, and Fingerprint where it was made beforehand; then Claim fills Answer and Replayed for
-// a repeat, or Err for a key that cannot be used, or neither: then the work is to be done and its Answer or Err is to be set
-// before Keep.
+// Entry is one request of a transaction that serves several (internal/groupcommit). With Do a failed request rolls back the whole transaction; with
+// Claim and Keep it fails alone. The caller sets Key and Secret, and Fingerprint if it was computed beforehand. Claim sets Answer and Replayed for a
+// repeat, or Err for a key that cannot be used. If it sets neither, the caller does the work and sets Answer or Err before Keep.
 type Entry struct {
 	Key         Key
-	Fingerprint []byte // what Store.Fingerprint gave for Key; nil: Keep makes it, while others wait for the transaction
+	Fingerprint []byte // result of Store.Fingerprint for Key; nil: Keep computes it, while others wait for the transaction
 	Secret      bool
 	Answer      Answer
 	Replayed    bool
@@ -28,14 +27,14 @@ type Entry struct {
 	at      time.Time // of the claim
 }
 
-// Claimed reports whether the request's work is to be done in this transaction.
+// Claimed reports whether the request's work must be done in this transaction.
 func (e *Entry) Claimed() bool { return e.claimed }
 
 // perStatement keeps a statement far below the placeholder limits of both databases.
 const perStatement = 100
 
-// Claim looks for the keys of all entries in a handful of statements, and writes nothing: until the transaction ends nobody else gets
-// to use a key that it found free. Of two entries with one key the second is idempotency_in_flight. An error means that the transaction must be given up.
+// Claim looks up the keys of all entries in a few statements and writes nothing. Keys that it finds free stay reserved until the transaction ends. Of
+// two entries with the same key the second fails with idempotency_in_flight. After an error the transaction must be rolled back.
 func (s *Store) Claim(ctx context.Context, tx *store.Tx, entries []*Entry) error {
 	seen := make(map[name]bool, len(entries))
 	var open []*Entry
@@ -80,7 +79,7 @@ func (s *Store) claimSome(ctx context.Context, tx *store.Tx, entries []*Entry) e
 	return nil
 }
 
-// Fingerprint is what is kept of a request's path and body, by which a repeat is known for one. It needs no transaction.
+// Fingerprint returns the digest of a request's path and body by which a repeat is recognized. It needs no transaction.
 func (s *Store) Fingerprint(key Key) ([]byte, error) {
 	sum, err := s.mac.Sum(key.content())
 	if err != nil {
@@ -94,7 +93,7 @@ type name struct{ Principal, Operation, Value string }
 
 func nameOf(k Key) name { return name{k.Principal, k.Operation, k.Value} }
 
-// look reads what is kept under the keys of the entries.
+// look reads the rows of the entries' keys.
 func look(ctx context.Context, tx *store.Tx, entries []*Entry) (map[name]row, error) {
 	args := make([]any, 0, 3*len(entries))
 	for _, e := range entries {
@@ -111,16 +110,16 @@ func look(ctx context.Context, tx *store.Tx, entries []*Entry) (map[name]row, er
 	return known, nil
 }
 
-// lookFor reads n keys. SQLite takes the tables of a CROSS JOIN in the order in which they stand, and so finds each key by the index; left to choose it may read the whole table, while
-// every writer waits.
+// lookFor returns a query for n keys. SQLite joins the tables of a CROSS JOIN in the order in which they are written, and so finds each key by the
+// index; otherwise it might scan the whole table while every writer waits.
 func lookFor(n int) string {
 	return "WITH wanted (principal, operation, value) AS (" + store.Values(n, store.Text, store.Text, store.Text) + `)
 		SELECT i.principal, i.operation, i.value, i.fingerprint, i.secret, i.answer, i.created_at FROM wanted w CROSS JOIN idempotency i
 		WHERE i.principal = w.principal AND i.operation = w.operation AND i.value = w.value`
 }
 
-// lockSome refuses what another replica works on, and returns the others. On PostgreSQL a second request would wait for the first one's row otherwise, and hold a
-// connection all the while; on SQLite there is one writer.
+// lockSome refuses keys that another replica is working on, and returns the other entries. Otherwise a second request on PostgreSQL would wait for
+// the first one's row and hold a connection meanwhile. On SQLite there is one writer.
 func lockSome(ctx context.Context, tx *store.Tx, entries []*Entry) (free []*Entry, err error) {
 	if tx.Dialect() != store.PostgreSQL {
 		return entries, nil
@@ -153,8 +152,8 @@ func lockSome(ctx context.Context, tx *store.Tx, entries []*Entry) (free []*Entr
 	return free, nil
 }
 
-// Keep writes the keys of the claimed entries with their answers. Of those that failed nothing is kept, so that a repeat may try again. An
-// error means that the transaction must be given up.
+// Keep writes the keys of the claimed entries with their answers. Failed entries are not stored, so that a repeat may try again. After an error the
+// transaction must be rolled back.
 func (s *Store) Keep(ctx context.Context, tx *store.Tx, entries []*Entry) error {
 	var answered []*Entry
 	for _, e := range entries {
@@ -170,7 +169,7 @@ func (s *Store) Keep(ctx context.Context, tx *store.Tx, entries []*Entry) error 
 	return nil
 }
 
-// keepSome writes keys in one statement, over those of the same names whose life is over.
+// keepSome writes keys in one statement and replaces expired rows of the same keys.
 func (s *Store) keepSome(ctx context.Context, tx *store.Tx, entries []*Entry) error {
 	args := make([]any, 0, 7*len(entries))
 	for _, e := range entries {
@@ -201,7 +200,7 @@ func (s *Store) keepSome(ctx context.Context, tx *store.Tx, entries []*Entry) er
 	return nil
 }
 
-// tuples repeats one tuple of a VALUES list.
+// tuples returns the tuple of a VALUES list n times.
 func tuples(n int, tuple string) string {
 	return strings.TrimSuffix(strings.Repeat(tuple+", ", n), ", ")
 }
@@ -211,7 +210,7 @@ func badValue() *problem.Error {
 		WithField("header", "Idempotency-Key", "maxLength", "must have 1 to 255 characters")
 }
 
-// AtWork is the problem of a key whose first request has not come to its end.
+// AtWork returns the problem of a key whose first request is still running.
 func AtWork() *problem.Error {
 	return problem.New(problem.IdempotencyInFlight, "The first request with this Idempotency-Key is still at work.").
 		WithRetryAfter(inFlight)

@@ -8,10 +8,11 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// checkpointFile ends the name of the file in the data directory that keeps the newest checkpoint of the audit chain.
+// checkpointFile is the suffix of the file in the data directory that holds the newest checkpoint of the audit chain.
 const checkpointFile = ".checkpoint"
 
-// OpenAudit opens the audit chain of the service's database: its key is sealed by the service's data key. Nothing can be changed before. It may be repeated.
+// OpenAudit opens the audit chain of the service's database, whose key is sealed by the service's data key. Nothing can be changed before. It may be
+// called again.
 func (s *Service) OpenAudit(ctx context.Context, db *store.DB, sealer audit.Sealer) error {
 	chain, err := audit.Open(ctx, db, audit.Options{Service: s.word, Sealer: sealer, Clock: s.config.Clock})
 	if err != nil {
@@ -21,7 +22,7 @@ func (s *Service) OpenAudit(ctx context.Context, db *store.DB, sealer audit.Seal
 	return nil
 }
 
-// KeepAudit has the service make the checkpoints of a chain and verify it, until the service ends. Of several chains it keeps the first.
+// KeepAudit makes the service write the checkpoints of a chain and verify it until the service ends. Of several chains it keeps the first.
 func (s *Service) KeepAudit(chain *audit.Chain) {
 	select {
 	case s.chain <- chain:
@@ -29,20 +30,20 @@ func (s *Service) KeepAudit(chain *audit.Chain) {
 	}
 }
 
-// witness is who records the checkpoints of this service in a chain of its own.
+// witness records the checkpoints of this service in a chain of its own.
 type witness interface {
 	WitnessAudit(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
 	AuditOrder(ctx context.Context) (order audit.Order, found bool, err error)
 }
 
-// order asks the kms which events of the chain are in an archive and may be removed: nothing younger than this service keeps.
+// order asks the kms which events of the chain are archived and may be removed. Events younger than this service's retention are never among them.
 func (s *Service) order(ctx context.Context) (audit.Order, bool, error) {
 	o, found, err := s.witness.AuditOrder(ctx)
 	o.Keep = s.config.AuditKeep
 	return o, found, err
 }
 
-// keepAudit keeps the chain from the moment it is open.
+// keepAudit runs the keeper of the chain once the chain is open.
 func (s *Service) keepAudit(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -59,7 +60,7 @@ func (s *Service) keepAudit(ctx context.Context) error {
 	}
 }
 
-// closeAudit makes the last checkpoint.
+// closeAudit writes the last checkpoint.
 func (s *Service) closeAudit() error {
 	if s.keeper == nil {
 		return nil

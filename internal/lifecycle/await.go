@@ -14,15 +14,15 @@ const (
 	longestPause  = 5 * time.Second
 )
 
-// Await does it until it succeeds, fails for good (see Fatal), or ctx ends, and returns the error of the last two. Until then the
-// service says that it waits for what, for example "the kms".
+// Await repeats do until it succeeds, fails permanently (see Fatal), or ctx ends, and returns the error in the last two cases. Meanwhile the service
+// reports that it waits for what, for example "the kms".
 func (s *Service) Await(ctx context.Context, what string, do func(ctx context.Context) error) error {
 	s.waitsBecause("it waits for " + what)
 	return Retry(ctx, s.config.Log, what, do)
 }
 
-// Retry does it until it succeeds, fails for good (see Fatal), or ctx ends, with pauses that grow from 100 ms to 5 s. What comes a
-// moment later is normal at a start: it is not worth a warning before the pauses have grown long.
+// Retry repeats do until it succeeds, fails permanently (see Fatal), or ctx ends, with pauses that grow from 100 ms to 5 s. At a start it is normal
+// that a dependency follows a moment later: a warning is logged only when the pauses have grown long.
 func Retry(ctx context.Context, log *slog.Logger, what string, do func(ctx context.Context) error) error {
 	for pause := shortestPause; ; pause = min(2*pause, longestPause) {
 		err := do(ctx)
@@ -48,15 +48,15 @@ func Retry(ctx context.Context, log *slog.Logger, what string, do func(ctx conte
 	}
 }
 
-// Fatal marks an error that waiting does not cure. Await and Retry return err itself.
+// Fatal marks an error that a retry cannot cure. Await and Retry return err itself.
 func Fatal(err error) error { return fatal{err} }
 
 type fatal struct{ cause error }
 
 func (f fatal) Error() string { return f.cause.Error() }
 
-// Every returns a part that does it at once and then with pauses until ctx ends. A failure is logged, with what was to be done, and
-// done again in its time.
+// Every returns a part that runs do at once and then with pauses until ctx ends. A failure is logged, with what was to be done, and do runs again
+// after the usual pause.
 func (s *Service) Every(pause time.Duration, what string, do func(ctx context.Context) error) func(ctx context.Context) error {
 	return func(ctx context.Context) error {
 		for {
@@ -71,10 +71,10 @@ func (s *Service) Every(pause time.Duration, what string, do func(ctx context.Co
 	}
 }
 
-// CountFailure counts a failure of work that no request waits for, by what was to be done; whoever calls it has logged it.
+// CountFailure counts a failure of background work, labelled with what was to be done. The caller has logged it.
 func (s *Service) CountFailure(what string) { s.failures.WithLabelValues(what).Inc() }
 
-// rest waits and reports whether ctx goes on.
+// rest waits for d. It returns false when ctx ended first.
 func rest(ctx context.Context, d time.Duration) bool {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/httpclient"
 )
 
-// Client returns the client with which a service calls the kms, and other services whose addresses are given as their settings have them. Each may have
-// several instances: calls by the first address (config.First) go to whichever can answer. timeout bounds a whole call.
+// Client returns the HTTP client with which a service calls the kms and the other services, whose configured addresses are given. Each may have
+// several instances: a call to the first address (config.First) goes to any instance that can answer. timeout bounds a whole call.
 func Client(c config.Service, timeout time.Duration, others ...string) (*http.Client, error) {
 	var lists [][]*url.URL
 	for _, setting := range append([]string{c.JWKSURL, c.KMSURL}, others...) {

@@ -11,14 +11,14 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Schema is what a service's database holds.
+// Schema describes the content of a service's database.
 type Schema struct {
 	Migrations []fs.FS
-	Address    func(url string) string // changes the configured address, which is empty for SQLite; nil leaves it
-	Tables     []store.Table           // every table, with what bounds it; those that each service has are SharedTables
+	Address    func(url string) string // rewrites the configured URL, which is empty for SQLite; nil keeps it
+	Tables     []store.Table           // every table, with what bounds it; SharedTables are those of every service
 }
 
-// SharedTables are what internal/audit, internal/idempotency and internal/store bring.
+// SharedTables are the tables of internal/audit, internal/idempotency and internal/store.
 var SharedTables = []store.Table{
 	{Name: "audit_base", Bound: "one row"},
 	{Name: "audit_events", Bound: "one row for each change; of what is refused to strangers at most 60 rows a minute for each action and replica; until they are archived"},
@@ -29,8 +29,8 @@ var SharedTables = []store.Table{
 	{Name: "store_proof", Bound: "one row"},
 }
 
-// Database opens the service's database and migrates it; Serve closes it at the end. One that does not answer is waited for; any
-// other fault is an error.
+// Database opens the service's database and migrates it; Serve closes it at the end. While the database does not answer it waits; any other fault is
+// returned.
 func (s *Service) Database(ctx context.Context, schema Schema) (*store.DB, error) {
 	settings, err := schema.Database(s.word, s.config)
 	if err != nil {
@@ -46,8 +46,8 @@ func (s *Service) Database(ctx context.Context, schema Schema) (*store.DB, error
 	return s.db, err
 }
 
-// UnlessUnavailable is Fatal for every error but one of a database that does not answer. A full disk does not empty itself while a start
-// waits.
+// UnlessUnavailable is Fatal for every error except that of a database that does not answer. A full disk counts as fatal: it does not empty itself
+// while a start waits.
 func UnlessUnavailable(err error) error {
 	if err == nil || errors.Is(err, store.ErrUnavailable) && !errors.Is(err, store.ErrFull) {
 		return err
@@ -55,7 +55,7 @@ func UnlessUnavailable(err error) error {
 	return Fatal(err)
 }
 
-// register registers a collector in the place of that of an earlier run in the same process.
+// register registers a collector and replaces that of an earlier run in the same process.
 func register(c config.Service, collector prometheus.Collector) {
 	c.Registerer.Unregister(collector)
 	c.Registerer.MustRegister(collector)
@@ -68,7 +68,7 @@ func (s *Service) closeDatabase() error {
 	return s.db.Close()
 }
 
-// Database says where the database of a service is and how it is built.
+// Database returns where the database of a service is and how to open it.
 func (schema Schema) Database(word string, c config.Service) (store.Config, error) {
 	address, err := c.DatabaseURL()
 	if err != nil {
@@ -80,8 +80,8 @@ func (schema Schema) Database(word string, c config.Service) (store.Config, erro
 	return store.Config{URL: address, Dir: c.DataDir, Name: word, Migrations: schema.Migrations, Log: c.Log, Tracer: c.Tracer}, nil
 }
 
-// Open opens the database of a service for an operator's command; the caller closes it. It waits for nothing. The configuration is complete and
-// valid.
+// Open opens the database of a service for an operator's command, without waiting for it; the caller closes it. The configuration must be complete
+// and valid.
 func Open(ctx context.Context, word string, c config.Service, schema Schema) (*store.DB, error) {
 	if err := config.CheckDataDir(c.DataDir); err != nil {
 		return nil, err
@@ -93,7 +93,7 @@ func Open(ctx context.Context, word string, c config.Service, schema Schema) (*s
 	return store.Open(ctx, settings)
 }
 
-// Migrate brings the database of a service up to date and closes it. It waits for nothing. The configuration is complete and valid.
+// Migrate migrates the database of a service and closes it, without waiting for it. The configuration must be complete and valid.
 func Migrate(ctx context.Context, word string, c config.Service, schema Schema) error {
 	db, err := Open(ctx, word, c, schema)
 	if err != nil {

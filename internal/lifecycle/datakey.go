@@ -10,8 +10,8 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// AbandonDataKey is an operator's way on when no kms opens the data key of a service any more: it deletes the key, the answers that were
-// sealed with it and, with drop, what else was. The next start has a new key made. On SQLite the service must be stopped (store.ErrLocked).
+// AbandonDataKey is for an operator when no kms can unwrap the data key of a service any more. It deletes the key, the answers that were sealed with
+// it and, through drop, everything else that was. The next start creates a new key. On SQLite the service must be stopped (store.ErrLocked).
 func AbandonDataKey(ctx context.Context, word string, c config.Service, schema Schema, drop func(ctx context.Context, tx *store.Tx) error) error {
 	db, err := Open(ctx, word, c, schema)
 	if err != nil {

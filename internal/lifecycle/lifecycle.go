@@ -1,5 +1,5 @@
-// Package lifecycle takes a service through its life: it answers health from the first moment, says why it is not ready while it
-// waits for what may come later, is ready, drains, and closes what it opened. A service's Run then tells only what is its own:
+// Package lifecycle runs a service from start to end: it answers health checks from the first moment, reports why it is not ready while it waits for
+// dependencies, becomes ready, drains, and closes what it opened. A service's Run then contains only what is its own:
 //
 //	life, err := lifecycle.New("search", c.Service)
 //	...
@@ -37,11 +37,11 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Service is one service from its start to its end. Require, Prove, Identify, Go and Cleanup are called before Serve; Ready at any time;
-// Database, Await, Started and Every by its parts.
+// Service is one service from its start to its end. Require, Prove, Identify, Go and Cleanup are called before Serve; Ready may be called at any
+// time; Database, Await, Started and Every are called by its parts.
 type Service struct {
 	Contract *contract.Contract // of the service's word
-	// Apply does what an entry of the revocation feed asks for beside ending tokens; set before Identify, nil: nothing.
+	// Apply handles what an entry of the revocation feed demands besides revoking tokens. Set it before Identify; nil: nothing.
 	Apply func(ctx context.Context, e revocation.Entry) error
 
 	word       string
@@ -61,10 +61,10 @@ type Service struct {
 	witness    witness
 
 	revocations *revocation.Follower // set by Identify
-	feedRead    <-chan struct{}      // closed when revocations first knows something; nil without Identify
+	feedRead    <-chan struct{}      // closed when the feed was first read; nil without Identify
 }
 
-// New prepares the service of a word. The configuration is complete and valid.
+// New returns the service of a word. The configuration must be complete and valid.
 func New(word string, c config.Service) (*Service, error) {
 	if err := config.CheckDataDir(c.DataDir); err != nil {
 		return nil, err
@@ -91,12 +91,11 @@ func New(word string, c config.Service) (*Service, error) {
 
 func (s *Service) waitsBecause(sentence string) { s.why.Store(&sentence) }
 
-// Require makes the service not ready while condition returns an error, whose text says why in public words. The conditions count
-// in their order.
+// Require makes the service not ready while condition returns an error, whose text says why in words that may be published. Conditions are evaluated
+// in the order in which they were added.
 func (s *Service) Require(condition func() error) { s.conditions = append(s.conditions, condition) }
 
-// Go adds a part. One that returns an error or panics ends the service; one that returns nil ends alone. That ctx has ended is no
-// error.
+// Go adds a part. A part that returns an error or panics ends the service; one that returns nil ends alone. The error of an ended ctx does not count.
 func (s *Service) Go(name string, run func(ctx context.Context) error) {
 	s.group.Go(name, func(ctx context.Context) error {
 		err := run(ctx)
@@ -107,11 +106,11 @@ func (s *Service) Go(name string, run func(ctx context.Context) error) {
 	})
 }
 
-// Cleanup adds what is done after every part has ended and before the database is closed; last added, first done.
+// Cleanup adds a function that runs after every part has ended and before the database is closed. The last one added runs first.
 func (s *Service) Cleanup(name string, do func() error) { s.group.Cleanup(name, do) }
 
-// able says in public words why the service can't work; nil when it can. A service that is stopping still can: what comes before its
-// peers have noticed is answered, or a restart would fail requests.
+// able returns why the service cannot work, in words that may be published, or nil when it can. A service that is stopping still can: it answers
+// requests that arrive before its peers have noticed, so that a restart fails no request.
 func (s *Service) able() error {
 	for _, condition := range s.conditions {
 		if err := condition(); err != nil {
@@ -124,8 +123,8 @@ func (s *Service) able() error {
 	return nil
 }
 
-// Started makes the service ready, as far as its conditions hold, and tells the log and the program. attributes are for the log. It waits
-// for the revocation feed, without which no token is accepted.
+// Started makes the service ready, as far as its conditions hold, and notifies the log and the program. attributes are added to the log line. It
+// waits for the revocation feed, because no token is accepted without it.
 func (s *Service) Started(ctx context.Context, attributes ...any) {
 	if s.feedRead != nil {
 		s.waitsBecause("it waits for the revocation feed")
@@ -140,17 +139,17 @@ func (s *Service) Started(ctx context.Context, attributes ...any) {
 	s.config.OnReady()
 }
 
-// Door is what a service answers through.
+// Door configures how a service answers requests.
 type Door struct {
 	Keys   auth.KeySource // of the access tokens
 	Issuer func() string  // of the access tokens; nil: the configured one
-	// Revocations knows which access tokens have ended; nil: the kms's feed, which Identify follows.
+	// Revocations knows which access tokens were revoked; nil: the kms's feed, which Identify follows.
 	Revocations auth.Revocations
 	Mount       func(router chi.Router) // puts the operations under the contract's base path
 }
 
-// Serve listens and runs every part until ctx ends; then it drains, closes everything and returns nil. An address in use and a part
-// that fails are errors.
+// Serve listens and runs every part until ctx ends; then it drains, closes everything and returns nil. It fails when the address is in use or a part
+// fails.
 func (s *Service) Serve(ctx context.Context, door Door) error {
 	c := s.config
 	if door.Issuer == nil {

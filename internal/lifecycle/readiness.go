@@ -12,35 +12,35 @@ import (
 )
 
 const (
-	// proveWithin bounds everything that readiness tries.
+	// proveWithin bounds one run of all proofs.
 	proveWithin = 2 * time.Second
-	// proofLasts is how long a result answers for the next question: readiness is public, and each proof costs a commit.
+	// proofLasts is how long a result is reused: readiness is public, and each proof costs a commit.
 	proofLasts = time.Second
-	// provePause is the time between two questions of the service to itself, so that the log tells of a fault that no caller asks about.
+	// provePause is the interval at which the service checks itself, so that the log reports a fault even when no caller asks for readiness.
 	provePause = 5 * time.Second
 )
 
-// proof is something that a service that is ready can do.
+// proof is a check that a ready service passes.
 type proof struct {
-	what string // names what does not answer, for example "the search engine"
+	what string // names the dependency, for example "the search engine"
 	try  func(ctx context.Context) error
 }
 
-// Prove makes readiness try something, beside the database, which is always tried. The context ends after two seconds. what is public.
+// Prove adds a check to readiness, in addition to that of the database. Its context ends after two seconds. what is published.
 func (s *Service) Prove(what string, try func(ctx context.Context) error) {
 	s.proofs = append(s.proofs, proof{what, try})
 }
 
-// readiness is what was found out last.
+// readiness is the result of the last check.
 type readiness struct {
 	mu  sync.Mutex
 	at  time.Time // of the last proof
 	err error     // of the last proof
-	log string    // why the service is not ready, as the log says it; empty: it is
+	log string    // why the service is not ready, for the log; empty: it is ready
 }
 
-// Ready says in public words why the service should get no requests; nil when it should. It tries what the service promises, at most once
-// in a second, and answers within two seconds. It is what the readiness operation tells.
+// Ready returns nil when the service should get requests; otherwise the error says why not, in words that may be published. It runs the checks at
+// most once a second and returns within two seconds. The readiness operation returns its result.
 func (s *Service) Ready(ctx context.Context) error {
 	if s.draining.Load() {
 		return errors.New("it is stopping")
@@ -58,7 +58,8 @@ func (s *Service) proven(ctx context.Context) error {
 	if !at.IsZero() && time.Since(at) < proofLasts {
 		return err
 	}
-	// All callers share one proof, which no caller's end cuts short. One that hangs in the operating system is waited for no longer.
+	// All callers share one check, which is not cancelled when a caller leaves. A check that hangs in the operating system is not waited for beyond
+	// the limit.
 	done := s.proving.DoChan("", func() (any, error) {
 		bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), proveWithin)
 		defer cancel()
@@ -78,7 +79,7 @@ func (s *Service) proven(ctx context.Context) error {
 	}
 }
 
-// tryAll returns the first failure in public words; see unready.
+// tryAll returns the first failure in words that may be published; see unready.
 func (s *Service) tryAll(ctx context.Context) error {
 	if s.db != nil { // set before the service had started
 		if err := s.db.Prove(ctx); err != nil {
@@ -105,7 +106,7 @@ func databaseFault(err error) string {
 	return "its database does not answer"
 }
 
-// unready tells callers the words and the log the cause.
+// unready holds the public text for callers and the cause for the log.
 type unready struct {
 	words      string
 	cause      error
@@ -116,12 +117,12 @@ func (u unready) Error() string { return u.words }
 
 func (u unready) Unwrap() error { return u.cause }
 
-// Why a service is not ready, as the metric fountain_not_ready says it.
+// Reasons why a service is not ready, the label values of the metric fountain_not_ready.
 const (
 	becauseDisk       = "disk_full"
 	becauseDamaged    = "database_damaged" // or removed, or replaced
 	becauseDatabase   = "database"         // it does not answer
-	becauseDependency = "dependency"       // what else it promised: the search engine
+	becauseDependency = "dependency"       // another dependency, such as the search engine
 	becauseClock      = "clock"
 	becauseStarting   = "starting"
 	becauseOther      = "other"
@@ -129,7 +130,7 @@ const (
 
 var causes = []string{becauseDisk, becauseDamaged, becauseDatabase, becauseDependency, becauseClock, becauseStarting, becauseOther}
 
-// because sorts what Ready has returned; "" for nil.
+// because maps an error of Ready to a reason; "" for nil.
 func because(err error) string {
 	var failed unready
 	switch {
@@ -149,7 +150,7 @@ func because(err error) string {
 	return becauseOther
 }
 
-// tell sets the metric: 1 for the one reason, 0 for the others.
+// tell sets the metric: 1 for this reason, 0 for the others.
 func (s *Service) tell(reason string) {
 	for _, cause := range causes {
 		value := 0.0
@@ -160,7 +161,8 @@ func (s *Service) tell(reason string) {
 	}
 }
 
-// watchReadiness says in a metric why the service is not ready, and in the log when the service stops being ready after it has started, and when it is ready again; once per change.
+// watchReadiness exports in a metric why the service is not ready, and logs once per change that a started service is not ready any more, or is ready
+// again.
 func (s *Service) watchReadiness(ctx context.Context) error {
 	s.tell(becauseStarting)
 	for rest(ctx, provePause) {
@@ -169,7 +171,7 @@ func (s *Service) watchReadiness(ctx context.Context) error {
 		}
 		if s.why.Load() != nil {
 			s.tell(becauseStarting)
-			continue // Await tells what a start waits for
+			continue // Await reports what a start waits for
 		}
 		err := s.Ready(ctx)
 		s.tell(because(err))

@@ -12,13 +12,13 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// NewTracer returns the tracer of the service of a word, nil when traces are off. Who composes the service closes it after the service has
-// ended.
+// NewTracer returns the tracer of the service of a word, or nil when traces are off. The caller, who composes the service, closes it after the
+// service has ended.
 func NewTracer(word, version string, c config.Traces, log *slog.Logger, registerer prometheus.Registerer) (*tracing.Tracer, error) {
 	if c.Endpoint == "" {
 		return nil, nil
 	}
-	client, err := httpclient.New(c.CAFile, c.Timeout, nil) // the calls of a tracer are in no trace
+	client, err := httpclient.New(c.CAFile, c.Timeout, nil) // a tracer's own calls are not traced
 	if err != nil {
 		return nil, fmt.Errorf("client of the collector: %w", err)
 	}

@@ -1,4 +1,4 @@
-// Package mailaddress reads mail addresses into the one form under which they are kept, compared and shown.
+// Package mailaddress parses mail addresses to the one form in which they are stored, compared and shown.
 package mailaddress
 
 import (
@@ -9,7 +9,7 @@ import (
 	"golang.org/x/net/idna"
 )
 
-// The refusals of addresses. Their texts may be told to whoever gave the address.
+// Errors for addresses. Their texts may be shown to the person who entered the address.
 var (
 	ErrForm      = errors.New("it is not one mail address of the form name@domain")
 	ErrLocalPart = errors.New("the part before the @ has characters outside ASCII, which many mail servers do not take; give another address")
@@ -20,7 +20,8 @@ const (
 	maxLocal   = 64  // bytes (RFC 5321 section 4.5.3.1.1)
 )
 
-// Parse takes one bare address. The domain becomes lower case and ASCII (RFC 5891); the part before the @ stays as it is. Errors: ErrForm, ErrLocalPart.
+// Parse parses one bare address. The domain is converted to lower case and ASCII (RFC 5891); the local part is not changed. Errors: ErrForm,
+// ErrLocalPart.
 func Parse(raw string) (string, error) {
 	if len(raw) > maxAddress || strings.ContainsAny(raw, "\r\n\x00") {
 		return "", ErrForm
@@ -44,10 +45,10 @@ func Parse(raw string) (string, error) {
 	return local + "@" + ascii, nil
 }
 
-// Key returns what is the same for all spellings of a parsed address: mailboxes are the same whatever their case.
+// Key returns a text that is equal for all spellings of a parsed address: case is ignored.
 func Key(address string) string { return strings.ToLower(address) }
 
-// Mask returns what may be shown of a parsed address: enough for its owner to recognise it.
+// Mask returns the part of a parsed address that may be shown: enough for its owner to recognize it.
 func Mask(address string) string {
 	at := strings.LastIndexByte(address, '@')
 	if at < 1 {

@@ -14,8 +14,8 @@ import (
 // rowsPerInsert keeps a statement far below the placeholder limits of both databases.
 const rowsPerInsert = 1000
 
-// EnqueueKeys is Enqueue for many keys of one topic with empty payloads, in few statements. Keys may repeat. They are written in
-// their order, so that two transactions with common keys do not wait for each other.
+// EnqueueKeys is Enqueue for many keys of one topic with empty payloads, in few statements. Keys may repeat. Rows are written in the order of their
+// keys, so that two transactions with common keys do not deadlock.
 func EnqueueKeys(ctx context.Context, tx *store.Tx, topic string, keys []string) error {
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	if topic == "" || len(topic) > maxName || slices.ContainsFunc(keys, func(k string) bool { return len(k) > maxName }) {

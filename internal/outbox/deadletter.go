@@ -10,10 +10,10 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// TooManyAttempts is the reason of a dead letter whose failures were not final, but too many.
+// TooManyAttempts is the reason of a message that became a dead letter after too many failures, none of which was final.
 const TooManyAttempts = "too_many_attempts"
 
-// FinalError is the failure of one message that no repeat would cure. In a PartialError it makes the message a dead letter at once.
+// FinalError is a failure of one message that a retry cannot cure. In a PartialError it makes the message a dead letter at once.
 type FinalError struct {
 	Reason string // a word for people and programs, such as an error code; it is shown to administrators
 	Err    error
@@ -24,7 +24,7 @@ func (e *FinalError) Error() string { return e.Err.Error() }
 // Unwrap returns the cause.
 func (e *FinalError) Unwrap() error { return e.Err }
 
-// DeadLetter is a message that is no longer tried until somebody asks for it (Retry), or its key is enqueued again.
+// DeadLetter is a message that is not delivered any more unless it is retried (Retry) or its key is enqueued again.
 type DeadLetter struct {
 	Topic      string
 	Key        string
@@ -34,7 +34,7 @@ type DeadLetter struct {
 	FailedAt   time.Time // of the last failure
 }
 
-// dead is a message that is given up, and why.
+// dead is a message that becomes a dead letter, with the reason.
 type dead struct {
 	Message
 	reason string
@@ -71,15 +71,16 @@ func CountDeadLetters(ctx context.Context, q store.Querier, topic string) (n int
 	return n, nil
 }
 
-// Retry makes dead letters of a topic messages again, with no failed attempt: those with the given keys, or with nil the first limit in the order of their keys. It
-// returns how many. A message of the same key that waits already stays, for it is newer, and becomes due. After the commit, call Notify.
+// Retry turns dead letters of a topic back into messages without failed attempts: those with the given keys or, when keys is nil, the first limit in
+// the order of their keys. It returns how many. A pending message of the same key is newer, so it is kept and becomes due. After the commit, call
+// Notify.
 func Retry(ctx context.Context, tx *store.Tx, topic string, keys []string, limit int) (int, error) {
 	if keys == nil {
 		if err := tx.Select(ctx, &keys, "SELECT key FROM outbox_dead_letters WHERE topic = ? ORDER BY key LIMIT ?", topic, limit); err != nil {
 			return 0, fmt.Errorf("choose dead letters: %w", err)
 		}
 	}
-	// In the order in which EnqueueKeys writes. The rows of the outbox are locked before those of the dead letters, as everywhere.
+	// This is the order in which EnqueueKeys writes. As everywhere, the rows of the outbox are locked before those of the dead letters.
 	keys = slices.Compact(slices.Sorted(slices.Values(keys)))
 	retried := 0
 	for part := range slices.Chunk(keys, rowsPerInsert) {
@@ -108,7 +109,7 @@ func retrySome(ctx context.Context, tx *store.Tx, topic string, keys []string) (
 	if len(back) == 0 {
 		return 0, nil
 	}
-	// Those alone whose row in the outbox is held now: a letter that another worker has written since is not lost.
+	// Delete only letters whose outbox row this transaction has locked: a letter that another worker has written since must not be lost.
 	args = []any{topic}
 	for _, key := range back {
 		args = append(args, key)
@@ -122,7 +123,7 @@ func retrySome(ctx context.Context, tx *store.Tx, topic string, keys []string) (
 
 func places(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 
-// bury makes messages dead letters. What changed since it was claimed deserves a new try and stays.
+// bury turns messages into dead letters. A message that changed since it was claimed deserves a new attempt and stays in the outbox.
 func bury(ctx context.Context, tx *store.Tx, lease string, at time.Time, letters []dead) error {
 	for part := range slices.Chunk(letters, rowsPerInsert) {
 		args := make([]any, 0, 4*len(part)+2)

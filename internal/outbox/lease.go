@@ -11,13 +11,13 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// thisProcess begins the names of the leases of this process, so that those of an earlier one can be told from them.
+// thisProcess is the prefix of this process's lease names, which distinguishes them from those of an earlier process.
 var thisProcess = id.New("lease")
 
-// errLeaseLost ends a delivery whose lease could not be renewed: another worker may have its messages by now.
+// errLeaseLost ends a delivery whose lease could not be renewed: another worker may hold its messages by now.
 var errLeaseLost = errors.New("the lease of the delivery is lost")
 
-// freeAbandoned ends the leases of an earlier process on SQLite: it is dead, for this one has the file.
+// freeAbandoned ends the leases of an earlier process on SQLite. That process is dead, because this one holds the lock on the file.
 func (w *Worker) freeAbandoned(ctx context.Context) error {
 	if w.db.Dialect() != store.SQLite {
 		return nil // another process may be at work
@@ -32,7 +32,7 @@ func (w *Worker) freeAbandoned(ctx context.Context) error {
 	return nil
 }
 
-// now is the time by which leases and pauses go.
+// now returns the time that leases and pauses are compared with.
 func (w *Worker) now(ctx context.Context, tx *store.Tx) (time.Time, error) {
 	if w.o.Clock != clock.System || tx.Dialect() != store.PostgreSQL {
 		return w.o.Clock.Now(), nil
@@ -44,8 +44,8 @@ func (w *Worker) now(ctx context.Context, tx *store.Tx) (time.Time, error) {
 	return time.UnixMicro(micros), nil
 }
 
-// lease is how long one lasts before it is renewed. On SQLite it is not, which would cost commits: it lasts for as long as a delivery may take, and a dead process's
-// are ended at the next start.
+// lease returns how long a lease lasts before it must be renewed. On SQLite leases are not renewed, because renewals would cost commits: a lease
+// lasts as long as a delivery may take, and the leases of a dead process are ended at the next start.
 func (w *Worker) lease() time.Duration {
 	if w.db.Dialect() == store.SQLite {
 		return max(w.o.Lease, w.o.Timeout+settleTime)
@@ -53,7 +53,7 @@ func (w *Worker) lease() time.Duration {
 	return w.o.Lease
 }
 
-// hold renews a lease until letGo is called, which returns errLeaseLost where it could not. The context that it returns ends then, too.
+// hold renews a lease until letGo is called, which returns errLeaseLost when a renewal failed. The returned context ends then, too.
 func (w *Worker) hold(ctx context.Context, lease string) (held context.Context, letGo func() error) {
 	held, end := context.WithCancelCause(ctx)
 	if w.db.Dialect() == store.SQLite {
@@ -87,7 +87,7 @@ func (w *Worker) hold(ctx context.Context, lease string) (held context.Context, 
 	}
 }
 
-// renew makes a lease last from now on as if it were new. A renewal that takes longer than the lease is one that failed.
+// renew extends a lease to its full length from now. A renewal that takes longer than the lease has failed.
 func (w *Worker) renew(ctx context.Context, lease string) error {
 	ctx, cancel := context.WithTimeout(ctx, w.o.Lease/2)
 	defer cancel()

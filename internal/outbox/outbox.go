@@ -1,6 +1,6 @@
-// Package outbox carries to another system what a transaction changed, at least once. The change and its outbox row are one commit;
-// a Worker delivers the row later, as often as it takes. Messages say what changed, by topic and key: changes of the same
-// coalesce, and the deliverer sends the present state, so repeats and reordering do no harm.
+// Package outbox delivers to another system what a transaction changed, at least once. The change and its outbox row are one commit; a Worker
+// delivers the row later and repeats it as often as needed. A message says what changed, by topic and key: changes of the same key are merged, and
+// the deliverer sends the current state, so repeats and reordering do no harm.
 package outbox
 
 import (
@@ -37,14 +37,14 @@ const (
 const (
 	insertMessages = "INSERT INTO outbox (topic, key, payload, version, lease, due_at, attempts, enqueued_at) VALUES "
 	messageRow     = "(?, ?, ?, 1, '', 0, 0, ?)"
-	// A new state deserves a new try, however long the old one was to wait, and has not failed yet.
+	// A new state deserves a new attempt at once: its due time and its failures are reset, whatever the old one's were.
 	coalesce = ` ON CONFLICT (topic, key) DO UPDATE SET payload = excluded.payload, version = outbox.version + 1, attempts = 0,
 		due_at = CASE WHEN outbox.lease = '' THEN 0 ELSE outbox.due_at END`
 )
 
-// Enqueue adds a message to the caller's transaction. One with the same topic and key that still waits takes the new payload; one
-// that is being delivered is delivered again. After the commit, call Notify. The payload is stored as it is and must hold no
-// secret; an empty one will do where the deliverer reads the present state.
+// Enqueue adds a message to the caller's transaction. A pending message with the same topic and key gets the new payload; one that is being delivered
+// is delivered again. After the commit, call Notify. The payload is stored as it is and must contain no secret. It may be empty when the deliverer
+// reads the current state.
 func Enqueue(ctx context.Context, tx *store.Tx, topic, key string, payload []byte) error {
 	if topic == "" || len(topic) > maxName || len(key) > maxName || len(payload) > maxPayload {
 		return errors.New("outbox message lacks its topic or is too large")
@@ -70,8 +70,8 @@ type Message struct {
 	version int64
 }
 
-// PartialError is returned by a deliverer of whose messages only some failed: Failed has their places in the batch, with a *FinalError where no repeat would
-// help. The others count as delivered.
+// PartialError is returned by a deliverer when only some messages failed. Failed maps their indexes in the batch to their errors, a *FinalError where
+// a retry cannot help. All other messages count as delivered.
 type PartialError struct{ Failed map[int]error }
 
 func (e *PartialError) Error() string {
@@ -81,24 +81,26 @@ func (e *PartialError) Error() string {
 	return "no message failed"
 }
 
-// due are the times by which a claim goes.
+// due holds the times that a claim compares with.
 type due struct {
 	now   time.Time
 	until time.Time // of the new lease
-	lease time.Time // a lease that ends later than this was given by a clock that was ahead: it is over
-	pause time.Time // and so is a pause that ends later than this
+	lease time.Time // a lease that ends later was set by a clock that was ahead, and counts as expired
+	pause time.Time // likewise a pause that ends later
 }
 
-// claim leases the oldest due messages to one delivery. Where there are fewer than limit, what a clock that was ahead has put off or leased is taken, too.
+// claim leases the oldest due messages to one delivery. When there are fewer than limit, it also takes messages that a clock which was ahead has
+// postponed or leased.
 func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([]Message, error) {
 	var batch []Message
-	// One index serves each: what waits for a later time is not read. The plus keeps outbox_due_at from being read for the last.
+	// Each query is served by one index, so messages that are due later are not read. The unary plus keeps the last query from using outbox_due_at.
 	for _, part := range []struct {
 		condition, order string
 		bound            time.Time
 		most             int
 	}{
-		// A part of each batch is for what has failed before, or a lasting backlog of new messages, whose time is 0, would keep it waiting for ever.
+		// A part of each batch is reserved for messages that failed before: otherwise a lasting backlog of new messages, whose time is 0, would
+		// starve them.
 		{"due_at > 0 AND due_at <= ?", "due_at, enqueued_at, topic, key", d.now, limit / 4},
 		{"due_at <= ?", "due_at, enqueued_at, topic, key", d.now, limit},
 		{"due_at > ? AND lease = ''", "due_at, enqueued_at, topic, key", d.pause, limit},
@@ -122,7 +124,7 @@ func claim(ctx context.Context, tx *store.Tx, lease string, d due, limit int) ([
 	return batch, nil
 }
 
-// claimWhere leases up to limit messages for which a condition on a time holds, in one statement.
+// claimWhere leases up to limit messages that satisfy a condition on a time, in one statement.
 func claimWhere(ctx context.Context, tx *store.Tx, lease string, until time.Time, limit int, condition, order string, bound time.Time) ([]Message, error) {
 	skip := "" // SQLite has one writer
 	if tx.Dialect() == store.PostgreSQL {
@@ -154,7 +156,7 @@ func claimWhere(ctx context.Context, tx *store.Tx, lease string, until time.Time
 	return batch, nil
 }
 
-// remove deletes delivered messages. It leaves alone what changed since it was claimed and what another worker has by now.
+// remove deletes delivered messages, except those that changed since they were claimed or are leased by another worker by now.
 func remove(ctx context.Context, tx *store.Tx, lease string, delivered []Message) error {
 	if len(delivered) == 0 {
 		return nil
@@ -171,7 +173,8 @@ func remove(ctx context.Context, tx *store.Tx, lease string, delivered []Message
 	return nil
 }
 
-// postpone ends the lease of a message and makes it wait; failed counts the failures that were the message's own. One that changed meanwhile is another: it does not wait.
+// postpone ends the lease of a message and sets when it is due again. failed is how many failures count against the message. A message that changed
+// meanwhile counts as new and is due at once.
 func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until time.Time, failed int) error {
 	_, err := tx.Exec(ctx, `UPDATE outbox SET lease = '', due_at = ?, attempts = attempts + ?
 		WHERE topic = ? AND key = ? AND version = ? AND lease = ? AND lease <> ''`, until.UnixMicro(), failed, m.Topic, m.Key, m.version, lease)
@@ -181,7 +184,7 @@ func postpone(ctx context.Context, tx *store.Tx, lease string, m Message, until 
 	return nil
 }
 
-// held returns those of the messages that still have the lease. Others may have what a newer lease does with the rest.
+// held returns those messages that still have this lease. The others may be leased by another delivery, which then decides about them.
 func held(ctx context.Context, tx *store.Tx, lease string, messages []Message) ([]Message, error) {
 	var rows []struct{ Topic, Key string }
 	if err := tx.Select(ctx, &rows, "SELECT topic, key FROM outbox WHERE lease = ? AND lease <> ''", lease); err != nil {
@@ -194,12 +197,12 @@ func held(ctx context.Context, tx *store.Tx, lease string, messages []Message) (
 	return slices.DeleteFunc(slices.Clone(messages), func(m Message) bool { return !still[[2]string{m.Topic, m.Key}] }), nil
 }
 
-// leased are the rows of one delivery. Whoever changes several of them locks them first, in the order in which EnqueueKeys writes.
+// leased selects the rows of one delivery. A transaction that changes several of them locks them first, in the order in which EnqueueKeys writes.
 func leased(lease string) store.Rows {
 	return store.Rows{Table: "outbox", Key: []string{"topic", "key"}, Where: "lease = ? AND lease <> ''", Args: []any{lease}}
 }
 
-// release ends the lease on whatever still has it and makes that due at once.
+// release ends the lease on all messages that still have it and makes them due at once.
 func release(ctx context.Context, tx *store.Tx, lease string) error {
 	if _, err := tx.Exec(ctx, "UPDATE outbox SET lease = '', due_at = 0 WHERE lease = ? AND lease <> ''", lease); err != nil {
 		return fmt.Errorf("release outbox messages: %w", err)

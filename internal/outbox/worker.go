@@ -20,10 +20,10 @@ type Options struct {
 	Lease   time.Duration // after which another worker takes what a dead one had, the same for all workers; one at work renews it; default 5 s
 	Timeout time.Duration // how long a delivery may take; default 20 s
 	Poll    time.Duration // how often to look without a Notify; default 1 s
-	// Gather is how long after a Notify messages are waited for that are then delivered together with those that are there: a delivery costs more than a message of it. Default 0.
+	// Gather is how long a delivery waits after a Notify for further messages to send along: a delivery costs more than a message in it. Default 0.
 	Gather time.Duration
-	// Attempts is how often a message may fail by its own fault before it becomes a dead letter; default 20, which takes more than an hour. Failures of the other
-	// system as a whole do not count.
+	// Attempts is how often a message may fail by itself before it becomes a dead letter; default 20, which takes more than an hour. Failures of the
+	// other system as a whole do not count.
 	Attempts int
 	Clock    clock.Clock  // default clock.System: then it is PostgreSQL's own clock by which its workers go, for they may be on several machines
 	Log      *slog.Logger // default slog.Default
@@ -56,20 +56,20 @@ func (o Options) withDefaults() Options {
 
 const (
 	firstPause  = 50 * time.Millisecond
-	longPause   = 30 * time.Second // after failures of everything
+	longPause   = 30 * time.Second // after a failure of the other system or the database as a whole
 	longestWait = 10 * time.Minute // of one message that fails alone
 	settleTime  = 5 * time.Second
 
-	// quietFailures, 3 s of them, are no reason for a warning: at a start the other system often comes a moment later.
+	// quietFailures is how many failures in a row, which last about 3 s, are not logged as a warning: at a start the other system often follows a
+	// moment later.
 	quietFailures = 6
 )
 
-// Deliver sends a batch. It may be given a message again that it has sent already: after a crash, a lost lease, or a change
-// meanwhile. Its context ends after Options.Timeout, or when its lease is lost, and it must return then. An error fails the
-// whole batch, except a *PartialError.
+// Deliver sends a batch. A message may be delivered again after a crash, a lost lease, or a change meanwhile. The context ends after Options.Timeout
+// or when the lease is lost; Deliver must then return. An error fails the whole batch, except a *PartialError.
 type Deliver func(ctx context.Context, batch []Message) error
 
-// Worker delivers messages. Several may share one outbox, in one process or many.
+// Worker delivers messages. Several workers may share one outbox, in one or several processes.
 type Worker struct {
 	db      *store.DB
 	o       Options
@@ -82,13 +82,13 @@ type Worker struct {
 	answers  bool // the other system has taken, or refused by name, what it was sent last: a failure is that of the message
 }
 
-// New returns a Worker; Run makes it work.
+// New returns a Worker. It works while Run runs.
 func New(db *store.DB, o Options, deliver func(ctx context.Context, batch []Message) error) *Worker {
 	o = o.withDefaults()
 	return &Worker{db: db, o: o, deliver: deliver, wake: make(chan struct{}, 1), limit: o.Batch, after: after}
 }
 
-// Notify makes the worker look now. Call it after the commit of an Enqueue; without it the message waits for the next poll.
+// Notify makes the worker look for messages now. Call it after the commit of an Enqueue; without it the message waits for the next poll.
 func (w *Worker) Notify() {
 	select {
 	case w.wake <- struct{}{}:
@@ -96,7 +96,7 @@ func (w *Worker) Notify() {
 	}
 }
 
-// Run delivers until ctx ends, and then returns nil after settling the batch in hand. Failures are logged and tried again.
+// Run delivers until ctx ends; then it settles the current batch and returns nil. Failures are logged and retried.
 func (w *Worker) Run(ctx context.Context) error {
 	poll := time.NewTicker(w.o.Poll)
 	defer poll.Stop()
@@ -114,7 +114,7 @@ func (w *Worker) Run(ctx context.Context) error {
 		case err != nil:
 			w.pause(ctx, err)
 		case n == asked:
-			// There may be more.
+			// There may be more messages.
 		default:
 			select {
 			case <-w.wake:
@@ -144,13 +144,13 @@ func (w *Worker) gather(ctx context.Context) {
 	}
 }
 
-// after tells when a time is over.
+// after returns a channel that receives when d has passed, and a function that stops the timer.
 func after(d time.Duration) (<-chan time.Time, func() bool) {
 	timer := time.NewTimer(d)
 	return timer.C, timer.Stop
 }
 
-// pause waits out a failure of everything: the other system, or our database.
+// pause waits after a failure of the other system or of our database as a whole.
 func (w *Worker) pause(ctx context.Context, err error) {
 	if ctx.Err() != nil {
 		return
@@ -170,7 +170,7 @@ func (w *Worker) pause(ctx context.Context, err error) {
 	}
 }
 
-// backoff doubles from firstPause up to most, with up to a quarter taken off at random.
+// backoff doubles from firstPause up to most, minus a random part of up to a quarter.
 func backoff(failures int, most time.Duration) time.Duration {
 	d := most
 	if shift := failures - 1; shift < 20 {
@@ -179,8 +179,8 @@ func backoff(failures int, most time.Duration) time.Duration {
 	return d - rand.N(d/4+1)
 }
 
-// once claims a batch, delivers it and settles it. It returns how many messages it claimed, and an error when the other system
-// or our database seems to be down.
+// once claims a batch, delivers it and settles it. It returns how many messages it claimed, and an error when the other system or our database seems
+// to be down.
 func (w *Worker) once(ctx context.Context) (int, error) {
 	lease := id.New(thisProcess)
 	var batch []Message
@@ -207,22 +207,22 @@ func (w *Worker) once(ctx context.Context) (int, error) {
 	} else {
 		w.limit = max(1, len(batch)/2)
 	}
-	// Also when ctx has ended: a batch that is not settled is delivered again.
+	// Settle the batch even when ctx has ended: otherwise it is delivered again.
 	settling, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTime)
 	defer cancel()
 	return len(batch), errors.Join(o.err, w.settle(settling, lease, o))
 }
 
-// outcome is what became of a batch. Messages in no list were not tried, or nothing is known of them.
+// outcome is the result of a batch. Messages in no list were not tried, or their result is unknown.
 type outcome struct {
 	delivered []Message
 	failed    []Message // by their own fault
-	aside     []Message // perhaps by their own fault: they wait, so that others are tried
+	aside     []Message // perhaps by their own fault: they are postponed, so that others are tried
 	dead      []dead
-	err       error // what failed was not one message's fault, as far as is known
+	err       error // a failure that is not known to be one message's fault
 }
 
-// send delivers the batch, messages that have failed before apart from the others: one of them must not spoil the rest again.
+// send delivers the batch, with messages that have failed before apart from the others: one of them must not fail the rest again.
 func (w *Worker) send(ctx context.Context, batch []Message) (o outcome) {
 	bounded, cancel := context.WithTimeout(ctx, w.o.Timeout)
 	defer cancel()
@@ -239,7 +239,7 @@ func (w *Worker) send(ctx context.Context, batch []Message) (o outcome) {
 	return o
 }
 
-// judge says what became of a group that was delivered with this error.
+// judge sorts the messages of a group into the outcome by the error of its delivery.
 func (w *Worker) judge(ctx context.Context, o *outcome, group []Message, err error) {
 	var partial *PartialError
 	switch {
@@ -267,7 +267,7 @@ func (w *Worker) judge(ctx context.Context, o *outcome, group []Message, err err
 	}
 }
 
-// fail makes a message wait for its next attempt, or gives it up.
+// fail postpones a message until its next attempt, or makes it a dead letter.
 func (w *Worker) fail(ctx context.Context, o *outcome, m Message, cause error) {
 	var final *FinalError
 	reason := ""
@@ -284,7 +284,7 @@ func (w *Worker) fail(ctx context.Context, o *outcome, m Message, cause error) {
 	o.dead = append(o.dead, dead{m, reason})
 }
 
-// groups parts those that have not failed yet from the others.
+// groups separates messages that have not failed yet from the others.
 func groups(batch []Message) (groups [][]Message) {
 	var fresh, again []Message
 	for _, m := range batch {
@@ -314,7 +314,7 @@ func (w *Worker) deliverSafely(ctx context.Context, batch []Message) (err error)
 	return w.deliver(ctx, batch)
 }
 
-// settle ends the lease: delivered messages go, failed ones wait or become dead letters, all else is due again.
+// settle ends the lease: delivered messages are deleted, failed ones wait or become dead letters, and all others are due again.
 func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 	err := w.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := leased(lease).Lock(ctx, tx); err != nil {
@@ -355,7 +355,7 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 	return err
 }
 
-// Lag returns how many messages wait or are being delivered, and for how long the oldest has.
+// Lag returns how many messages are pending or being delivered, and the age of the oldest.
 func (w *Worker) Lag(ctx context.Context) (count int64, oldest time.Duration, err error) {
 	var row struct {
 		Count  int64

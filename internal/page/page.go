@@ -1,5 +1,5 @@
-// Package page makes and reads the opaque cursors of lists, and bounds their page size. A cursor carries the sort keys of the
-// last item, never an authority: whoever forges one sees nothing that the list would not show anyway.
+// Package page encodes and decodes the opaque cursors of lists, and bounds their page size. A cursor contains the sort keys of the last item and
+// grants nothing: a forged cursor shows nothing that the list would not show anyway.
 package page
 
 import (
@@ -12,7 +12,7 @@ import (
 	"strings"
 )
 
-// ErrInvalid is of a cursor that was not made by this list. To the outside it is problem.BadCursor.
+// ErrInvalid means that a cursor was not made by this list. It is answered with problem.BadCursor.
 var ErrInvalid = errors.New("not a cursor of this list")
 
 const (
@@ -21,12 +21,12 @@ const (
 	maxCursor = 2048
 )
 
-// Encode returns the cursor that follows the item with these sort keys in the list of this name. Keys are anything JSON can
-// hold; keys must be valid UTF-8 where they are text.
+// Encode returns the cursor after the item with these sort keys in the list with this name. Keys can be anything that JSON can represent; texts must
+// be valid UTF-8.
 func Encode(list string, keys ...any) string {
 	payload, err := json.Marshal(keys)
 	if err != nil {
-		// Keys are columns of a row: a channel or a function among them is a programming error.
+		// Keys are columns of a row: a channel or a function is a programming error.
 		panic("page: sort key cannot be encoded: " + err.Error())
 	}
 	raw := make([]byte, 0, 1+tagSize+len(payload))
@@ -36,10 +36,10 @@ func Encode(list string, keys ...any) string {
 	return base64.RawURLEncoding.EncodeToString(raw)
 }
 
-// Decode reads the sort keys of a cursor into pointers, one for each key Encode was given. A cursor that is not ours, or comes
-// from another list, is ErrInvalid, and into is not to be used.
+// Decode decodes the sort keys of a cursor into pointers, one for each key given to Encode. It returns ErrInvalid when the cursor is malformed or
+// comes from another list; into must not be used then.
 func Decode(list, cursor string, into ...any) error {
-	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // the decoder skips line ends
+	if len(cursor) > maxCursor || strings.ContainsAny(cursor, "\r\n") { // the decoder ignores line ends
 		return ErrInvalid
 	}
 	raw, err := base64.RawURLEncoding.Strict().DecodeString(cursor)
@@ -62,7 +62,7 @@ func Decode(list, cursor string, into ...any) error {
 	return nil
 }
 
-// Limit returns the page size for an optional limit parameter: def when absent, and never below 1 or above most.
+// Limit returns the page size for an optional limit parameter: def when absent, and always from 1 to most.
 func Limit(p *int, def, most int) int {
 	if p == nil {
 		return def
@@ -70,7 +70,7 @@ func Limit(p *int, def, most int) int {
 	return min(max(*p, 1), most)
 }
 
-// tag binds a cursor to its list. It is a checksum against mix-ups, not a signature.
+// tag binds a cursor to its list. It is a checksum against mistakes, not a signature.
 func tag(list string, payload []byte) []byte {
 	h := sha256.New()
 	h.Write([]byte("fountain cursor\x00" + list + "\x00"))

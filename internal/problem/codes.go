@@ -2,14 +2,14 @@ package problem
 
 import "net/http"
 
-// Code names one kind of refusal. The list below is closed: a code that is not in the table cannot be sent, and every
-// code has a page docs/problems/<code>.md that says what it means and what to do, and that the gateway serves.
+// Code names one kind of refusal. The list below is closed: a code that is not in the table cannot be sent. Every code has a page
+// docs/problems/<code>.md, served by the gateway, that says what it means and what to do.
 type Code string
 
 // Error makes a Code usable as the target of errors.Is: errors.Is(err, problem.NotFound).
 func (c Code) Error() string { return string(c) }
 
-// Requests that could not be understood.
+// Requests that could not be parsed or do not fit the contract.
 const (
 	InvalidRequest   Code = "invalid_request"   // the request as a whole makes no sense
 	MalformedRequest Code = "malformed_request" // the head of the request breaks the rules of HTTP/1.1
@@ -25,7 +25,7 @@ const (
 	InvalidContract  Code = "invalid_contract"  // an OpenAPI document can't be adopted
 )
 
-// Requests about who is calling.
+// Problems with the caller's identity or permissions.
 const (
 	AuthenticationRequired         Code = "authentication_required"          // no credentials were sent
 	InvalidToken                   Code = "invalid_token"                    // the access token does not hold
@@ -48,7 +48,7 @@ const (
 	SessionEnded                   Code = "session_ended"                    // the session was ended or expired
 )
 
-// RFC 6749 and RFC 8707 errors, sent in their own form by operations that say errors: oauth.
+// RFC 6749 and RFC 8707 errors, sent in their own form by operations with errors: oauth.
 const (
 	InvalidClient        Code = "invalid_client"
 	InvalidGrant         Code = "invalid_grant"
@@ -57,14 +57,14 @@ const (
 	InvalidTarget        Code = "invalid_target"
 )
 
-// Requests that meet the wrong state.
+// Requests that conflict with the current state.
 const (
 	NotFound            Code = "not_found"
 	Gone                Code = "gone"
 	MethodNotAllowed    Code = "method_not_allowed"
 	MethodUnknown       Code = "method_unknown"
 	Unsupported         Code = "unsupported_operation" // a contract of others has it, in a form that requests can't be checked against
-	Misdirected         Code = "misdirected_request"   // the Host is not one of this server's
+	Misdirected         Code = "misdirected_request"   // the Host does not belong to this server
 	VersionUnsupported  Code = "http_version_unsupported"
 	CodingUnsupported   Code = "transfer_coding_unsupported"
 	ExpectationFailed   Code = "expectation_failed"
@@ -82,16 +82,16 @@ const (
 	IdempotencyMissing  Code = "idempotency_missing"
 	ReplayExpired       Code = "replay_expired"
 	WeakPassword        Code = "weak_password"      // the password is too short or known
-	ProofUsed           Code = "proof_used"         // a proof is good once
-	ElementOmitted      Code = "element_omitted"    // it gets no new version before it is restored
+	ProofUsed           Code = "proof_used"         // a proof can be used once
+	ElementOmitted      Code = "element_omitted"    // the element gets no new version until it is restored
 	SequenceExhausted   Code = "sequence_exhausted" // no number is left
-	OrderChanged        Code = "order_changed"      // a consistent walk ends with the order that it began with
+	OrderChanged        Code = "order_changed"      // the order changed during a consistent walk, which must end with the order with which it began
 	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
 	MailOff             Code = "mail_off"           // the family has no mail server
 	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
 )
 
-// Requests that are too much.
+// Requests that exceed a limit.
 const (
 	BodyTooLarge        Code = "body_too_large"
 	TargetTooLong       Code = "target_too_long"
@@ -106,7 +106,7 @@ const (
 	ResponseTooLarge    Code = "response_too_large"
 )
 
-// Faults of ours, or of those behind us.
+// Faults of the family or of a dependency.
 const (
 	InternalError       Code = "internal_error"
 	NotReady            Code = "not_ready"
@@ -119,7 +119,7 @@ const (
 	Timeout             Code = "timeout"
 )
 
-// Kind groups codes that share one HTTP status.
+// Kind groups codes that share an HTTP status.
 type Kind int
 
 // The kinds. Their HTTP status is in the one table kindStatus.
@@ -151,7 +151,7 @@ const (
 	KindVersionNotSupported
 )
 
-// kindStatus is the one place that turns a kind into an HTTP status.
+// kindStatus is the only mapping of kinds to HTTP statuses.
 var kindStatus = map[Kind]int{
 	KindBadRequest:           http.StatusBadRequest,
 	KindUnauthenticated:      http.StatusUnauthorized,
@@ -180,7 +180,7 @@ var kindStatus = map[Kind]int{
 	KindVersionNotSupported:  http.StatusHTTPVersionNotSupported,
 }
 
-// definition is what the table says about a code: its kind and the short title that never changes for it.
+// definition is a code's entry in the table: its kind and its short title, which never changes.
 type definition struct {
 	kind  Kind
 	title string
@@ -280,7 +280,7 @@ var definitions = map[Code]definition{
 	Timeout:             {KindUnavailable, "Timeout"},
 }
 
-// Codes returns every code of the closed table, in no order.
+// Codes returns every code of the closed table, in no particular order.
 func Codes() []Code {
 	out := make([]Code, 0, len(definitions))
 	for c := range definitions {
@@ -311,7 +311,6 @@ func (c Code) Title() string {
 	return definitions[InternalError].title
 }
 
-// TypeURI returns the reference of the page that explains the code, which the gateway serves: a path, so that it leads to the origin by which the client has
-// reached the family (RFC 9457 section 3.1.1), whatever that is called, and is the same text everywhere
-// (docs/decisions/0034-problem-types-are-paths.md).
+// TypeURI returns the reference of the page that explains the code. It is a path: it resolves against the origin by which the client reached the
+// family (RFC 9457, section 3.1.1) and is the same text everywhere (docs/decisions/0034-problem-types-are-paths.md).
 func (c Code) TypeURI() string { return "/problems/" + string(c) }

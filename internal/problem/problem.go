@@ -1,6 +1,6 @@
-// Package problem is the one way an error leaves a service: an Error with a code of a closed table, written as RFC 9457
-// application/problem+json (or, where the contract says so, as an RFC 6749 OAuth error). What is not an Error becomes
-// internal_error, and its text goes to the log alone. No field of an Error may hold the value that was refused.
+// Package problem is the only way in which an error leaves a service: an Error with a code of a closed table, written as RFC 9457
+// application/problem+json (or, where the contract says so, as an RFC 6749 OAuth error). Any other error becomes internal_error, and its text is only
+// logged. No field of an Error may contain the value that was refused.
 package problem
 
 import (
@@ -11,21 +11,21 @@ import (
 	"time"
 )
 
-// MaxFields is how many violations one problem lists; more are counted by truncated: true alone.
+// MaxFields is how many violations one problem lists. When there are more, truncated is true.
 const MaxFields = 16
 
-// Field points at one violation: where it is (body, query, path, header, cookie), which part (a JSON pointer for the body,
-// the name for a parameter), which keyword of the schema it violates, and a sentence that does not repeat the value.
+// Field describes one violation: where it is (body, query, path, header, cookie), which part (a JSON pointer for the body, the name for a parameter),
+// which keyword of the schema is violated, and a sentence that does not repeat the value.
 type Field struct {
 	In      string `json:"in"`
 	Pointer string `json:"pointer"`
 	Keyword string `json:"keyword"`
 	Message string `json:"message"`
-	Name    string `json:"name,omitempty"` // by which a repeat of the request may accept it
+	Name    string `json:"name,omitempty"` // the name by which a repeat of the request may accept it
 }
 
-// Error is an outward error. It is immutable: the With methods and Wrap return copies, so that a package may keep one
-// as a sentinel.
+// Error is an error that may be sent to a client. It is immutable: the With methods and Wrap return copies, so that a package may keep one as a
+// sentinel.
 type Error struct {
 	Code      Code
 	Detail    string
@@ -37,8 +37,8 @@ type Error struct {
 	cause     error
 }
 
-// New makes an Error. detail is one public sentence; it may name a rule, never a value that was sent or a secret. An
-// unknown code becomes internal_error with the unknown code in its cause.
+// New returns an Error. detail is one public sentence; it may name a rule, never a value that was sent or a secret. An unknown code becomes
+// internal_error with the unknown code in its cause.
 func New(code Code, detail string) *Error {
 	if !code.Known() {
 		return &Error{Code: InternalError, Detail: internalDetail, cause: errors.New("unknown problem code " + string(code))}
@@ -46,7 +46,7 @@ func New(code Code, detail string) *Error {
 	return &Error{Code: code, Detail: detail}
 }
 
-// BadCursor is of a list's cursor that was not made by this list (page.ErrInvalid).
+// BadCursor returns the problem of a cursor that was not made by this list (page.ErrInvalid).
 func BadCursor() *Error {
 	return New(InvalidCursor, "The cursor was not made by this list; start again without one.").
 		WithField("query", "cursor", "cursor", "is not a cursor of this list")
@@ -66,7 +66,7 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Unwrap returns the cause, which stays in the house.
+// Unwrap returns the cause, which is never sent.
 func (e *Error) Unwrap() error { return e.cause }
 
 // Is matches another Error of the same code, or the Code itself.
@@ -90,14 +90,14 @@ func (e *Error) clone() *Error {
 	return &c
 }
 
-// Wrap returns a copy that keeps cause for the log.
+// Wrap returns a copy with a cause, which is only logged.
 func (e *Error) Wrap(cause error) *Error {
 	c := e.clone()
 	c.cause = cause
 	return c
 }
 
-// WithField returns a copy with one more violation; from the seventeenth on it only says that there are more.
+// WithField returns a copy with one more violation. From the seventeenth on it only records that there are more.
 func (e *Error) WithField(in, pointer, keyword, message string) *Error {
 	return e.With(Field{In: in, Pointer: pointer, Keyword: keyword, Message: message})
 }
@@ -113,7 +113,7 @@ func (e *Error) With(f Field) *Error {
 	return c
 }
 
-// WithHeader returns a copy that adds a response header, for example WWW-Authenticate or Allow.
+// WithHeader returns a copy with one more response header, for example WWW-Authenticate or Allow.
 func (e *Error) WithHeader(key, value string) *Error {
 	c := e.clone()
 	if c.Header == nil {
@@ -123,15 +123,15 @@ func (e *Error) WithHeader(key, value string) *Error {
 	return c
 }
 
-// WithAuthentication returns a copy that says in its body which authentication would do: the members acrValues and maxAge
-// of our contract, with the meaning of RFC 9470's parameters. maxAge is sent in whole seconds.
+// WithAuthentication returns a copy whose body says which authentication is needed: the members acrValues and maxAge of our contract have the meaning
+// of RFC 9470's parameters. maxAge is sent in whole seconds.
 func (e *Error) WithAuthentication(acrValues []string, maxAge time.Duration) *Error {
 	c := e.clone()
 	c.ACRValues, c.MaxAge = append([]string(nil), acrValues...), int64(maxAge/time.Second)
 	return c
 }
 
-// WithRetryAfter returns a copy with Retry-After in whole seconds, rounded up, at least one.
+// WithRetryAfter returns a copy with Retry-After in whole seconds, rounded up, at least 1.
 func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	c := e.clone()
 	if c.Header == nil {
@@ -142,8 +142,8 @@ func (e *Error) WithRetryAfter(d time.Duration) *Error {
 	return c
 }
 
-// From turns any error into an Error. An Error anywhere in the chain is returned, with err as its cause where err says
-// more; a context that ran out becomes timeout; all else becomes internal_error with err as the cause. From(nil) is nil.
+// From converts any error to an Error. An Error anywhere in the chain is returned, with err as its cause where err adds text; an expired context
+// becomes timeout; everything else becomes internal_error with err as the cause. From(nil) is nil.
 func From(err error) *Error {
 	if err == nil {
 		return nil

@@ -27,17 +27,17 @@ type Document struct {
 	MaxAge    int64    `json:"maxAge,omitempty"`
 }
 
-// Recorder is implemented by a ResponseWriter that wants to know the error behind an answer, for its access log.
+// Recorder is implemented by a ResponseWriter that records the error behind an answer for its access log.
 type Recorder interface{ RecordProblem(*Error) }
 
 type oauthKey struct{}
 
-// WithOAuthErrors marks a request whose 400 and 401 answers have the form of RFC 6749 section 5.2.
+// WithOAuthErrors makes the 400 and 401 answers to a request have the form of RFC 6749 section 5.2.
 func WithOAuthErrors(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauthKey{}, true)
 }
 
-// Write answers with err. It must be the first write of the response.
+// Write answers with err. It must be the first write to the response.
 func Write(w http.ResponseWriter, r *http.Request, err error) {
 	e := From(err)
 	if e == nil {
@@ -72,11 +72,11 @@ func Write(w http.ResponseWriter, r *http.Request, err error) {
 	h.Set("Content-Type", contentType)
 	w.WriteHeader(status)
 	if r.Method != http.MethodHead {
-		_, _ = w.Write(body) // the client is gone; nobody is left to tell
+		_, _ = w.Write(body) // the client is gone: the error cannot be reported to anyone
 	}
 }
 
-// defaultChallenge is what a 401 says when whoever refused said nothing more exact.
+// defaultChallenge returns the challenge of a 401 whose error has none.
 func defaultChallenge(c Code) string {
 	if c == InvalidClient {
 		return `Basic realm="fountain"` // RFC 6749 section 5.2
@@ -100,16 +100,15 @@ func Encode(e *Error, requestID string) []byte {
 	return body
 }
 
-// oauthErrors maps codes to the error names of RFC 6749 section 5.2 and RFC 8707 section 2; all other codes are
-// invalid_request.
+// oauthErrors maps codes to the error names of RFC 6749 section 5.2 and RFC 8707 section 2. All other codes are invalid_request.
 var oauthErrors = map[Code]string{
 	InvalidClient: "invalid_client", InvalidGrant: "invalid_grant",
 	UnsupportedGrantType: "unsupported_grant_type", InvalidScope: "invalid_scope", InvalidTarget: "invalid_target",
 	AuthenticationRequired: "invalid_client", InvalidCredentials: "invalid_client",
 }
 
-// hasOAuthForm reports whether RFC 6749 has words for e: what is wrong with the request or the client. Limits, media types
-// and failures of ours are problems there too.
+// hasOAuthForm reports whether RFC 6749 has an error for e: a fault of the request or the client. Limits, media types and internal failures are sent
+// as problems there, too.
 func hasOAuthForm(e *Error) bool {
 	switch e.Code.Kind() {
 	case KindBadRequest, KindUnauthenticated, KindForbidden, KindUnprocessable:
@@ -118,7 +117,7 @@ func hasOAuthForm(e *Error) bool {
 	return false
 }
 
-// oauthAnswer returns the status, 401 or else 400, and the body of RFC 6749 section 5.2.
+// oauthAnswer returns the status (401 or 400) and the body of RFC 6749 section 5.2.
 func oauthAnswer(e *Error) (int, []byte) {
 	name, ok := oauthErrors[e.Code]
 	if !ok {

@@ -8,18 +8,18 @@ import (
 )
 
 const (
-	shards = 64 // as many as a mask has bits
-	// maxKeys bounds one shard, and shards*maxKeys all of them: 524,288 keys, which hold at most 32 MiB. A full shard forgets its keys that
-	// have their whole allowance back; if there are none, new keys of a name share one common key, so that a flood of keys is limited as
-	// one and costs no more memory.
+	shards = 64 // one bit of the mask each
+	// maxKeys bounds one shard, and shards*maxKeys all of them: 524,288 keys, which take at most 32 MiB. A full shard drops keys whose whole
+	// allowance is available again; if there are none, new keys of a limit share one common key, so that a flood of keys is limited as one and takes
+	// no more memory.
 	maxKeys = 8192
-	// sweepEvery is how often a full shard is looked through, so that a flood of keys does not buy a walk over it with each of them.
+	// sweepEvery is the minimum time between two sweeps of a full shard, so that a flood of keys does not cause a sweep for each of them.
 	sweepEvery = time.Second
 )
 
 // memory is the state of keys in this process. Times are those of clock.Elapsed.
 type memory struct {
-	seed   maphash.Seed // nobody can choose keys of one shard
+	seed   maphash.Seed // random, so that clients cannot choose keys of one shard
 	shards [shards]shard
 }
 
@@ -37,7 +37,7 @@ func newMemory() *memory {
 	return m
 }
 
-// take decides about all counts at once: they are taken together or not at all.
+// take decides about all counts at once: all are taken or none.
 func (m *memory) take(counts []Count, now time.Duration) bool {
 	mask := m.lock(counts)
 	defer m.unlock(mask)
@@ -70,7 +70,7 @@ func (m *memory) used(key Key, now time.Duration) time.Duration {
 	return max(s.tats[key]-now, 0)
 }
 
-// learn keeps the TAT of a key that was decided about elsewhere, where there is room.
+// learn stores the TAT of a key that was decided elsewhere, if there is room.
 func (m *memory) learn(key Key, tat, now time.Duration) {
 	s := &m.shards[m.index(key)]
 	s.mu.Lock()
@@ -82,7 +82,7 @@ func (m *memory) learn(key Key, tat, now time.Duration) {
 
 func (m *memory) index(key Key) uint64 { return maphash.Bytes(m.seed, key[:]) % shards }
 
-// lock locks the shards of all counts, in their order, so that no two calls wait for each other.
+// lock locks the shards of all counts in order, so that two calls cannot deadlock.
 func (m *memory) lock(counts []Count) (mask uint64) {
 	for i := range counts {
 		counts[i].shard = m.index(counts[i].Key)
@@ -100,7 +100,7 @@ func (m *memory) unlock(mask uint64) {
 	}
 }
 
-// place returns the key under which a count is kept: its own, or, where there is no room, the one that all of its name share.
+// place returns the key under which a count is stored: its own or, when the shard is full, the common one of its limit.
 func (s *shard) place(c *Count, now time.Duration) Key {
 	if _, known := s.tats[c.Key]; known || s.hasRoom(now) {
 		return c.Key
@@ -108,7 +108,7 @@ func (s *shard) place(c *Count, now time.Duration) Key {
 	return NewKey(c.Name)
 }
 
-// hasRoom reports whether the shard can take one more key.
+// hasRoom reports whether the shard has room for one more key.
 func (s *shard) hasRoom(now time.Duration) bool {
 	if len(s.tats) < maxKeys {
 		return true

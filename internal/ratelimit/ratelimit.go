@@ -13,10 +13,10 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// Key is what is counted: a hash, so that whoever reads the state finds neither addresses nor subjects in clear.
+// Key identifies what is counted. It is a hash, so that the stored state contains neither addresses nor subjects in clear.
 type Key [16]byte
 
-// NewKey returns the key of a text in parts; other parts make another key, however their texts join.
+// NewKey returns the key of a text in parts. Different lists of parts have different keys, even when their concatenations are equal.
 func NewKey(parts ...string) Key {
 	var room [256]byte
 	text := room[:0]
@@ -28,14 +28,14 @@ func NewKey(parts ...string) Key {
 	return Key(sum[:16])
 }
 
-// Count is one limit that a request counts against, and, after Take, how it stands.
+// Count is one limit that applies to a request and, after Take, its decision.
 type Count struct {
-	Name  string // of the limit: a flood of its keys is limited as one
+	Name  string // of the limit: when memory is full, its keys are limited as one
 	Key   Key    // distinct within a request
 	Limit Limit
 
 	Decision
-	shard uint64 // where memory keeps it, and under which key
+	shard uint64 // the shard and the key under which memory stores it
 	place Key
 }
 
@@ -55,7 +55,7 @@ type Limiter struct {
 	shared *shared // nil: there is no Redis
 }
 
-// New returns a limiter with nothing counted. It does not reach for Redis yet; an error is one of the settings.
+// New returns a limiter without counts. It does not connect to Redis yet; an error is one of the settings.
 func New(o Options) (*Limiter, error) {
 	l := &Limiter{clock: o.Clock, memory: newMemory()}
 	if o.Redis.URL == "" {
@@ -66,7 +66,7 @@ func New(o Options) (*Limiter, error) {
 	return l, err
 }
 
-// Run watches Redis, where there is one, until ctx ends, and closes the connections to it then. It returns nil.
+// Run watches Redis, if there is one, until ctx ends, and then closes its connections. It returns nil.
 func (l *Limiter) Run(ctx context.Context) error {
 	if l.shared != nil {
 		l.shared.run(ctx)
@@ -74,8 +74,8 @@ func (l *Limiter) Run(ctx context.Context) error {
 	return nil
 }
 
-// Take counts a request against all its limits, and reports whether all allow it; one that is refused takes nothing of any. With Redis all are
-// decided about in one round trip, and where Redis does not answer, in this process: no request is refused or admitted because Redis is away.
+// Take counts a request against all its limits, and reports whether all allow it; a refused request takes nothing from any. With Redis all are
+// decided in one round trip. When Redis does not answer, they are decided in this process: no request is refused or admitted because Redis is away.
 func (l *Limiter) Take(ctx context.Context, counts []Count) bool {
 	now := clock.Elapsed(l.clock).Truncate(time.Microsecond)
 	if l.shared != nil && !l.shared.away.Load() {
@@ -86,17 +86,17 @@ func (l *Limiter) Take(ctx context.Context, counts []Count) bool {
 	return l.memory.take(counts, now)
 }
 
-// slack is how long after it was asked Redis may decide. What this process knows is told to it with so much less, so that a slow round trip
-// makes no caller's allowance smaller. It is a new connection, its greeting and database, and a script that Redis does not know yet.
+// slack is the maximum delay between a request to Redis and its decision: a new connection, its greeting and database, and a script that Redis does
+// not know yet. What this process reports to Redis is reduced by it, so that a slow round trip does not reduce a caller's allowance.
 var slack = brief.connection + 4*brief.operation
 
-// takeShared asks Redis. What this process knows of a key (its TAT after the last decision that it saw) goes both ways:
+// takeShared asks Redis. What this process knows of a key (its TAT after the last decision that it saw) is used in both directions:
 //
-//   - It is the least that Redis takes the key to have used. A Redis that comes back empty gives nobody a new allowance that a process
-//     knows to be used up.
-//   - It is what the process goes on with when Redis is away. It is not less than what the process itself admitted (but for slack, each time
-//     that Redis loses what it knew), so that n processes admit at most n times the quota, whenever Redis goes and comes.
-//   - A request that is refused by it would be refused by Redis too, and costs no round trip.
+//   - It is a lower bound for what Redis takes the key to have used. A Redis that comes back empty gives no new allowance to a key that a
+//     process knows to be used up.
+//   - It is the state with which the process continues when Redis is away. It is not less than what the process itself admitted (except for
+//     slack, each time that Redis loses its state), so n processes admit at most n times the quota, however often Redis comes and goes.
+//   - A request that it refuses would be refused by Redis, too, and needs no round trip.
 //
 // ok is false when Redis gave no answer.
 func (l *Limiter) takeShared(ctx context.Context, counts []Count, now time.Duration) (allowed, ok bool) {

@@ -20,22 +20,22 @@ import (
 
 const (
 	maxConnections = 64
-	// idleLife is how long a connection that is not used is kept, and idleTrust how long it is taken for alive: after that a ping precedes the script.
+	// idleLife is how long an unused connection is kept, and idleTrust how long it is assumed to be alive: after that a ping precedes the script.
 	idleLife, idleTrust = time.Minute, time.Second
-	// maxFailures is after how many failures in a row no request asks Redis any more, until a probe succeeds.
+	// maxFailures is the number of failures in a row after which requests do not use Redis any more, until a probe succeeds.
 	maxFailures   = 3
 	probeInterval = time.Second
-	// keyPrefix names what the keys hold. Another format needs another number: both may be in use while gateways are replaced.
+	// keyPrefix names the format of the keys. Another format needs another number: both may be in use while gateways are replaced.
 	keyPrefix = "fountain:limit:1:"
 )
 
 //go:embed take.lua
 var takeScript string
 
-// waits bound what one request waits for Redis: first for a free connection or a new one, then for each answer, of the greeting and of the script.
+// waits bound how long one request waits for Redis: first for a free or new connection, then for each answer, of the greeting and of the script.
 type waits struct{ connection, operation time.Duration }
 
-// brief are those of a service.
+// brief are the bounds of a service.
 var brief = waits{connection: 100 * time.Millisecond, operation: 50 * time.Millisecond}
 
 // shared is the state of keys in Redis.
@@ -45,9 +45,9 @@ type shared struct {
 	pool     atomic.Pointer[redis.Pool]
 	script   *redis.Script
 	log      *slog.Logger
-	failed   atomic.Int32 // in a row
+	failed   atomic.Int32 // failures in a row
 	away     atomic.Bool
-	wake     chan struct{} // tells run that Redis went away
+	wake     chan struct{} // tells run that Redis is away
 	failures prometheus.Counter
 	gauge    prometheus.Gauge
 }
@@ -76,7 +76,7 @@ func newShared(o Options) (*shared, error) {
 	return s, nil
 }
 
-// dialer returns what makes connections.
+// dialer returns the function that opens connections.
 func dialer(o Options) (func(ctx context.Context, w waits) (redis.Conn, error), error) {
 	target, err := o.Redis.Target()
 	if err != nil {
@@ -96,7 +96,7 @@ func dialer(o Options) (func(ctx context.Context, w waits) (redis.Conn, error), 
 	}, nil
 }
 
-// connect begins with connections of its own, and lets those go that there were: of a Redis that went away each would fail once more.
+// connect replaces the connection pool: after Redis was away each old connection would fail once more.
 func (s *shared) connect() {
 	waits := s.waits
 	before := s.pool.Swap(&redis.Pool{
@@ -111,11 +111,12 @@ func (s *shared) connect() {
 		MaxIdle: maxConnections, MaxActive: maxConnections, IdleTimeout: idleLife, Wait: true,
 	})
 	if before != nil {
-		_ = before.Close() // its connections are not used any more
+		_ = before.Close() // the old connections are not used any more
 	}
 }
 
-// take runs the script. used holds the least that each key has used, and afterwards what it had used; false: there was no answer.
+// take runs the script. used holds a lower bound of what each key has used, and afterwards what it had used. It returns false when there was no
+// answer.
 func (s *shared) take(ctx context.Context, counts []Count, used []time.Duration) bool {
 	err := s.ask(ctx, counts, used)
 	if err == nil {
@@ -126,13 +127,13 @@ func (s *shared) take(ctx context.Context, counts []Count, used []time.Duration)
 	if s.failed.Add(1) >= maxFailures && s.away.CompareAndSwap(false, true) {
 		s.gauge.Set(0)
 		s.log.WarnContext(ctx, "Redis is away: this process counts limits alone", "error", err)
-		s.wake <- struct{}{} // has room: run took the last one before it ended being away
+		s.wake <- struct{}{} // has room: run emptied it before the last outage ended
 	}
 	return false
 }
 
-// ask makes one round trip. It is not bound to the request's end, or a client that leaves would look like a Redis that does not answer; the
-// client's own timeouts bound it.
+// ask makes one round trip. It does not depend on the request's context, otherwise a disconnecting client would look like a Redis that does not
+// answer; the connection's own timeouts bound it.
 func (s *shared) ask(ctx context.Context, counts []Count, used []time.Duration) error {
 	args := make([]any, 1, 1+4*len(counts))
 	args[0] = len(counts)
@@ -149,7 +150,7 @@ func (s *shared) ask(ctx context.Context, counts []Count, used []time.Duration) 
 	if err != nil {
 		return fmt.Errorf("reach Redis: %w", err)
 	}
-	defer conn.Close() // gives it back; one that has failed is closed
+	defer conn.Close() // returns it to the pool; a failed connection is closed
 	answer, err := redis.Int64s(s.script.Do(conn, args...))
 	if err != nil {
 		return fmt.Errorf("count in Redis: %w", err)
@@ -165,9 +166,9 @@ func (s *shared) ask(ctx context.Context, counts []Count, used []time.Duration) 
 
 func redisKey(key Key) string { return keyPrefix + hex.EncodeToString(key[:]) }
 
-// run brings a Redis that went away back as soon as it counts again, and closes the connections when ctx ends.
+// run restores the use of Redis when it counts again after an outage, and closes the connections when ctx ends.
 func (s *shared) run(ctx context.Context) {
-	defer func() { _ = s.pool.Load().Close() }() // connections alone
+	defer func() { _ = s.pool.Load().Close() }() // only closes connections
 	for {
 		select {
 		case <-ctx.Done():
@@ -184,7 +185,8 @@ func (s *shared) run(ctx context.Context) {
 	}
 }
 
-// await probes until Redis counts; false: ctx ended before. It counts a key of its own, for a Redis may answer and still not take writes.
+// await probes until Redis counts. It returns false when ctx ended before. The probe counts a key of its own, because a Redis may answer and still
+// refuse writes.
 func (s *shared) await(ctx context.Context) bool {
 	ticker := time.NewTicker(probeInterval)
 	defer ticker.Stop()

@@ -1,4 +1,4 @@
-// Package requestid keeps the id of a request and the address of its client in its context, where logs, problems and audit events find them.
+// Package requestid stores the ID of a request and the address of its client in the context, for logs, problems and audit events.
 package requestid
 
 import (
@@ -6,13 +6,13 @@ import (
 	"net/netip"
 )
 
-// Key is under which a context keeps the request's id, as a *string.
+// Key is the context key of the request's ID, a *string.
 type Key struct{}
 
-// With keeps the request's id, "req_" and a ULID.
+// With returns a context with the request's ID, "req_" and a ULID.
 func With(ctx context.Context, id string) context.Context { return context.WithValue(ctx, Key{}, &id) }
 
-// From returns the request's id, or "" outside a request.
+// From returns the request's ID, or "" outside a request.
 func From(ctx context.Context) string {
 	if id, _ := ctx.Value(Key{}).(*string); id != nil {
 		return *id
@@ -20,7 +20,7 @@ func From(ctx context.Context) string {
 	return ""
 }
 
-// ClientKey is under which a context keeps the address of the request's client, as a netip.Addr.
+// ClientKey is the context key of the client's address, a netip.Addr.
 type ClientKey struct{}
 
 // Client returns the address of the request's client, or "" outside a request.

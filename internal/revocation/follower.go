@@ -23,45 +23,45 @@ import (
 )
 
 const (
-	// MaxAge is how long the feed may be silent: then no token is accepted any more, because it could have been ended.
+	// MaxAge is the maximum age of the last successful read of the feed. After it no token is accepted any more, because it could have been revoked.
 	MaxAge = 30 * time.Second
 
 	longPoll     = 5 * time.Second // for which the kms holds a request open
-	callTimeout  = 4 * time.Second // beyond that
+	callTimeout  = 4 * time.Second // in addition to that
 	shortestPoll = 200 * time.Millisecond
 	pageSize     = 1000
-	maxPage      = 1 << 20 // bytes that are read of a page
+	maxPage      = 1 << 20 // maximum size of a page in bytes
 	firstPause   = 100 * time.Millisecond
 	lastPause    = 2 * time.Second
 	sweepPause   = time.Minute
 	kmsAudience  = "kms"
 )
 
-// Credential gives the token by which the feed is read; *credential.Source is one.
+// Credential provides the token for reading the feed; *credential.Source is one.
 type Credential interface {
 	Token(ctx context.Context, audience string) (string, error)
 	Forget(audience string)
 }
 
-// Config says where the feed is. All fields but Apply and RenewKeys are required.
+// Config configures a Follower. All fields except Apply and RenewKeys are required.
 type Config struct {
 	KMSURL     string // base URL, without /kms/v1
 	Client     *http.Client
 	Credential Credential
-	Clock      clock.Clock // for what is forgotten; silence is measured by the machine's monotonic clock
+	Clock      clock.Clock // for expired entries; the age of the feed is measured by the machine's monotonic clock
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 
-	// RenewKeys fetches the key set anew, by which tokens are verified beside the follower. It is called when the kms has another feed than before: what
-	// the old one has ended is forgotten then, and tokens of the old keys must verify no more. nil: no key set is kept.
+	// RenewKeys fetches the key set again with which tokens are verified. It is called when the kms has another feed than before: the entries of the
+	// old one are dropped then, and tokens signed by the old keys must not be accepted any more. nil: there is no cached key set.
 	RenewKeys func(ctx context.Context) error
 
-	// Apply does what an entry asks for beside ending tokens; nil: nothing. An entry may come again after a restart, and comes again until
+	// Apply handles what an entry demands besides revoking tokens; nil: nothing. An entry may be repeated after a restart, and is repeated until
 	// Apply has succeeded.
 	Apply func(ctx context.Context, e Entry) error
 }
 
-// Follower keeps a Set up to date by the kms's feed. It is auth.Revocations.
+// Follower keeps a Set up to date with the kms's feed. It implements auth.Revocations.
 type Follower struct {
 	Config
 	set      *Set
@@ -71,11 +71,11 @@ type Follower struct {
 	feed     string
 	position int64
 	turns    turns
-	heard    time.Time     // of the last good answer
+	heard    time.Time     // time of the last successful read
 	first    chan struct{} // closed at the first one
 }
 
-// NewFollower returns a follower that has heard of nothing yet: it accepts no token before Run has read the feed once.
+// NewFollower returns a follower that has not read the feed: it accepts no token before Run has read it once.
 func NewFollower(c Config) *Follower {
 	c.KMSURL = strings.TrimSuffix(c.KMSURL, "/")
 	f := &Follower{Config: c, set: NewSet(), first: make(chan struct{}), failures: prometheus.NewCounter(prometheus.CounterOpts{
@@ -115,7 +115,7 @@ func (f *Follower) Revoked(p *auth.Principal) (bool, error) {
 	return f.set.Ended(p), nil
 }
 
-// Unended returns keys without those that the feed has ended, for what is verified beside access tokens.
+// Unended returns keys without those that the feed has revoked, for what is verified apart from access tokens.
 func (f *Follower) Unended(keys auth.KeySource) auth.KeySource { return unended{f, keys} }
 
 type unended struct {
@@ -131,7 +131,7 @@ func (u unended) Key(ctx context.Context, kid string) (string, crypto.PublicKey,
 	return u.keys.Key(ctx, kid)
 }
 
-// Ready says in public words why tokens can't be accepted; nil when they can.
+// Ready returns nil when tokens can be accepted; otherwise the error says why not, in words that may be published.
 func (f *Follower) Ready() error {
 	f.mu.Lock()
 	heard := f.heard
@@ -156,7 +156,7 @@ func (f *Follower) copies() float64 {
 	return 0
 }
 
-// Heard is closed when everything that was ended so far has been read for the first time.
+// Heard returns a channel that is closed when the whole feed was read for the first time.
 func (f *Follower) Heard() <-chan struct{} { return f.first }
 
 // Run follows the feed until ctx ends.
@@ -198,21 +198,21 @@ type page struct {
 	Items    []Entry `json:"items"`
 }
 
-// read asks for what came after the position that is known, and waits for it at the kms when there is nothing.
+// read requests the entries after the known position; when there are none the kms holds the request open.
 func (f *Follower) read(ctx context.Context) error {
 	f.mu.Lock()
 	feed, position, first := f.feed, f.position, f.heard.IsZero()
 	f.mu.Unlock()
 	wait, asked := longPoll, time.Now()
 	if first {
-		wait = 0 // to be ready at once
+		wait = 0 // become ready at once
 	}
 	p, err := f.fetch(ctx, feed, position, wait)
 	if err != nil {
 		return fmt.Errorf("read the revocation feed: %w", err)
 	}
 	if !first && len(p.Items) == 0 && time.Since(asked) < shortestPoll {
-		rest(ctx, shortestPoll) // a kms that is stopping, or something in between, does not hold requests open
+		rest(ctx, shortestPoll) // a kms that is stopping, or a proxy, does not hold requests open
 	}
 	if p.Feed != feed || p.Position < position {
 		if feed != "" {
@@ -223,7 +223,7 @@ func (f *Follower) read(ctx context.Context) error {
 				return fmt.Errorf("fetch the key set for another revocation feed: %w", err)
 			}
 		}
-		f.set.Reset() // the page begins at the feed's beginning
+		f.set.Reset() // the page starts at the feed's beginning
 	}
 	f.set.Add(p.Items...)
 	for _, e := range p.Items {
@@ -238,7 +238,7 @@ func (f *Follower) read(ctx context.Context) error {
 	defer f.mu.Unlock()
 	f.feed, f.position = p.Feed, p.Position
 	if len(p.Items) == pageSize {
-		return nil // there is more that must be known first
+		return nil // the rest must be read first
 	}
 	if f.heard.IsZero() {
 		close(f.first)
@@ -247,7 +247,7 @@ func (f *Follower) read(ctx context.Context) error {
 	return nil
 }
 
-// tellChange notes that the kms has another feed than before, or an older state of it.
+// tellChange logs that the kms has another feed than before, or an older state of it.
 func (f *Follower) tellChange(ctx context.Context, from, to string, position int64) {
 	f.mu.Lock()
 	before := f.turns.taken(time.Now())

@@ -1,5 +1,5 @@
-// Package revocation knows which access tokens the kms has ended before their time: a Set holds what was ended, a Follower keeps one up to
-// date by the kms's feed (listRevocations).
+// Package revocation knows which access tokens the kms has revoked before they expired: a Set holds the revocations, and a Follower keeps one up to
+// date with the kms's feed (listRevocations).
 package revocation
 
 import (
@@ -9,34 +9,35 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// The kinds of entries. What a Set does not know of a later release it passes over.
+// Kinds of entries. A Set ignores kinds of later releases.
 const (
 	Token   = "token"   // one access token, by its jti
 	Session = "session" // every token of a session, by its sid
 	Key     = "key"     // every token that was issued for an API key, by their client_id
-	Owner   = "owner"   // every token of a user or service of a lower epoch than the entry's, by their sub
+	Owner   = "owner"   // every token of a user or service with a lower epoch than the entry's, by their sub
 	Factors = "factors" // every second factor that a user enrolled before the entry; for the twofactor service, with a signed Record
 
-	// SigningKey ends every token that a key of the kms has signed, by its kid.
+	// SigningKey revokes every token that a key of the kms has signed, by its kid.
 	SigningKey = "signing-key"
 
-	// Contract says that the contract of an adopted service, by the service's name, or whether the service is active, has changed. It ends nothing.
+	// Contract reports that the contract of an adopted service has changed, or whether the service is active, by the service's name. It revokes
+	// nothing.
 	Contract = "contract"
 )
 
-// Entry says that something was ended.
+// Entry is one entry of the feed.
 type Entry struct {
-	Position int64     `json:"position"` // in the feed; later endings have higher ones
+	Position int64     `json:"position"` // in the feed; later entries have higher ones
 	Kind     string    `json:"kind"`
 	ID       string    `json:"id"`
 	Epoch    int64     `json:"epoch,omitempty"` // of Owner
 	At       time.Time `json:"at"`
-	Until    time.Time `json:"until"`            // after that no token can exist that the entry ends
-	Record   string    `json:"record,omitempty"` // of Factors: what auth.VerifyVoid reads
+	Until    time.Time `json:"until"`            // the latest expiry of tokens that the entry revokes
+	Record   string    `json:"record,omitempty"` // of Factors: parsed by auth.VerifyVoid
 }
 
-// Set is what was ended. It is safe for concurrent use. Its memory is bounded by what is ended within the time that a token lives: about
-// 200 bytes an entry.
+// Set holds revocations. It is safe for concurrent use. Its memory is bounded by the number of revocations within a token's lifetime: about 200 bytes
+// per entry.
 type Set struct {
 	mu     sync.RWMutex
 	ended  map[string]map[string]time.Time // kind -> id -> until
@@ -44,7 +45,7 @@ type Set struct {
 }
 
 type ownerEnd struct {
-	epoch int64 // tokens below it have ended
+	epoch int64 // tokens with a lower epoch are revoked
 	until time.Time
 }
 
@@ -55,7 +56,7 @@ func NewSet() *Set {
 	return s
 }
 
-// Reset forgets everything.
+// Reset removes all entries.
 func (s *Set) Reset() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -63,7 +64,7 @@ func (s *Set) Reset() {
 	s.owners = map[string]ownerEnd{}
 }
 
-// Add takes entries in, in any order and any number of times.
+// Add adds entries, in any order; repeats have no effect.
 func (s *Set) Add(entries ...Entry) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,7 +81,7 @@ func (s *Set) Add(entries ...Entry) {
 	}
 }
 
-// Ended reports whether the principal's token was ended.
+// Ended reports whether the principal's token was revoked.
 func (s *Set) Ended(p *auth.Principal) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -99,7 +100,7 @@ func (s *Set) Ended(p *auth.Principal) bool {
 	return session
 }
 
-// endedKey reports whether a key of the kms was ended, by its kid.
+// endedKey reports whether a signing key of the kms was revoked, by its kid.
 func (s *Set) endedKey(kid string) bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -107,7 +108,7 @@ func (s *Set) endedKey(kid string) bool {
 	return ended
 }
 
-// Sweep forgets entries that end nothing any more.
+// Sweep removes entries whose tokens have all expired.
 func (s *Set) Sweep(now time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

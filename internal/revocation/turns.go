@@ -6,19 +6,20 @@ import (
 )
 
 const (
-	turnsLast = 10 * time.Minute // for which two kms that answered in turn are taken to be there, since the last turn
+	turnsLast = 10 * time.Minute // for which the alternation of two kms instances is reported after it was last observed
 	namesKept = 8
 )
 
-// turns tell whether two kms answer in turn. The name of a feed is that of a generation of the kms: a restore gives it a new one. So a restore changes the name once, and
-// files of before that are put back bring the position back once; a name that comes back, or a position that goes back twice, is of two kms beside each other.
+// turns detects two kms instances that answer alternately. A feed is named after a generation of the kms, and a restore gives it a new one. So a
+// restore changes the name once, and putting back old files moves the position back once. A name that returns, or a position that goes back twice,
+// means that there are two instances.
 type turns struct {
-	left  []string  // names of feeds that were left for others, the newest last
-	back  time.Time // when the present feed last went back
-	twice time.Time // of the last turn
+	left  []string  // names of earlier feeds, the newest last
+	back  time.Time // when the current feed last went back
+	twice time.Time // when alternation was last observed
 }
 
-// change notes that after the feed from came the feed to, or an older state of the same one.
+// change records that the feed changed from one to another, or to an older state of the same one.
 func (t *turns) change(from, to string, now time.Time) {
 	if from == to {
 		if !t.back.IsZero() && now.Sub(t.back) < turnsLast {
@@ -37,5 +38,5 @@ func (t *turns) change(from, to string, now time.Time) {
 	}
 }
 
-// taken tells whether two kms answer in turn.
+// taken reports whether two kms instances answer alternately.
 func (t *turns) taken(now time.Time) bool { return !t.twice.IsZero() && now.Sub(t.twice) < turnsLast }

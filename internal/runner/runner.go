@@ -1,4 +1,4 @@
-// Package runner starts the parts of a program together and ends them together: the first part that fails stops all.
+// Package runner starts the parts of a program together and stops them together: the first part that fails stops all.
 package runner
 
 import (
@@ -12,7 +12,7 @@ import (
 	"syscall"
 )
 
-// Group is a set of parts with one life. The zero value is ready. Go and Cleanup are called before Run.
+// Group is a set of parts. The zero value is ready for use. Go and Cleanup are called before Run.
 type Group struct {
 	parts    []part
 	cleanups []cleanup
@@ -28,19 +28,19 @@ type cleanup struct {
 	do   func() error
 }
 
-// Go adds a part. It must return soon after its context ends; a part that returns nil before that ends alone, one that
-// returns an error or panics stops the group.
+// Go adds a part. It must return soon after its context ends. A part that returns nil before that ends alone; one that returns an error or panics
+// stops the group.
 func (g *Group) Go(name string, run func(ctx context.Context) error) {
 	g.parts = append(g.parts, part{name, run})
 }
 
-// Cleanup adds what is done after every part has ended; last added, first done.
+// Cleanup adds a function that runs after every part has ended; the last one added runs first.
 func (g *Group) Cleanup(name string, do func() error) {
 	g.cleanups = append(g.cleanups, cleanup{name, do})
 }
 
-// Run starts every part and waits until all have ended and the cleanups are done. It returns nil when ctx ended and
-// everything closed cleanly, else every part's and cleanup's error joined, the one that stopped the group first.
+// Run starts every part and waits until all have ended and the cleanups have run. It returns nil when ctx ended and everything closed without error;
+// otherwise all errors joined, first that of the part which stopped the group.
 func (g *Group) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
@@ -70,7 +70,7 @@ func (g *Group) Run(ctx context.Context) error {
 	return errors.Join(errs...)
 }
 
-// guarded runs a part and turns a panic into an error, so that the other parts still close in order.
+// guarded runs a part and converts a panic to an error, so that the other parts still close in order.
 func guarded(ctx context.Context, p part) (err error) {
 	defer func() {
 		if v := recover(); v != nil {
@@ -80,8 +80,8 @@ func guarded(ctx context.Context, p part) (err error) {
 	return p.run(ctx)
 }
 
-// Signals returns a context that ends at the first SIGINT or SIGTERM. After that the signals have their usual effect
-// again, so that a second one ends a program that does not want to close.
+// Signals returns a context that ends at the first SIGINT or SIGTERM. After that the signals have their default effect again, so that a second one
+// kills a program that does not stop.
 func Signals(ctx context.Context) (context.Context, context.CancelFunc) {
 	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop)

@@ -2,10 +2,8 @@ package screenplay
 
 import "strings"
 
-// PlainText returns a text without its emphasis marks and without the
-// backslashes that escape them: `_**BRICK & STEEL**_` becomes "BRICK & STEEL",
-// `\*9\*` becomes "*9*". A mark without its partner on the same line, or with
-// space on its inner side, is text.
+// PlainText returns a text without its emphasis marks and without the backslashes that escape them: `_**BRICK & STEEL**_` becomes "BRICK & STEEL",
+// `\*9\*` becomes "*9*". A mark without a partner on the same line, or with a space on its inner side, is text.
 func PlainText(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
@@ -14,7 +12,7 @@ func PlainText(text string) string {
 	return strings.Join(lines, "\n")
 }
 
-// run is a piece of a line: a run of one emphasis character, or text.
+// run is a part of a line: a run of one emphasis character, or text.
 type run struct {
 	text           string
 	mark           bool
@@ -24,7 +22,7 @@ type run struct {
 
 func plainLine(l string) string {
 	runs := splitRuns(l)
-	open := map[string]int{} // mark -> index of the run that waits for its partner
+	open := map[string]int{} // mark -> index of the run that is not closed yet
 	for i := range runs {
 		r := &runs[i]
 		if !r.mark {

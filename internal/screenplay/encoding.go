@@ -11,7 +11,7 @@ import (
 	"golang.org/x/text/encoding/charmap"
 )
 
-// Encodings that a screenplay may be in: the names that Options.Encoding takes and Script.Encoding has.
+// Encodings of a screenplay: the values of Options.Encoding and Script.Encoding.
 const (
 	UTF8        = "utf-8"
 	UTF16LE     = "utf-16le"
@@ -19,11 +19,12 @@ const (
 	Windows1252 = "windows-1252"
 )
 
-// Encodings lists the names of all.
+// Encodings returns the names of all encodings.
 func Encodings() []string { return []string{UTF8, UTF16LE, UTF16BE, Windows1252} }
 
-// decode makes UTF-8 of an input without its byte order mark. An empty name is found out: by the mark, by the zero bytes of UTF-16, and else UTF-8.
-// What is not UTF-8 and holds no character of it beyond ASCII is Windows-1252, which what it reads says; a damaged UTF-8 text stays one.
+// decode converts an input to UTF-8 without its byte order mark. With an empty name the encoding is detected: by the mark, by the zero bytes of
+// UTF-16, and otherwise as UTF-8. An input that is not valid UTF-8 and contains no multi-byte UTF-8 character is Windows-1252, as used reports; a
+// damaged UTF-8 text is not.
 func decode(raw []byte, name string) (text []byte, used string, err error) {
 	if name == "" {
 		name = detect(raw)
@@ -51,7 +52,7 @@ func detect(raw []byte) string {
 		return UTF16BE
 	}
 	if odd, even := zeros(raw); len(raw)%2 == 0 && odd+even > 0 {
-		switch { // most characters of any play are spaces, line ends and marks, whose high byte is zero
+		switch { // most characters of a play are ASCII, whose high byte is zero
 		case odd > len(raw)/16 && even == 0:
 			return UTF16LE
 		case even > len(raw)/16 && odd == 0:
@@ -64,7 +65,7 @@ func detect(raw []byte) string {
 	return UTF8
 }
 
-// zeros counts the zero bytes in odd and in even places.
+// zeros counts the zero bytes at odd and at even positions.
 func zeros(raw []byte) (odd, even int) {
 	for i, b := range raw {
 		switch {
@@ -77,7 +78,7 @@ func zeros(raw []byte) (odd, even int) {
 	return odd, even
 }
 
-// holdsUTF8 says whether an input has a character of several bytes of UTF-8: text in Windows-1252 has next to never.
+// holdsUTF8 reports whether an input contains a multi-byte UTF-8 character: text in Windows-1252 almost never does.
 func holdsUTF8(raw []byte) bool {
 	for len(raw) > 0 {
 		r, size := utf8.DecodeRune(raw)
@@ -89,7 +90,7 @@ func holdsUTF8(raw []byte) bool {
 	return false
 }
 
-// fromUTF16 refuses half a character, and names its line.
+// fromUTF16 decodes UTF-16. It refuses an incomplete character and names its line.
 func fromUTF16(raw []byte, order binary.ByteOrder) ([]byte, error) {
 	text := make([]byte, 0, len(raw))
 	line := 1
@@ -117,7 +118,7 @@ func fromUTF16(raw []byte, order binary.ByteOrder) ([]byte, error) {
 	return text, nil
 }
 
-// fromWindows1252 refuses the five bytes that mean nothing there.
+// fromWindows1252 decodes Windows-1252. It refuses the five undefined bytes.
 func fromWindows1252(raw []byte) ([]byte, error) {
 	text := make([]byte, 0, len(raw)+len(raw)/8)
 	line := 1

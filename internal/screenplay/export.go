@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// Export writes a screenplay of items in the order in which they are played: those of Outline give their source back, line by line, but for what
-// Normalise does. An item that was changed since is written by its data alone, and so are the notes that stood in its lines. notices tell what could
-// not be kept, each a sentence without its point.
+// Export writes a screenplay of items in playing order. Items from Outline reproduce their source line by line, except for what Normalise does. An
+// item that was changed since is written from its data alone, and so are the notes within its lines. notices lists what could not be preserved, each
+// a sentence without its full stop.
 func Export(items []Item) (text string, notices []string) {
 	w := writer{guess: !slices.ContainsFunc(items, func(it Item) bool { return it.Type == TypeScript && it.Data["titlePage"] != nil })}
-	items = slices.DeleteFunc(slices.Clone(items), func(it Item) bool { return it.Type == TypeCharacter }) // each is named above what it says
+	items = slices.DeleteFunc(slices.Clone(items), func(it Item) bool { return it.Type == TypeCharacter }) // a character is named above each speech
 	for len(items) > 0 {
 		items = items[1+w.write(items):]
 	}
 	return Normalise(strings.Join(w.lines, "\n")), w.notices()
 }
 
-// Normalise does to a text what importing and exporting do to its end: one line end, and no empty line. Beside that they make UTF-8 of it, without a
-// byte order mark and with "\n" at the end of each line; a form feed that stands alone becomes a page break, another one a space.
+// Normalise does to the end of a text what importing and exporting do: one line end, and no empty line. They also convert it to UTF-8 without a byte
+// order mark and with "\n" at the end of each line; a form feed on a line of its own becomes a page break, any other one a space.
 func Normalise(src string) string {
 	if src = strings.TrimRight(src, "\n"); src == "" {
 		return ""
@@ -28,21 +28,21 @@ func Normalise(src string) string {
 	return src + "\n"
 }
 
-// maxBefore bounds the empty lines that an item may ask for by number.
+// maxBefore bounds the number of empty lines that an item may request.
 const maxBefore = 1000
 
-// writer writes items one after the other.
+// writer writes items in order.
 type writer struct {
 	lines   []string
 	began   bool // something was written
-	guess   bool // the items were made by 0.1, or by no import: what they don't say is guessed
+	guess   bool // the items come from release 0.1 or not from an import: missing properties are guessed
 	said    *Item
 	scenes  int
-	changed int // items whose written form no longer fits
-	foreign int // items that are nothing of a screenplay
+	changed int // items whose Written text no longer matches
+	foreign int // items that do not belong to a screenplay
 }
 
-// write appends the first of the items, and returns how many of the notes behind it are within what it wrote.
+// write appends the first of the items, and returns how many of the following notes are part of what it wrote.
 func (w *writer) write(items []Item) (held int) {
 	it, l := items[0], layoutOf(items[0])
 	lines, before := w.plain(it, l)
@@ -63,7 +63,7 @@ func (w *writer) write(items []Item) (held int) {
 	return held
 }
 
-// intact says whether the first of the items, and the notes that stand in its lines, are as they were when it was laid out.
+// intact reports whether the first of the items, and the notes within its lines, are unchanged since they were laid out.
 func (w *writer) intact(items []Item, l layout) bool {
 	if l.Of != fingerprint(items[0], l) || items[0].Data["continues"] == true && !w.continues(items[0]) || l.Holds < 0 || len(items) <= l.Holds {
 		return false
@@ -76,7 +76,7 @@ func (w *writer) intact(items []Item, l layout) bool {
 	return true
 }
 
-// follow remembers what the items behind one must know of it.
+// follow records what the following items depend on.
 func (w *writer) follow(it Item) {
 	w.began = true
 	switch {
@@ -90,7 +90,7 @@ func (w *writer) follow(it Item) {
 	}
 }
 
-// continues says whether a spoken item goes on under the cue of the one before.
+// continues reports whether a spoken item continues under the cue of the one before.
 func (w *writer) continues(it Item) bool {
 	if w.said == nil || w.said.Data["character"] != it.Data["character"] {
 		return false
@@ -98,7 +98,7 @@ func (w *writer) continues(it Item) bool {
 	return it.Data["continues"] == true || w.guess
 }
 
-// notices tells what was not kept.
+// notices lists what was not preserved.
 func (w *writer) notices() []string {
 	var all []string
 	if w.guess {

@@ -11,7 +11,7 @@ import (
 	"strings"
 )
 
-// The parts of Final Draft's XML that are read. Its other parts are about paper, colours and windows.
+// The elements of Final Draft's XML that are read. The others are about paper, colours and windows.
 type fdxFile struct {
 	XMLName xml.Name       `xml:"FinalDraft"`
 	Content []fdxParagraph `xml:"Content>Paragraph"`
@@ -38,13 +38,13 @@ type fdxText struct {
 	Words string `xml:",chardata"`
 }
 
-// IsFDX says whether a text begins like a file of Final Draft.
+// IsFDX reports whether a text begins like a file of Final Draft.
 func IsFDX(text []byte) bool {
 	head := text[:min(len(text), 1024)]
 	return bytes.HasPrefix(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff"))), []byte("<")) && bytes.Contains(head, []byte("<FinalDraft"))
 }
 
-// FromFDX makes a text in the Fountain format of a file of Final Draft. notices tell what it has no place for, each a sentence without its point.
+// FromFDX converts a file of Final Draft to the Fountain format. notices lists what Fountain cannot express, each a sentence without its full stop.
 func FromFDX(r io.Reader) (text string, notices []string, err error) {
 	raw, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
@@ -74,8 +74,8 @@ func FromFDX(r io.Reader) (text string, notices []string, err error) {
 // fdxReader collects the elements of a script.
 type fdxReader struct {
 	script    Script
-	speaker   string // who speaks: dialogue stands under it
-	direction string // that the next dialogue stands directly under
+	speaker   string // the current speaker: dialogue belongs to it
+	direction string // directly above the next dialogue
 	lost      map[string]int
 }
 
@@ -83,7 +83,7 @@ func (f *fdxReader) add(e Element) { f.script.Elements = append(f.script.Element
 
 var fdxCredit = regexp.MustCompile(`(?i)^(screenplay |written |story |teleplay )?(and )?by:?$`)
 
-// title reads the title page, whose lines have no keys: the first is the title, what follows a credit the author, the rest the contact.
+// title reads the title page, whose lines have no keys: the first is the title, the line after a credit is the author, the rest is the contact.
 func (f *fdxReader) title(page []fdxParagraph) {
 	values := map[string][]string{}
 	last := ""
@@ -110,7 +110,7 @@ func (f *fdxReader) title(page []fdxParagraph) {
 	}
 }
 
-// paragraphs reads the play. dual is true for those of two who speak at the same time.
+// paragraphs reads the play. dual marks paragraphs of two characters who speak at the same time.
 func (f *fdxReader) paragraphs(all []fdxParagraph, dual bool) {
 	speakers := 0
 	for _, p := range all {
@@ -130,7 +130,7 @@ func (f *fdxReader) paragraphs(all []fdxParagraph, dual bool) {
 	}
 }
 
-// paragraph reads one by its type; dual marks its speaker.
+// paragraph reads a paragraph by its type; dual marks its speaker.
 func (f *fdxReader) paragraph(p fdxParagraph, dual bool) {
 	text := f.words(p)
 	if text == "" {
@@ -189,7 +189,7 @@ func (f *fdxReader) note(note fdxNote) {
 	}
 }
 
-// fdxNumber is a scene number that the Fountain format has too.
+// fdxNumber returns a scene number that is valid in the Fountain format, too.
 func fdxNumber(number string) string {
 	if sceneNumber.MatchString("x #" + number + "#") {
 		return number
@@ -199,7 +199,7 @@ func fdxNumber(number string) string {
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }
 
-// plain is a paragraph's text without its styles.
+// plain returns a paragraph's text without styles.
 func (f *fdxReader) plain(p fdxParagraph) string {
 	var b strings.Builder
 	for _, t := range p.Text {
@@ -208,7 +208,7 @@ func (f *fdxReader) plain(p fdxParagraph) string {
 	return trimLines(fdxEscape.Replace(b.String()))
 }
 
-// words is a paragraph's text with its styles as emphasis.
+// words returns a paragraph's text with its styles as emphasis.
 func (f *fdxReader) words(p fdxParagraph) string {
 	var b strings.Builder
 	for _, t := range p.Text {
@@ -219,7 +219,7 @@ func (f *fdxReader) words(p fdxParagraph) string {
 
 var fdxEscape = strings.NewReplacer(`\`, `\\`, `*`, `\*`, `_`, `\_`)
 
-// emphasised puts marks around a text, within the spaces at its ends. Emphasis does not reach over lines.
+// emphasised puts marks around a text, inside of the spaces at its ends. Emphasis does not span lines.
 func (f *fdxReader) emphasised(t fdxText) string {
 	mark := ""
 	for style := range strings.SplitSeq(t.Style, "+") {

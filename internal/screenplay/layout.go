@@ -10,24 +10,24 @@ import (
 	"strings"
 )
 
-// layout is what an item keeps of how it was written, under the property of that name: what plain has no other place for. All of it is left out where
-// plain writes the item as it was.
+// layout stores how an item was written, in its property of that name, as far as plain cannot derive it. It is omitted when plain writes the item as
+// it was.
 type layout struct {
-	// Before is the number of empty lines before the item, where it is not the usual one.
+	// Before is the number of empty lines before the item, if it is not the usual one.
 	Before *int `json:"before,omitempty"`
-	// Written is the item's lines as they were, notes within them included, where plain writes others.
+	// Written contains the item's original lines, including notes within them, if plain would write others.
 	Written string `json:"written,omitempty"`
-	// Of says which data Written goes with: see fingerprint.
+	// Of identifies the data that Written belongs to: see fingerprint.
 	Of uint64 `json:"of,omitempty"`
-	// Holds is the number of notes within the item's lines: the items that follow, whose Inline is true.
+	// Holds is the number of notes within the item's lines: the following items, whose Inline is true.
 	Holds  int  `json:"holds,omitempty"`
 	Inline bool `json:"inline,omitempty"`
-	// Forced: a mark made the item what it is. Numbered: the number of a scene is written behind its heading.
+	// Forced: a mark gave the item its type. Numbered: the scene's number is written after its heading.
 	Forced   bool `json:"forced,omitempty"`
 	Numbered bool `json:"numbered,omitempty"`
 }
 
-// layoutOf reads an item's layout, an empty one where there is none that can be read.
+// layoutOf returns an item's layout, or an empty one when there is none or it cannot be decoded.
 func layoutOf(it Item) layout {
 	var l layout
 	raw, err := json.Marshal(it.Data["layout"])
@@ -47,7 +47,7 @@ func (l layout) set(it *Item) {
 	}
 	raw, err := json.Marshal(l)
 	if err != nil {
-		panic("screenplay: layout: " + err.Error()) // of numbers and texts
+		panic("screenplay: layout: " + err.Error()) // only numbers and texts: cannot fail
 	}
 	var data map[string]any
 	decoder := json.NewDecoder(bytes.NewReader(raw))
@@ -58,7 +58,8 @@ func (l layout) set(it *Item) {
 	it.Data["layout"] = data
 }
 
-// fingerprint tells whether the words of an item are the ones that were imported: 48 bits over its data, without its place, which other items change.
+// fingerprint returns 48 bits over the item's data, to detect whether it was changed since the import. The item's position is not included, because
+// changes to other items affect it.
 func fingerprint(it Item, l layout) uint64 {
 	data := maps.Clone(it.Data)
 	for _, place := range []string{"layout", "position", "scene", "section", "sequence"} {
@@ -75,12 +76,12 @@ func fingerprint(it Item, l layout) uint64 {
 	return binary.BigEndian.Uint64(append([]byte{0, 0}, sum[:6]...))
 }
 
-// lay gives each item the layout that makes Export write the source back. Every line of the source is one item's: those from its first to its last, and
-// what stands behind it and says nothing, up to the empty lines before the next.
+// lay gives each item the layout with which Export reproduces the source. Every line of the source belongs to one item: the lines from its first to
+// its last, and what follows it without meaning, up to the empty lines before the next item.
 func lay(s *Script, items []Item) {
 	own := ownLines(items)
 	var w writer
-	last := 0 // line behind which the next item begins
+	last := 0 // line after which the next item begins
 	for n, i := range own {
 		it := &items[i]
 		l := layout{Forced: it.forced, Numbered: it.numbered, Holds: held(items, i)}
@@ -107,7 +108,7 @@ func lay(s *Script, items []Item) {
 	}
 }
 
-// fit sets what of an item's lines and of the empty ones before them is not what plain writes.
+// fit stores those of an item's lines, and of the empty lines before it, that plain would write differently.
 func (l layout) fit(w *writer, it *Item, before, lines []string) {
 	for len(before) == 0 && len(lines) > 1 && lines[0] == "" {
 		before, lines = append(before, ""), lines[1:]
@@ -127,7 +128,7 @@ func (l layout) fit(w *writer, it *Item, before, lines []string) {
 	l.set(it)
 }
 
-// ownLines marks the notes that stand within the lines of another item, and returns the indices of the items with lines of their own.
+// ownLines marks the notes within the lines of another item, and returns the indices of the items with lines of their own.
 func ownLines(items []Item) []int {
 	var own []int
 	covered := 0
@@ -146,7 +147,7 @@ func ownLines(items []Item) []int {
 	return own
 }
 
-// held counts the notes behind an item that stand within its lines.
+// held counts the notes after an item that are within its lines.
 func held(items []Item, i int) int {
 	n := 0
 	for _, it := range items[i+1:] {
@@ -161,10 +162,10 @@ func held(items []Item, i int) int {
 	return n
 }
 
-// longest is how many bytes of text one item has at most: an element's data is bounded by the service, and layout may hold the text once more.
+// longest is the maximum length of an item's text in bytes: the service bounds an element's data, and layout may contain the text a second time.
 const longest = 16 << 10
 
-// split divides a long paragraph, or boneyard, at its line ends, where each of its lines is a line of the source.
+// split divides a long paragraph or boneyard at its line ends; its lines are lines of the source.
 func split(e Element) []Element {
 	lines := strings.Split(e.Text, "\n")
 	if len(e.Text) <= longest || e.Kind != Action && e.Kind != Boneyard || len(lines) != e.End-e.Line+1 {

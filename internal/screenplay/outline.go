@@ -12,42 +12,39 @@ const (
 	TypeNote       = "note"
 )
 
-// Item is one element as FountainAI stores it.
+// Item is one element in the form in which FountainAI stores it.
 type Item struct {
 	Type string
 	Data map[string]any
-	// Line is the 1-based line of the source the item comes from.
+	// Line is the 1-based line of the source where the item begins.
 	Line int
 
-	begin, end int  // the lines that are the item's; 0 where it has none
+	begin, end int  // lines of the item in the source; 0 when it has none
 	numbered   bool // of a scene: its number is written in the source
 	forced     bool
 }
 
-// Outline turns a script into the items of FountainAI, in the order in which
-// they are played:
+// Outline converts a script to FountainAI's items in playing order:
 //
 //   - one script {title, author, ..., titlePage}: the fields of the title page,
 //     their keys in lowerCamelCase, and all as written in titlePage;
 //   - section {heading, kind, number, depth}: an outline heading (kind act,
 //     below it sequence and part), numbered among its neighbours, or a scene (a
-//     scene heading, with its own number, or its place where it has none);
+//     scene heading, with its own number, or its position if it has none);
 //   - character {name}: each speaker once, before the first speech;
 //   - action {text, scene, section, style}: what is seen; style names what is
 //     not plain action: transition, centered, lyrics;
 //   - spokenWord {character, text, parenthetical, extension, dual, continues,
 //     scene, section, style}: what is said. A direction within a speech begins a
-//     new item, which continues the one before; one with nothing said under it
-//     has the text "", and so has a cue without a speech;
-//   - note {kind, text, scene, section}: what is the writer's and not played:
+//     new item, which continues the one before; a direction without words under
+//     it has the text "", and so has a cue without a speech;
+//   - note {kind, text, scene, section}: what the writer adds and is not played:
 //     note, synopsis, boneyard, pageBreak.
 //
-// scene is the heading of the scene, with the scene's number behind it where
-// several scenes have that heading, so that it can be filtered by and counted;
-// section is the heading of the act, sequence that of the deepest heading below
-// it. All of them are left out where there is none.
+// scene is the heading of the scene, followed by the scene's number where several scenes have the same heading, so that items can be filtered and
+// counted by it; section is the heading of the act, sequence that of the deepest heading below it. Each is omitted where there is none.
 //
-// layout is what Export needs beside: see layout.
+// layout is what else Export needs: see layout.
 func Outline(s *Script) []Item {
 	items := outline(s)
 	lay(s, items)
@@ -91,13 +88,13 @@ type outliner struct {
 	numbers  map[int]string // index of a scene heading -> its number
 	headings map[string]int // a scene's heading -> how many scenes have it
 	met      map[string]bool
-	open     []Element // the outline headings that the place is under, by depth
-	counts   []int     // how many headings of each depth came, under the heading above
+	open     []Element // the current outline headings, by depth
+	counts   []int     // number of headings of each depth under the current heading above
 	scene    string
-	cue      *Element // of the speech under way, until something is said under it
-	spoken   bool     // under that cue something was said
+	cue      *Element // of the current speech, until something is said
+	spoken   bool     // something was said under that cue
 	speaker  Element
-	wait     *Element // a direction that nothing is said under yet
+	wait     *Element // a direction under which nothing was said yet
 	aside    []Element
 }
 
@@ -131,7 +128,7 @@ func (o *outliner) beginScene(e Element, number string) {
 }
 
 func (o *outliner) note(e Element) {
-	if o.cue != nil || o.wait != nil { // a note under a cue stands in the middle of the item that begins there
+	if o.cue != nil || o.wait != nil { // a note under a cue is part of the item that begins there
 		o.aside = append(o.aside, e)
 		return
 	}
@@ -147,18 +144,16 @@ func (o *outliner) note(e Element) {
 	}
 }
 
-// within says whether a note stands under the cue or the direction that waits
-// for its words.
+// within reports whether a note is under the cue or the direction whose words have not come yet.
 func (o *outliner) within(e Element) bool {
 	return (e.Kind == Note || e.Kind == Boneyard) && (o.cue != nil || o.wait != nil || o.spoken)
 }
 
-// speak collects a speech: an item is made when something is said, and when
-// nothing more can be.
+// speak collects a speech: an item is made when something is said, or when it is clear that nothing will be.
 func (o *outliner) speak(e Element) {
 	name := PlainText(e.Character)
 	switch {
-	case e.Kind == Lyrics && e.Character == "": // sung by nobody in particular
+	case e.Kind == Lyrics && e.Character == "": // sung by no named character
 		o.add(TypeAction, e, o.placed(e, map[string]any{"text": e.Text}))
 	case e.Kind == Character:
 		o.cue, o.speaker, o.spoken = &e, e, false
@@ -176,7 +171,7 @@ func (o *outliner) speak(e Element) {
 	}
 }
 
-// endSpeech makes an item of a direction, or a cue, that nothing was said under.
+// endSpeech makes an item of a direction or a cue without words.
 func (o *outliner) endSpeech() {
 	switch {
 	case o.wait != nil:
@@ -187,7 +182,7 @@ func (o *outliner) endSpeech() {
 	o.spoken = false
 }
 
-// say adds a spoken item, which begins with the cue and the direction before it.
+// say adds a spoken item, which includes the cue and the direction before it.
 func (o *outliner) say(e Element) {
 	data := map[string]any{"character": PlainText(o.speaker.Character), "text": e.Text}
 	if e.Parenthetical != "" {
@@ -219,7 +214,7 @@ func (o *outliner) say(e Element) {
 	}
 }
 
-// placed adds to data where an element is.
+// placed adds an element's scene and section to data.
 func (o *outliner) placed(e Element, data map[string]any) map[string]any {
 	if o.scene != "" {
 		data["scene"] = o.scene
@@ -237,9 +232,8 @@ func (o *outliner) placed(e Element, data map[string]any) map[string]any {
 	return data
 }
 
-// sceneNumbers gives each scene heading, by its index, a number of its own:
-// the written one, else its place among the scenes, with an A behind it where
-// another scene is already called that.
+// sceneNumbers returns a unique number for each scene heading, by its index: the written one, or its position among the scenes, followed by an A when
+// another scene already has that number.
 func sceneNumbers(s *Script) map[int]string {
 	taken := map[string]bool{}
 	for _, e := range s.Elements {

@@ -15,12 +15,11 @@ var (
 	pageBreak     = regexp.MustCompile(`^={3,}$`)
 )
 
-// Parse reads a screenplay whose encoding is found out; see ParseWith.
+// Parse parses a screenplay and detects its encoding; see ParseWith.
 func Parse(r io.Reader) (*Script, error) { return ParseWith(r, Options{}) }
 
-// ParseWith reads a screenplay. Any text is one: what carries no mark is action.
-// It returns ErrTooLarge for more than MaxSize bytes, and a *SyntaxError for a
-// line that is not text of the encoding or is longer than MaxLine.
+// ParseWith parses a screenplay. Any text is valid: text without marks is action. It returns ErrTooLarge for more than MaxSize bytes, and a
+// *SyntaxError for a line that is invalid in the encoding or longer than MaxLine.
 func ParseWith(r io.Reader, o Options) (*Script, error) {
 	src, encoding, err := readSource(r, o)
 	if err != nil {
@@ -38,8 +37,7 @@ func ParseWith(r io.Reader, o Options) (*Script, error) {
 	return script, nil
 }
 
-// mergeAside puts each note and boneyard behind the last element that begins on
-// its line or before.
+// mergeAside inserts each note and boneyard after the last element that begins on its line or before.
 func mergeAside(elements, aside []Element) []Element {
 	all := slices.Concat(elements, aside)
 	slices.SortStableFunc(all, func(a, b Element) int { return a.Line - b.Line })
@@ -50,8 +48,7 @@ type parser struct {
 	lines    []line
 	pos      int
 	elements []Element
-	// fresh is true where a block may begin: at the start, after an empty line,
-	// and after an element that is a single line by its nature. Scene headings,
+	// fresh is true where a block may begin: at the start, after an empty line, and after an element that is always a single line. Scene headings,
 	// cues and transitions are recognised only there.
 	fresh bool
 }
@@ -75,7 +72,7 @@ func (p *parser) run() {
 	}
 }
 
-// add appends an element of one line, the current one, and goes to the next.
+// add appends an element that consists of the current line, and advances to the next.
 func (p *parser) add(e Element) bool {
 	e.Line, e.End = p.lines[p.pos].number, p.lines[p.pos].last
 	p.elements = append(p.elements, e)
@@ -84,17 +81,15 @@ func (p *parser) add(e Element) bool {
 	return true
 }
 
-// text returns the current line without surrounding space: indentation means
-// something in action only.
+// text returns the current line without surrounding white space: indentation has a meaning only in action.
 func (p *parser) text() string { return strings.TrimSpace(p.lines[p.pos].text) }
 
-// followed says whether the next line continues the block of this one.
+// followed reports whether the next line continues the block of this one.
 func (p *parser) followed() bool {
 	return p.pos+1 < len(p.lines) && p.lines[p.pos+1].keepsSpeech()
 }
 
-// mark reads the elements that their first character makes: they need no
-// empty line around them.
+// mark parses elements that are recognised by their first character: they need no empty lines around them.
 func (p *parser) mark() bool {
 	text := p.text()
 	switch {
@@ -119,7 +114,7 @@ func (p *parser) mark() bool {
 	return false
 }
 
-// pushed reads "> centred <" and the forced transition "> FADE OUT."
+// pushed parses "> centred <" and the forced transition "> FADE OUT."
 func (p *parser) pushed(text string) bool {
 	kind := Transition
 	if inner, ok := strings.CutSuffix(text, "<"); ok {
@@ -131,7 +126,7 @@ func (p *parser) pushed(text string) bool {
 	return p.add(Element{Kind: kind, Text: text, Forced: kind == Transition})
 }
 
-// lyrics joins neighbouring sung lines that stand outside a speech.
+// lyrics joins adjacent sung lines outside a speech.
 func (p *parser) lyrics() bool {
 	e := Element{Kind: Lyrics, Line: p.lines[p.pos].number}
 	var verses []string
@@ -146,8 +141,7 @@ func (p *parser) lyrics() bool {
 	return true
 }
 
-// heading reads a scene heading. Like the format's reference parser it asks
-// for an empty line before it, not behind it.
+// heading parses a scene heading. Like the format's reference parser it requires an empty line before it, not after it.
 func (p *parser) heading() bool {
 	text, forced := strings.CutPrefix(p.text(), ".")
 	if forced {
@@ -164,10 +158,8 @@ func (p *parser) heading() bool {
 	return p.add(e)
 }
 
-// transition reads "CUT TO:", which stands alone: above a text it is a speaker.
-// Above another speaker or a scene it is a transition whose empty line was
-// forgotten, or taken out with the boneyard behind it. Spaces behind the colon
-// make action of it, as the format has it.
+// transition parses "CUT TO:". It must stand alone: above a text it is a speaker. Above another speaker or a scene it is a transition whose empty
+// line was forgotten, or removed with the boneyard after it. Spaces after the colon make it action, as the format specifies.
 func (p *parser) transition() bool {
 	text := p.text()
 	if text[0] == '@' || !isTransition(text) || !strings.HasSuffix(p.lines[p.pos].text, ":") {
@@ -181,7 +173,7 @@ func (p *parser) transition() bool {
 
 func isTransition(text string) bool { return strings.HasSuffix(text, "TO:") && isUpper(text) }
 
-// nextBegins says whether the next line begins a scene or a speech.
+// nextBegins reports whether the next line begins a scene or a speech.
 func (p *parser) nextBegins() bool {
 	next := parser{lines: p.lines[p.pos+1:]}
 	if next.lines[0].blank() || next.text()[0] == '!' {
@@ -191,7 +183,7 @@ func (p *parser) nextBegins() bool {
 	return next.heading() || next.isCue()
 }
 
-// action reads a paragraph. It keeps its line breaks and its indentation.
+// action parses a paragraph with its line breaks and its indentation.
 func (p *parser) action() {
 	e := Element{Kind: Action, Line: p.lines[p.pos].number}
 	var paragraph []string
@@ -215,13 +207,13 @@ func (p *parser) action() {
 	p.fresh = false
 }
 
-// startsMark says whether mark would take the current line, without taking it.
+// startsMark reports whether mark would consume the current line, without consuming it.
 func (p *parser) startsMark() bool {
 	probe := parser{lines: p.lines[p.pos : p.pos+1]}
 	return probe.mark()
 }
 
-// isUpper says whether a text has a capital letter and no small one.
+// isUpper reports whether a text contains an upper-case letter and no lower-case one.
 func isUpper(s string) bool {
 	capital := false
 	for _, r := range s {

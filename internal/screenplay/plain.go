@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// plain gives the lines of an item by its data alone, and the number of empty lines that usually stand before it.
+// plain returns the lines of an item, written from its data alone, and the usual number of empty lines before it.
 func (w *writer) plain(it Item, l layout) (lines []string, before int) {
 	before = 1
 	if !w.began {
@@ -35,13 +35,13 @@ func (w *writer) plain(it Item, l layout) (lines []string, before int) {
 	return nil, before
 }
 
-// text is a property of the item's data, "" where it is no text.
+// text returns a property of the item's data, or "" when it is not a string.
 func (it Item) text(property string) string {
 	text, _ := it.Data[property].(string)
 	return text
 }
 
-// number is a property of the item's data, 0 where it is no number.
+// number returns a property of the item's data, or 0 when it is not a number.
 func (it Item) number(property string) int {
 	switch n := it.Data[property].(type) {
 	case int:
@@ -52,7 +52,7 @@ func (it Item) number(property string) int {
 	return 0
 }
 
-// titleLines writes the title page: its fields as they were written, but for those whose property was changed since.
+// titleLines writes the title page: its fields as they were written, except those whose property was changed since.
 func titleLines(it Item) []string {
 	type field struct{ key, value string }
 	var fields []field
@@ -94,7 +94,7 @@ func titleLines(it Item) []string {
 	return lines
 }
 
-// titleProperties gives the properties of a script that may be fields of its title page, the usual ones first. A play without a title has none.
+// titleProperties returns the properties of a script that may be fields of its title page, the usual ones first. A play without a title has none.
 func titleProperties(it Item, known bool) []string {
 	usual := []string{"title", "credit", "author", "source", "draftDate", "contact", "copyright", "notes"}
 	all := slices.DeleteFunc(slices.Sorted(maps.Keys(it.Data)), func(p string) bool {
@@ -157,7 +157,7 @@ func (w *writer) actionLines(it Item, l layout) []string {
 	return lines
 }
 
-// isAction says whether lines would be read as one paragraph of action where a block, or the whole text, may begin.
+// isAction reports whether lines would be parsed as one paragraph of action at a place where a block, or the whole text, may begin.
 func isAction(texts []string, first bool) bool {
 	p := parser{fresh: true}
 	for _, text := range texts {
@@ -196,7 +196,7 @@ func (w *writer) spokenLines(it Item, l layout) []string {
 	return lines
 }
 
-// cueLine is the line above a speech. A name that would not be read as one gets its mark.
+// cueLine returns the line above a speech. A name that would not be recognised as a cue gets the mark.
 func cueLine(it Item, l layout) string {
 	name := escape(strings.ReplaceAll(it.text("character"), "\n", " "))
 	plain := name
@@ -241,7 +241,7 @@ func noteLines(it Item) []string {
 	}
 }
 
-// escape keeps what a text says from being the beginning of a note or boneyard.
+// escape keeps a text from being parsed as the beginning of a note or boneyard.
 func escape(text string) string {
 	return strings.NewReplacer("/*", `\/*`, "[[", `\[[`).Replace(text)
 }

@@ -1,19 +1,14 @@
-// Package screenplay reads the open Fountain screenplay syntax
-// (https://fountain.io/syntax), a plain text format for plays and films.
+// Package screenplay parses the open Fountain screenplay syntax (https://fountain.io/syntax), a plain text format for plays and films.
 //
-// Parse gives a Script in the order of the source, each element with its line
-// number; Outline turns a Script into the element types that FountainAI
-// stores. The package is called screenplay so that "fountain" keeps meaning
-// the binary and the SDK's door.
+// Parse returns a Script in the order of the source, each element with its line number; Outline converts a Script to the element types that
+// FountainAI stores. The package is called screenplay because "fountain" means the binary and the SDK's package.
 //
-// Emphasis (*italic*, **bold**, _underline_) and its escapes are left in the
-// text as written, since they are content; PlainText takes them out.
+// Emphasis (*italic*, **bold**, _underline_) and its escapes are kept in the text as written, since they are content; PlainText removes them.
 package screenplay
 
 import "strings"
 
-// Limits of an input. They bound what a parse may cost: memory is a small
-// multiple of MaxSize.
+// Limits of an input. They bound the cost of parsing: memory is a small multiple of MaxSize.
 const (
 	MaxSize = 8 << 20  // bytes of the whole input
 	MaxLine = 16 << 10 // bytes of one line
@@ -21,14 +16,14 @@ const (
 
 // Script is a parsed screenplay.
 type Script struct {
-	// Title holds the fields of the title page in their order; empty without one.
+	// Title holds the fields of the title page in order; it is empty without one.
 	Title []Field
 	// Elements holds everything else in the order of the source.
 	Elements []Element
-	// Encoding is what the source was written in, one of Encodings.
+	// Encoding is the encoding of the source, one of Encodings.
 	Encoding string
 
-	source   []string // the lines as read, for what Outline keeps of their layout
+	source   []string // the lines as read, for Outline's layouts
 	titleEnd int      // last line of the title page, 0 without one
 }
 
@@ -39,8 +34,7 @@ type Field struct {
 	Line  int    // 1-based line of the key
 }
 
-// TitleValue returns the value of the first title page field with one of the
-// given keys, whatever its letter case, or "".
+// TitleValue returns the value of the first title page field with one of the given keys, ignoring case, or "".
 func (s *Script) TitleValue(keys ...string) string {
 	for _, key := range keys {
 		for _, f := range s.Title {
@@ -52,10 +46,10 @@ func (s *Script) TitleValue(keys ...string) string {
 	return ""
 }
 
-// Kind says what an element of a screenplay is.
+// Kind is the type of an element of a screenplay.
 type Kind string
 
-// The kinds, with the names of the Fountain syntax.
+// The kinds, with their names in the Fountain syntax.
 const (
 	Section       Kind = "section"      // # outline heading, Depth is the number of #
 	Synopsis      Kind = "synopsis"     // = what happens here
@@ -72,7 +66,7 @@ const (
 	PageBreak     Kind = "pageBreak"  // ===
 )
 
-// Element is one part of a screenplay.
+// Element is one element of a screenplay.
 type Element struct {
 	Kind Kind
 	// Text is the element without its marks: without the forcing character, the
@@ -81,18 +75,17 @@ type Element struct {
 	// Character is the speaker's name: set on Character, and on each
 	// Parenthetical, Dialogue and Lyrics spoken under it.
 	Character string
-	// Extension is what follows a Character's name in parentheses: "O.S., CONT'D".
+	// Extension is the text in parentheses after a Character's name: "O.S., CONT'D".
 	Extension string
-	// Dual marks a Character who speaks at the same time as the one before.
+	// Dual marks a Character who speaks at the same time as the previous one.
 	Dual bool
-	// Parenthetical is, on Dialogue and Lyrics, the direction they directly
-	// stand under.
+	// Parenthetical is, for Dialogue and Lyrics, the direction directly above them.
 	Parenthetical string
 	// Depth is a Section's number of #.
 	Depth int
 	// SceneNumber is a SceneHeading's number as written between #, or "".
 	SceneNumber string
-	// Forced says that a mark made the element what it is: . ! @ or >
+	// Forced means that a mark gave the element its kind: . ! @ or >
 	Forced bool
 	// Line and End are the 1-based lines of the source where the element begins
 	// and ends.

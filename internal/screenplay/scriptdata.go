@@ -5,7 +5,7 @@ import (
 	"unicode"
 )
 
-// scriptData makes the data of the script item: each field of the title page as a property, and all as written.
+// scriptData returns the data of the script item: each field of the title page as a property, and all fields as written.
 func scriptData(s *Script) map[string]any {
 	data := map[string]any{}
 	page := []any{}
@@ -25,20 +25,19 @@ func scriptData(s *Script) map[string]any {
 
 const untitled = "Untitled"
 
-// propertyOf is the property that a key of the title page becomes, "" for none.
+// propertyOf returns the property for a key of the title page, or "" when there is none.
 func propertyOf(key string) string {
 	switch property := camelCase(key); property {
 	case "authors":
 		return "author"
-	case "layout", "titlePage", "position": // have a meaning of their own
+	case "layout", "titlePage", "position": // have another meaning
 		return ""
 	default:
 		return property
 	}
 }
 
-// camelCase makes "Draft date" a JSON property: draftDate. A key with a letter
-// that is not ASCII has no such form and gives "".
+// camelCase converts "Draft date" to a JSON property: draftDate. It returns "" for a key with a letter that is not ASCII.
 func camelCase(key string) string {
 	var b strings.Builder
 	upper := false
@@ -62,7 +61,7 @@ func camelCase(key string) string {
 	return b.String()
 }
 
-// keyOf makes a key of the title page of a property: "Draft date" of draftDate.
+// keyOf converts a property to a key of the title page: draftDate to "Draft date".
 func keyOf(property string) string {
 	var b strings.Builder
 	for i, r := range property {

@@ -10,41 +10,40 @@ import (
 	"unicode/utf8"
 )
 
-// ErrTooLarge says that the input is larger than MaxSize.
+// ErrTooLarge means that the input is larger than MaxSize.
 var ErrTooLarge = errors.New("screenplay is larger than 8 MiB")
 
-// SyntaxError says on which line an input stops being a screenplay. It never
-// quotes the line.
+// SyntaxError names the line at which an input is not a valid screenplay. It never quotes the line.
 type SyntaxError struct {
 	Line    int    // 1-based
 	Problem string // what is wrong with it
 }
 
-// Error gives "line 12: not valid UTF-8".
+// Error returns "line 12: not valid UTF-8".
 func (e *SyntaxError) Error() string { return fmt.Sprintf("line %d: %s", e.Line, e.Problem) }
 
-// line is a line of the source after notes and boneyard have been taken out.
+// line is a line of the source without notes and boneyard.
 type line struct {
 	text   string // without its line end
 	number int    // 1-based line of the source on which it begins
-	last   int    // and on which it ends: a note or boneyard that was taken out may span lines
+	last   int    // and on which it ends: a removed note or boneyard may span lines
 }
 
-// blank says whether nothing stands on the line.
+// blank reports whether the line is empty or white space.
 func (l line) blank() bool { return strings.TrimSpace(l.text) == "" }
 
-// keepsSpeech says whether the line is one that stays within a speech: any
-// text, or the two spaces by which a writer asks for an empty line there.
+// keepsSpeech reports whether the line does not end a speech: it has text, or it is the two spaces with which a writer keeps an empty line within a
+// speech.
 func (l line) keepsSpeech() bool { return !l.blank() || strings.HasPrefix(l.text, "  ") }
 
-// Options says how an input is read.
+// Options configure parsing.
 type Options struct {
-	// Encoding is one of Encodings; "" finds it out.
+	// Encoding is one of Encodings; "" detects it.
 	Encoding string
 }
 
-// readSource reads, checks and normalises the input: UTF-8 without a byte order mark, line ends as "\n". A form feed that is a line of its own is a
-// page break; printers and converters leave others, which mean no more than space.
+// readSource reads, checks and normalises the input: UTF-8 without a byte order mark, line ends as "\n". A form feed on a line of its own is a page
+// break; any other, as printers and converters leave them, counts as a space.
 func readSource(r io.Reader, o Options) (src, encoding string, err error) {
 	raw, err := io.ReadAll(io.LimitReader(r, MaxSize+1))
 	if err != nil {
@@ -86,22 +85,21 @@ func checkLine(l []byte) string {
 	return ""
 }
 
-// scanner takes boneyard (/* */) and notes ([[ ]]) out of a source. Both may
-// span lines, so the lines that remain keep their own numbers.
+// scanner removes boneyard (/* */) and notes ([[ ]]) from a source. Both may span lines, so the remaining lines keep their own numbers.
 type scanner struct {
 	src     string
 	pos     int
-	line    int // number of the line that pos is on
+	line    int // number of the line at pos
 	lines   []line
 	aside   []Element // notes and boneyard in their order
 	current strings.Builder
-	started int  // line on which the current line began
-	cut     bool // something was taken out of the current line
+	started int  // first line of the current line
+	cut     bool // something was removed from the current line
 
 	boneyardEnd, noteEnd, blankLine finder
 }
 
-// splitSource returns the lines that remain, and the notes and boneyard in their order.
+// splitSource returns the remaining lines, and the notes and boneyard in order.
 func splitSource(src string) ([]line, []Element) {
 	s := &scanner{src: src, line: 1, started: 1,
 		boneyardEnd: finder{what: "*/"}, noteEnd: finder{what: "]]"}, blankLine: finder{what: "\n\n"}}
@@ -129,8 +127,7 @@ func splitSource(src string) ([]line, []Element) {
 	return s.lines, s.aside
 }
 
-// noteCloses says whether the note that opens here ends before an empty line;
-// one that does not is text.
+// noteCloses reports whether the note that opens here ends before an empty line; otherwise it is text.
 func (s *scanner) noteCloses() bool {
 	end := s.noteEnd.after(s.src, s.pos+2)
 	if end < 0 {
@@ -140,7 +137,7 @@ func (s *scanner) noteCloses() bool {
 	return blank < 0 || end < blank
 }
 
-// take takes out what reaches from here to its closing mark.
+// take removes the text from here to its closing mark.
 func (s *scanner) take(kind Kind, end int) {
 	e := Element{Kind: kind, Text: s.src[s.pos+2 : end], Line: s.line, End: s.line + strings.Count(s.src[s.pos:end], "\n")}
 	if kind == Note {
@@ -150,8 +147,7 @@ func (s *scanner) take(kind Kind, end int) {
 	s.line, s.pos, s.cut = e.End, end+2, true
 }
 
-// endLine keeps the current line, unless it is empty only because what stood
-// on it was taken out: such a line does not end a speech or a paragraph.
+// endLine keeps the current line, unless it is empty only because its content was removed: such a line does not end a speech or a paragraph.
 func (s *scanner) endLine() {
 	l := line{text: s.current.String(), number: s.started, last: s.line}
 	if !s.cut || !l.blank() {
@@ -161,16 +157,15 @@ func (s *scanner) endLine() {
 	s.cut = false
 }
 
-// finder finds the next place of a string, remembering it, so that a source
-// full of openings without an end is still read in linear time.
+// finder searches for a string and caches the result, so that a source with many unclosed openings is still parsed in linear time.
 type finder struct {
 	what  string
-	found int // place of the last answer, valid for every start in [from, found]
+	found int // position of the last result, valid for every start in [from, found]
 	from  int
 	asked bool
 }
 
-// after returns the first place at or after start, or -1. Starts must not decrease.
+// after returns the first position at or after start, or -1. Starts must not decrease.
 func (f *finder) after(src string, start int) int {
 	if f.asked && start >= f.from && (f.found < 0 || start <= f.found) {
 		return f.found
@@ -184,7 +179,7 @@ func (f *finder) after(src string, start int) int {
 	return f.found
 }
 
-// trimLines trims the whole and the end of each line.
+// trimLines trims the whole text and the end of each line.
 func trimLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, l := range lines {

@@ -5,8 +5,7 @@ import (
 	"unicode"
 )
 
-// cue reads a character's name and the speech under it: a line in capitals
-// with an empty line before it and none behind it, or one forced with @.
+// cue parses a character's name and the speech under it: a line in capitals with an empty line before it and none after it, or one forced with @.
 func (p *parser) cue() bool {
 	if !p.isCue() {
 		return false
@@ -17,13 +16,13 @@ func (p *parser) cue() bool {
 	return true
 }
 
-// isCue says whether the current line is one, if a block may begin there.
+// isCue reports whether the current line is a cue, provided that a block may begin there.
 func (p *parser) isCue() bool {
 	e, forced := splitCue(p.text())
 	return e.Text != "" && (forced || p.followed() && (isUpper(e.Text) || isNameWithoutCase(e.Text)))
 }
 
-// splitCue divides "@McCLANE (V.O.) ^".
+// splitCue parses a cue such as "@McCLANE (V.O.) ^".
 func splitCue(text string) (cue Element, forced bool) {
 	text, forced = strings.CutPrefix(text, "@")
 	text, dual := strings.CutSuffix(text, "^")
@@ -31,19 +30,17 @@ func splitCue(text string) (cue Element, forced bool) {
 	return Element{Kind: Character, Text: name, Character: name, Extension: extension, Dual: dual, Forced: forced}, forced
 }
 
-// Longest names without letter case that need no @: where words are divided by
-// spaces, two of them; elsewhere four characters, or twelve with the dot that
-// divides foreign names.
+// Maximum length of names without letter case that need no @: two words where words are separated by spaces; otherwise four characters, or twelve
+// with the dot that separates the parts of foreign names.
 const (
 	longestName       = 24
 	longestJoinedName = 4
 	longestDottedName = 12
 )
 
-// isNameWithoutCase says whether a text of a script without letter case is
-// short enough for a name, and only letters. The format asks for capitals, which
-// such a script has not, and for a letter, which it has: a line that reads like
-// a sentence stays action, a longer name is forced with @.
+// isNameWithoutCase reports whether a text in a script without letter case is short enough for a name and consists of letters only. The format
+// demands capitals, which such a script does not have, and a letter, which it has. A line that reads like a sentence is action; a longer name must be
+// forced with @.
 func isNameWithoutCase(s string) bool {
 	letters, joined, dotted := 0, false, false
 	for _, r := range s {
@@ -69,7 +66,7 @@ func isNameWithoutCase(s string) bool {
 	return letters > 0 && letters <= longest && strings.Count(s, " ") <= 1
 }
 
-// splitExtension divides "HANS (O.S.) (CONT'D)" into the name and "O.S., CONT'D".
+// splitExtension splits "HANS (O.S.) (CONT'D)" into the name and "O.S., CONT'D".
 func splitExtension(text string) (name, extension string) {
 	open := strings.IndexByte(text, '(')
 	if open < 0 || !strings.HasSuffix(text, ")") {
@@ -85,7 +82,7 @@ func splitExtension(text string) (name, extension string) {
 	return strings.Join(strings.Fields(text[:open]), " "), strings.Join(extensions, ", ")
 }
 
-// speech reads the lines under a cue up to the empty line that ends them.
+// speech parses the lines under a cue up to the next empty line.
 func (p *parser) speech(name string) {
 	var open *Element // the dialogue or lyrics being collected
 	direction := ""
@@ -113,7 +110,7 @@ func (p *parser) speech(name string) {
 		if sung, ok := strings.CutPrefix(text, "~"); ok {
 			kind, text = Lyrics, strings.TrimSpace(sung)
 		} else if text == "" {
-			kind = open.Kind // an empty line that was asked for belongs to what it stands in
+			kind = open.Kind // an empty line that was kept belongs to the surrounding element
 		}
 		if open == nil || open.Kind != kind {
 			flush()
@@ -129,8 +126,7 @@ func (p *parser) speech(name string) {
 	flush()
 }
 
-// parenthesised returns what stands between the parentheses of a line that
-// has nothing outside them: "(beat)", but not "(beat) Well (sighs)".
+// parenthesised returns the text between the parentheses of a line that has nothing outside them: "(beat)", but not "(beat) Well (sighs)".
 func parenthesised(text string) (string, bool) {
 	depth := 0
 	for i := range len(text) {

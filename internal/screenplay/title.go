@@ -2,10 +2,8 @@ package screenplay
 
 import "strings"
 
-// parseTitle reads the title page, which is the first block of the source if
-// every line of it is "Key: value" or an indented continuation, and at least
-// one key has a value (so that an opening "FADE IN:" is not one). It returns
-// the fields and the lines that follow.
+// parseTitle parses the title page: the first block of the source if each of its lines is "Key: value" or an indented continuation, and at least one
+// key has a value (so that an opening "FADE IN:" is not a title page). It returns the fields and the following lines.
 func parseTitle(lines []line) ([]Field, []line) {
 	start := 0
 	for start < len(lines) && lines[start].blank() {
@@ -39,8 +37,7 @@ func parseTitle(lines []line) ([]Field, []line) {
 	return fields, lines[i:]
 }
 
-// isTitleKey refuses what begins like another element: a forced mark is never
-// the beginning of a key.
+// isTitleKey refuses the beginning of another element: a key never begins with a mark.
 func isTitleKey(key string) bool {
 	return strings.TrimSpace(key) != "" && !strings.ContainsAny(key[:1], "#=!@~>.[")
 }

@@ -19,12 +19,12 @@ const DataKeySize = 32
 // dataKeyVersion is the first byte of everything a data key seals.
 const dataKeyVersion = 1
 
-// Key is a data key: 32 bytes that a service holds while it runs and the kms keeps wrapped. It seals with
-// XChaCha20-Poly1305, whose nonces are long enough to be random for any number of messages, and sums with HMAC-SHA-256, each
-// under a key of its own derived by HKDF-SHA-256. It is safe for concurrent use.
+// Key is a data key: 32 bytes that a service holds while it runs and stores wrapped by the kms. It seals with XChaCha20-Poly1305, whose nonces are
+// long enough to be random for any number of messages, and computes MACs with HMAC-SHA-256, each under its own key derived by HKDF-SHA-256. It is
+// safe for concurrent use.
 type Key struct {
 	aead tink.AEAD
-	mac  func() []byte // derived by who needs it first: many keys open one message and are gone
+	mac  func() []byte // derived on first use: many keys open one message and are discarded
 }
 
 // NewDataKey returns 32 random bytes for FromDataKey.
@@ -34,7 +34,7 @@ func NewDataKey() []byte {
 	return raw
 }
 
-// FromDataKey makes a Key of the 32 bytes that NewDataKey made.
+// FromDataKey returns the Key for 32 bytes made by NewDataKey.
 func FromDataKey(raw []byte) (*Key, error) {
 	if len(raw) != DataKeySize {
 		return nil, errors.New("data key has the wrong length")
@@ -54,7 +54,7 @@ func FromDataKey(raw []byte) (*Key, error) {
 	return &Key{aead: aead, mac: sync.OnceValue(func() []byte {
 		summing, err := hkdf.Expand(sha256.New, extracted, "fountain data key v1: sum", 32)
 		if err != nil {
-			panic(err) // of a length that it has no keys of
+			panic(err) // a constant, valid length
 		}
 		return summing
 	})}, nil
@@ -69,7 +69,7 @@ func (k *Key) Seal(plain, aad []byte) ([]byte, error) {
 	return append([]byte{dataKeyVersion}, sealed...), nil
 }
 
-// Open decrypts what Seal made with the same aad; all else is ErrOpen.
+// Open decrypts what Seal returned for the same aad. It returns ErrOpen for anything else.
 func (k *Key) Open(sealed, aad []byte) ([]byte, error) {
 	if len(sealed) == 0 || sealed[0] != dataKeyVersion {
 		return nil, ErrOpen
@@ -81,14 +81,14 @@ func (k *Key) Open(sealed, aad []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Sum returns the HMAC-SHA-256 of data. The error is always nil; it is there for the interface that Keyset shares.
+// Sum returns the HMAC-SHA-256 of data. The error is always nil; Key and Keyset share the interface.
 func (k *Key) Sum(data []byte) ([]byte, error) {
 	h := hmac.New(sha256.New, k.mac())
 	h.Write(data)
 	return h.Sum(nil), nil
 }
 
-// Verify checks a sum in constant time; ErrOpen when it is wrong.
+// Verify checks a MAC in constant time. It returns ErrOpen when it is wrong.
 func (k *Key) Verify(sum, data []byte) error {
 	want, _ := k.Sum(data)
 	if !hmac.Equal(sum, want) {
@@ -97,5 +97,5 @@ func (k *Key) Verify(sum, data []byte) error {
 	return nil
 }
 
-// Format keeps the key out of every log and message.
+// Format prints no key material in logs and messages.
 func (k *Key) Format(s fmt.State, _ rune) { fmt.Fprint(s, "seal.Key") }

@@ -16,39 +16,39 @@ import (
 	"github.com/cloudflare/circl/secretsharing"
 )
 
-// Errors of shares; match them with errors.Is. Their texts name the file where there is one, and repeat nothing of it.
+// Errors of shares; match them with errors.Is. Their texts name the file, if there is one, and repeat nothing of its content.
 var (
-	// ErrShare: a share is no share, was changed, is given twice, or is of another set.
+	// ErrShare: a share is malformed, was changed, is given twice, or belongs to another set.
 	ErrShare = errors.New("share refused")
-	// ErrShares: so many shares make no key.
+	// ErrShares: the shares do not make a key.
 	ErrShares = errors.New("these shares do not make the root key")
 )
 
-// MaxShares bounds how many shares a root key is split into.
+// MaxShares is the maximum number of shares of a root key.
 const MaxShares = 100
 
 const (
 	halves   = 2
-	halfSize = rootSize / halves // below the order of the group, 2^252 and more
+	halfSize = rootSize / halves // below the order of the group, which exceeds 2^252
 	setSize  = 8
 	sumSize  = 8
 )
 
-// scalars is the field of the shares: its arithmetic takes the same time for every value.
+// scalars is the field of the shares. Its arithmetic takes the same time for every value.
 var scalars = group.Ristretto255
 
-// share is one of those that a root key was split into.
+// share is one share of a root key.
 type share struct {
 	set             string
 	root            string // id of the root key
 	index, of, need int
-	check           []byte // by which the key that was combined is known to be right
+	check           []byte // verifies the combined key
 	value           []byte
 }
 
 const shareKind = "fountain-root-key-share-v1"
 
-// text is the share as a line, with a checksum at its end.
+// text encodes the share as one line with a checksum at its end.
 func (s share) text() string {
 	line := fmt.Sprintf("%s set=%s root=%s share=%d of=%d need=%d check=%x value=%x", shareKind, s.set, s.root, s.index, s.of, s.need, s.check, s.value)
 	return line + " sum=" + lineSum(line) + "\n"
@@ -62,7 +62,7 @@ func lineSum(line string) string {
 var shareLine = regexp.MustCompile(`^(` + shareKind + ` set=([0-9a-f]{16}) root=(root_[0-9a-f]{16}) share=([0-9]{1,3}) of=([0-9]{1,3}) need=([0-9]{1,3})` +
 	` check=([0-9a-f]{64}) value=([0-9a-f]{128})) sum=([0-9a-f]{16})\s*$`)
 
-// maxShare bounds the text of a share, in bytes.
+// maxShare is the maximum length of a share's text, in bytes.
 const maxShare = 1024
 
 func parseShare(name string, text []byte) (s share, err error) {
@@ -77,7 +77,7 @@ func parseShare(name string, text []byte) (s share, err error) {
 		return s, fmt.Errorf("%s: %w: it was damaged: its checksum is another", name, ErrShare)
 	}
 	s = share{set: string(m[2]), root: string(m[3])}
-	s.index, _ = strconv.Atoi(string(m[4])) // of at most three digits
+	s.index, _ = strconv.Atoi(string(m[4])) // has at most three digits
 	s.of, _ = strconv.Atoi(string(m[5]))
 	s.need, _ = strconv.Atoi(string(m[6]))
 	s.check, _ = hex.DecodeString(string(m[7]))
@@ -88,15 +88,15 @@ func parseShare(name string, text []byte) (s share, err error) {
 	return s, nil
 }
 
-// rootCheck is what tells the right key from a wrong one, and nothing else.
+// rootCheck returns a value that distinguishes the right key from a wrong one and discloses nothing else.
 func rootCheck(key []byte, set string) []byte {
 	h := hmac.New(sha256.New, key)
 	h.Write([]byte("fountain root key escrow " + set))
 	return h.Sum(nil)
 }
 
-// SplitRoot splits the root key at path by Shamir's scheme: any need of the texts, which are as many as of, make it again (CombineRoot), and fewer tell nothing of
-// it. It returns the ID of the key.
+// SplitRoot splits the root key at path by Shamir's scheme into of shares: any need of them restore it (CombineRoot), and fewer disclose nothing
+// about it. It returns the shares' texts and the ID of the key.
 func SplitRoot(path string, of, need int) (texts []string, id string, err error) {
 	if need < 2 || of < need || of > MaxShares {
 		return nil, "", fmt.Errorf("a root key is split into 2 to %d shares, of which at least 2 are needed", MaxShares)
@@ -135,7 +135,7 @@ func SplitRoot(path string, of, need int) (texts []string, id string, err error)
 	return texts, root.ID(), nil
 }
 
-// scalarOf is half a key as a number of the field, whose bytes are the lowest first.
+// scalarOf converts half a key to an element of the field, least significant byte first.
 func scalarOf(part []byte) (group.Scalar, error) {
 	wide := make([]byte, scalars.Params().ScalarLength)
 	copy(wide, part)
@@ -152,8 +152,9 @@ type NamedShare struct {
 	Text []byte
 }
 
-// CombineRoot makes the root key of its shares again and writes it to path, which must not exist. Nothing is written before the key is known to be the one that was
-// split. It returns the ID of the key. ErrShare: one of them is damaged, given twice, or of another set. ErrShares: they are too few, or one was forged.
+// CombineRoot restores the root key from its shares and writes it to path, which must not exist. Nothing is written before the key is verified to be
+// the one that was split. It returns the ID of the key. ErrShare: a share is damaged, given twice, or belongs to another set. ErrShares: there are
+// too few shares, or one was forged.
 func CombineRoot(given []NamedShare, path string) (id string, err error) {
 	shares, err := sameSet(given)
 	if err != nil {
@@ -178,7 +179,7 @@ func CombineRoot(given []NamedShare, path string) (id string, err error) {
 	return root.ID(), writeRoot(path, key)
 }
 
-// sameSet reads shares and demands enough of one set.
+// sameSet parses shares and requires enough shares of one set.
 func sameSet(given []NamedShare) (shares []share, err error) {
 	for i, one := range given {
 		s, err := parseShare(one.Name, one.Text)
@@ -223,5 +224,5 @@ func combineHalf(shares []share, half int) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("combine shares: %w", err)
 	}
-	return wide[:halfSize], nil // what is above is seen by the check of the key
+	return wide[:halfSize], nil // the check of the key detects non-zero bytes above
 }

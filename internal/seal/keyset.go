@@ -11,14 +11,13 @@ import (
 	"github.com/tink-crypto/tink-go/v2/tink"
 )
 
-// Keyset is an immutable Tink keyset, either for sealing (NewAEAD: AES-256-GCM) or for sums (NewMAC: HMAC-SHA-256). Its output
-// begins with the ID of the key that made it, so older keys of the set still open and verify. Asked for the other purpose it
-// returns ErrPurpose. It is safe for concurrent use.
+// Keyset is an immutable Tink keyset, either for sealing (NewAEAD: AES-256-GCM) or for MACs (NewMAC: HMAC-SHA-256). Its output begins with the ID of
+// the key, so that older keys of the set still open and verify. Used for the other purpose it returns ErrPurpose. It is safe for concurrent use.
 //
-// AES-GCM with random nonces is good for 2^32 messages per key: rotate long before.
+// AES-GCM with random nonces is safe for 2^32 messages per key: rotate long before.
 type Keyset struct {
 	handle *keyset.Handle
-	aead   tink.AEAD  // nil for sums
+	aead   tink.AEAD  // nil for MACs
 	macs   []tink.MAC // primary first; nil for sealing
 	verify tink.MAC   // all keys
 }
@@ -26,7 +25,7 @@ type Keyset struct {
 // NewAEAD returns a sealing keyset with one new key.
 func NewAEAD() (*Keyset, error) { return newKeyset(aead.AES256GCMKeyTemplate()) }
 
-// NewMAC returns a keyset for sums with one new key.
+// NewMAC returns a keyset for MACs with one new key.
 func NewMAC() (*Keyset, error) { return newKeyset(mac.HMACSHA256Tag256KeyTemplate()) }
 
 func newKeyset(template *tinkpb.KeyTemplate) (*Keyset, error) {
@@ -75,7 +74,7 @@ func (k *Keyset) withPrimary(id uint32) (*keyset.Handle, error) {
 	return manager.Handle()
 }
 
-// Rotate returns a copy with a new key that seals or sums from now on; the older keys still open and verify.
+// Rotate returns a copy with a new primary key; the older keys still open and verify.
 func (k *Keyset) Rotate() (*Keyset, error) {
 	template := aead.AES256GCMKeyTemplate()
 	if k.aead == nil {
@@ -92,7 +91,7 @@ func (k *Keyset) Rotate() (*Keyset, error) {
 	return finish(manager)
 }
 
-// Without returns a copy without the key with this ID, whose outputs are lost with it. The primary key cannot be removed.
+// Without returns a copy without the key with this ID; what that key sealed or signed is not accepted any more. The primary key cannot be removed.
 func (k *Keyset) Without(keyID uint32) (*Keyset, error) {
 	manager := keyset.NewManagerFromHandle(k.handle)
 	if err := manager.Delete(keyID); err != nil {
@@ -109,7 +108,7 @@ func finish(manager *keyset.Manager) (*Keyset, error) {
 	return fromHandle(handle)
 }
 
-// Primary returns the ID of the key that seals or sums.
+// Primary returns the ID of the key that seals or computes MACs.
 func (k *Keyset) Primary() uint32 { return k.handle.KeysetInfo().GetPrimaryKeyId() }
 
 // Keys returns the IDs of all keys, oldest first.
@@ -121,7 +120,7 @@ func (k *Keyset) Keys() []uint32 {
 	return ids
 }
 
-// Seal encrypts plain under the primary key and binds it to aad, for example the table and row it belongs to.
+// Seal encrypts plain under the primary key and binds it to aad, for example the table and row that it belongs to.
 func (k *Keyset) Seal(plain, aad []byte) ([]byte, error) {
 	if k.aead == nil {
 		return nil, ErrPurpose
@@ -129,7 +128,7 @@ func (k *Keyset) Seal(plain, aad []byte) ([]byte, error) {
 	return k.aead.Encrypt(plain, aad)
 }
 
-// Open decrypts what Seal made with the same aad; all else is ErrOpen.
+// Open decrypts what Seal returned for the same aad. It returns ErrOpen for anything else.
 func (k *Keyset) Open(sealed, aad []byte) ([]byte, error) {
 	if k.aead == nil {
 		return nil, ErrPurpose
@@ -141,7 +140,7 @@ func (k *Keyset) Open(sealed, aad []byte) ([]byte, error) {
 	return plain, nil
 }
 
-// Sum returns the primary key's MAC of data: 37 bytes, always the same for the same key.
+// Sum returns the primary key's MAC of data, 37 bytes. It is deterministic.
 func (k *Keyset) Sum(data []byte) ([]byte, error) {
 	if k.aead != nil {
 		return nil, ErrPurpose
@@ -149,8 +148,8 @@ func (k *Keyset) Sum(data []byte) ([]byte, error) {
 	return k.macs[0].ComputeMAC(data)
 }
 
-// Sums returns the MAC of data under every key, primary first, then newest to oldest: a row that is looked up by its sum may
-// have been written before a rotation.
+// Sums returns the MAC of data under every key, primary first, then newest to oldest: a row that is looked up by its MAC may have been written before
+// a rotation.
 func (k *Keyset) Sums(data []byte) ([][]byte, error) {
 	if k.aead != nil {
 		return nil, ErrPurpose
@@ -165,7 +164,7 @@ func (k *Keyset) Sums(data []byte) ([][]byte, error) {
 	return sums, nil
 }
 
-// Verify checks, in constant time, a sum that any key of the set made; ErrOpen when it is wrong.
+// Verify checks a MAC of any key of the set in constant time. It returns ErrOpen when it is wrong.
 func (k *Keyset) Verify(sum, data []byte) error {
 	if k.aead != nil {
 		return ErrPurpose
@@ -176,7 +175,7 @@ func (k *Keyset) Verify(sum, data []byte) error {
 	return nil
 }
 
-// Format keeps the keys out of every log and message.
+// Format prints no key material in logs and messages.
 func (k *Keyset) Format(s fmt.State, _ rune) {
 	fmt.Fprintf(s, "seal.Keyset(%d keys)", k.handle.Len())
 }

@@ -8,11 +8,12 @@ import (
 	"path/filepath"
 )
 
-// PreviousFile is where the root key before lies, beside the one at path.
+// PreviousFile returns the path of the previous root key, beside the one at path.
 func PreviousFile(path string) string { return path + ".previous" }
 
-// ReplaceRoot puts a new random root key at path and keeps the one that was there at PreviousFile(path). At every moment path holds a whole key, and the old one is
-// in one of the two; a call that was killed is ended by the next. It is fs.ErrExist when an older key is still kept: nobody knows whether it is needed.
+// ReplaceRoot writes a new random root key to path and keeps the old one at PreviousFile(path). At every moment path holds a complete key, and the
+// old key is in one of the two files; a killed call is completed by the next. It returns fs.ErrExist when a previous key still exists, because it may
+// still be needed.
 func ReplaceRoot(path string) error {
 	old, err := LoadRoot(path)
 	if err != nil {
@@ -32,7 +33,7 @@ func ReplaceRoot(path string) error {
 		if err != nil {
 			return err
 		}
-	} else if err != nil { // half a key of a call that was killed
+	} else if err != nil { // an incomplete key left by a killed call
 		return fmt.Errorf("remove %s: %w", next, err)
 	}
 	if kept == nil {

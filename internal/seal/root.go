@@ -1,5 +1,5 @@
-// Package seal is the house's encryption at rest: a root key file seals Tink keysets, keysets seal data keys and secrets, and a
-// data key seals what one service stores. Nothing here prints a key, and no error repeats a plaintext.
+// Package seal is the encryption at rest: a root key file seals Tink keysets, keysets seal data keys and secrets, and a data key seals what one
+// service stores. Nothing here prints a key, and no error repeats a plaintext.
 package seal
 
 import (
@@ -21,11 +21,11 @@ import (
 
 // Errors of this package; match them with errors.Is.
 var (
-	// ErrOpen: a sealed text was altered, belongs elsewhere (other aad, other name) or was sealed by a key that is not here.
+	// ErrOpen: a sealed text was altered, has another aad or name, or was sealed by a key that is not available.
 	ErrOpen = errors.New("sealed text does not open")
 	// ErrWrongRoot: a keyset was sealed by another root key.
 	ErrWrongRoot = errors.New("keyset was sealed by another root key")
-	// ErrPurpose: a sealing keyset was asked for a sum, or the other way round.
+	// ErrPurpose: a sealing keyset was used for a MAC, or the other way round.
 	ErrPurpose = errors.New("keyset has another purpose")
 	// ErrRootFile: the root key file is not safe to use; the text says why.
 	ErrRootFile = errors.New("root key file refused")
@@ -39,9 +39,9 @@ type Root struct {
 	aead tink.AEAD
 }
 
-// LoadRoot reads the root key, 32 raw bytes, from the file at path. It returns ErrRootFile when the size is wrong, when the key is
-// no random one (all zero, few different bytes, plain text), or when anybody but its owner (this user or root) could read or
-// replace it: by the file's mode, unless the directories above keep everybody else out, as a mounted secret's do.
+// LoadRoot reads the root key, 32 raw bytes, from the file at path. It returns ErrRootFile when the size is wrong, when the key is not random (all
+// zero, few different bytes, plain text), or when anybody except its owner (this user or root) could read or replace it: according to the file's
+// mode, unless a directory above excludes everybody else, as those of mounted secrets do.
 func LoadRoot(path string) (*Root, error) {
 	key, err := readRoot(path)
 	if err != nil {
@@ -82,8 +82,8 @@ func newRoot(key []byte) (*Root, error) {
 	return &Root{id: "root_" + hex.EncodeToString(name.Sum(nil)[:8]), aead: aead}, nil
 }
 
-// random tells a random key from a placeholder. A true one has about 30 different bytes among its 32; that it has fewer than 16, or
-// is printable text throughout, happens less than once in 10^13 keys.
+// random distinguishes a random key from a placeholder. A random key has about 30 different bytes among its 32; fewer than 16 different ones, or only
+// printable text, happen less than once in 10^13 keys.
 func random(key []byte) bool {
 	different := map[byte]bool{}
 	text := true
@@ -94,8 +94,8 @@ func random(key []byte) bool {
 	return len(different) >= 16 && !text
 }
 
-// CreateRoot writes a new random root key to path with mode 0600, and its directory with 0700 where there is none. It never
-// replaces a file: that is fs.ErrExist.
+// CreateRoot writes a new random root key to path with mode 0600, and creates its directory with 0700 if needed. It never replaces a file: that is
+// fs.ErrExist.
 func CreateRoot(path string) error {
 	key := make([]byte, rootSize)
 	rand.Read(key) // never fails: crypto/rand ends the program instead
@@ -114,13 +114,13 @@ func writeRoot(path string, key []byte) error {
 	_, err = file.Write(key)
 	err = errors.Join(err, file.Sync(), file.Close(), syncDir(dir))
 	if err != nil {
-		// Half a key is worse than none: it would be refused for ever.
+		// An incomplete key must not stay: it would be refused at every start.
 		return fmt.Errorf("write root key: %w", errors.Join(err, os.Remove(path)))
 	}
 	return nil
 }
 
-// syncDir makes a new name in a directory durable.
+// syncDir makes a new directory entry durable.
 func syncDir(dir string) error {
 	d, err := os.Open(dir)
 	if err != nil {
@@ -129,13 +129,13 @@ func syncDir(dir string) error {
 	return errors.Join(d.Sync(), d.Close())
 }
 
-// ID names the root key without revealing it: "root_" and 16 hexadecimal digits.
+// ID identifies the root key without revealing it: "root_" and 16 hexadecimal digits.
 func (r *Root) ID() string { return r.id }
 
-// Format keeps the key out of every log and message.
+// Format prints no key material in logs and messages.
 func (r *Root) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "seal.Root(%s)", r.id) }
 
-// SealKeyset encrypts a keyset under the root and binds it to name, for example "secrets".
+// SealKeyset encrypts a keyset under the root key and binds it to name, for example "secrets".
 func (r *Root) SealKeyset(name string, k *Keyset) ([]byte, error) {
 	var sealed bytes.Buffer
 	sealed.WriteString(r.id + ":")
@@ -145,8 +145,8 @@ func (r *Root) SealKeyset(name string, k *Keyset) ([]byte, error) {
 	return sealed.Bytes(), nil
 }
 
-// OpenKeyset decrypts a keyset that was sealed under the same name. It returns ErrWrongRoot when another root sealed it, and
-// ErrOpen when it was altered or sealed under another name.
+// OpenKeyset decrypts a keyset that was sealed under the same name. It returns ErrWrongRoot when another root key sealed it, and ErrOpen when it was
+// altered or sealed under another name.
 func (r *Root) OpenKeyset(name string, sealed []byte) (*Keyset, error) {
 	id, encrypted, found := bytes.Cut(sealed, []byte(":"))
 	if !found {
@@ -162,7 +162,7 @@ func (r *Root) OpenKeyset(name string, sealed []byte) (*Keyset, error) {
 	return fromHandle(handle)
 }
 
-// RootID returns the ID of the root key that sealed a keyset, for a change of root with both keys at hand.
+// RootID returns the ID of the root key that sealed a keyset, for a rotation with both root keys available.
 func RootID(sealed []byte) (string, error) {
 	id, _, found := bytes.Cut(sealed, []byte(":"))
 	if !found {

@@ -13,9 +13,8 @@ const (
 	othersWrite fs.FileMode = 0o022
 )
 
-// checkRootFile refuses a key that somebody else can read or replace. A mode that admits others (0644 is what secret mounts
-// have) is accepted when a directory above the file lets nobody but its owner through, and no directory from there down can
-// be written by others.
+// checkRootFile refuses a key that another user can read or replace. A mode that admits others (mounted secrets have 0644) is accepted when a
+// directory above the file admits only its owner, and no directory from there down is writable by others.
 func checkRootFile(path string, file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
@@ -37,15 +36,15 @@ func checkRootFile(path string, file *os.File) error {
 	if err != nil {
 		return fmt.Errorf("resolve root key path: %w", err)
 	}
-	// A second name for the file could lie where others pass.
+	// A second hard link to the file could be where others have access.
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink == 1 && closedDirectory(filepath.Dir(real)) {
 		return nil
 	}
 	return fmt.Errorf("%w: mode %04o admits others, and so do the directories above it; use 0600", ErrRootFile, info.Mode().Perm())
 }
 
-// closedDirectory walks up from dir and reports whether a directory that admits only this user or root is met before one that
-// belongs to, or can be written by, somebody else.
+// closedDirectory walks up from dir and reports whether it meets a directory that admits only this user or root before one that belongs to, or is
+// writable by, another user.
 func closedDirectory(dir string) bool {
 	for {
 		info, err := os.Lstat(dir)

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// FreeAddress returns an address of loopback on which nothing listens, for a server that takes its address as a setting. The port lies below those
-// that the kernel gives to clients and to listeners on port 0 (ip_local_port_range), so that nobody is given it before the server listens. Tests of other
-// packages run at the same time and draw from the same ports: until the test ends, a UDP socket 10,000 ports above keeps the port for it.
+// FreeAddress returns a loopback address on which nothing listens, for a server whose address is a setting. The port is below those that the kernel
+// assigns to clients and to listeners on port 0 (ip_local_port_range), so that it is not assigned before the server listens. Tests of other packages
+// run at the same time and use the same ports: until the test ends, a UDP socket 10,000 ports above reserves the port.
 func FreeAddress(tb testing.TB) string {
 	tb.Helper()
 	for range 1000 {

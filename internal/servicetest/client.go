@@ -34,8 +34,7 @@ func Contract(t testing.TB, word string) *contract.Contract {
 	return c
 }
 
-// Client returns a client that fails the test when an answer is not what the contract of a word says. Paths that are no operation of
-// it are not looked at.
+// Client returns a client that fails the test when an answer violates the contract of a word. Paths without an operation are not checked.
 func Client(t testing.TB, word string) *http.Client {
 	t.Helper()
 	return &http.Client{Transport: &checked{fail: t.Errorf, contract: Contract(t, word)}}
@@ -73,14 +72,14 @@ func (c *checked) RoundTrip(r *http.Request) (*http.Response, error) {
 	return answer, nil
 }
 
-// Answer is what came back.
+// Answer is an HTTP answer.
 type Answer struct {
 	Status int
 	Header http.Header
 	Body   []byte
 }
 
-// Call sends a request; a body is JSON, an empty token is not sent, headers are names and values in turn.
+// Call sends a request; body is JSON, an empty token is not sent, headers are alternating names and values.
 func Call(t testing.TB, client *http.Client, token, method, url, body string, headers ...string) Answer {
 	t.Helper()
 	request, err := http.NewRequestWithContext(t.Context(), method, url, strings.NewReader(body))
@@ -102,7 +101,7 @@ func Call(t testing.TB, client *http.Client, token, method, url, body string, he
 	return Answer{answer.StatusCode, answer.Header, content}
 }
 
-// JSON returns the answer's object.
+// JSON returns the object in the answer.
 func (a Answer) JSON(t testing.TB) map[string]any {
 	t.Helper()
 	var object map[string]any
@@ -110,7 +109,7 @@ func (a Answer) JSON(t testing.TB) map[string]any {
 	return object
 }
 
-// Text returns a member of the answer's object, or "" when it is no string.
+// Text returns a member of the answer's object, or "" when it is not a string.
 func (a Answer) Text(t testing.TB, member string) string {
 	t.Helper()
 	s, _ := a.JSON(t)[member].(string)

@@ -12,7 +12,7 @@ import (
 type endings struct {
 	mu     sync.Mutex
 	items  []map[string]any
-	more   chan struct{} // closed when there is a further item
+	more   chan struct{} // closed when there is another item
 	closed chan struct{}
 }
 
@@ -31,7 +31,7 @@ func (e *endings) add(kind, id string, epoch int64) {
 	e.more = make(chan struct{})
 }
 
-// serve answers as listRevocations does.
+// serve answers like listRevocations.
 func (e *endings) serve(w http.ResponseWriter, r *http.Request) {
 	after, _ := strconv.Atoi(r.URL.Query().Get("after")) // the follower sends nothing else
 	seconds, _ := strconv.Atoi(strings.TrimPrefix(r.Header.Get("Prefer"), "wait="))

@@ -1,5 +1,5 @@
-// Package servicetest is the world around a service under test: a kms that enrols it and signs its callers' tokens, a log that can
-// be read while it is written, a start that waits for readiness, and a client that holds every answer against the contracts.
+// Package servicetest is the environment of a service under test: a kms that enrols it and signs its callers' tokens, a log that can be read while it
+// is written, a start that waits for readiness, and a client that checks every answer against the contracts.
 package servicetest
 
 import (
@@ -31,7 +31,7 @@ const (
 	keyID = "test-key"
 )
 
-// KMS publishes a key for access tokens, enrols one service and keeps its data key. Everything else a test adds with Handle.
+// KMS publishes a key for access tokens, enrols one service and keeps its data key. Tests add everything else with Handle.
 type KMS struct {
 	*httptest.Server
 	Down atomic.Bool // it answers 503 to everything
@@ -41,7 +41,7 @@ type KMS struct {
 	key     ed25519.PrivateKey
 }
 
-// NewKMS starts a kms for the service of a word; it ends with the test.
+// NewKMS starts a kms for the service of a word; it is stopped at the end of the test.
 func NewKMS(t testing.TB, word string) *KMS {
 	t.Helper()
 	_, key, err := ed25519.GenerateKey(nil)
@@ -70,14 +70,14 @@ func NewKMS(t testing.TB, word string) *KMS {
 	return k
 }
 
-// End puts an ending into the revocation feed.
+// End adds an entry to the revocation feed.
 func (k *KMS) End(kind, id string, epoch int64) { k.endings.add(kind, id, epoch) }
 
 func (k *KMS) answer(pattern string, status int, body any) {
 	k.mux.HandleFunc(pattern, func(w http.ResponseWriter, _ *http.Request) { Send(w, status, body) })
 }
 
-// Handle adds an operation that only the service may call; anybody else is refused. It is called before the service starts.
+// Handle adds an operation that only the service may call; other callers are refused. It must be called before the service starts.
 func (k *KMS) Handle(pattern string, handle http.HandlerFunc) {
 	k.mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
 		if r.Header.Get("Authorization") != "Bearer "+ServiceToken {
@@ -95,7 +95,7 @@ func Send(w http.ResponseWriter, status int, body any) {
 	_ = json.NewEncoder(w).Encode(body)
 }
 
-// JWKSURL is where the key set lies.
+// JWKSURL returns the URL of the key set.
 func (k *KMS) JWKSURL() string { return k.URL + "/kms/v1/.well-known/jwks.json" }
 
 // EnrolToken writes an enrolment token and returns its file.
@@ -106,7 +106,7 @@ func (k *KMS) EnrolToken(t testing.TB) string {
 	return path
 }
 
-// User returns the claims of a token that a user without scope and role has got by password, for one service and a day.
+// User returns the claims of a password token of a user without scopes and roles, for one service, valid for a day.
 func User(audience string, now time.Time) *auth.Claims {
 	return &auth.Claims{
 		RegisteredClaims: jwt.RegisteredClaims{

@@ -12,15 +12,15 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// observed are the answers that clients of this package have seen, "operationId status".
+// observed holds the answers that clients of this package have received, as "operationId status".
 var observed sync.Map
 
 func observe(op *contract.Operation, status int) {
 	observed.Store(fmt.Sprintf("%s %d", op.ID, status), true)
 }
 
-// unobserved lists what the contract of a word declares and no test has seen. 429 is left out: the gateway answers it, and its tests look at every
-// operation.
+// unobserved lists the statuses that the contract of a word declares and no test has observed. 429 is left out: the gateway answers it, and its tests
+// cover every operation.
 func unobserved(c *contract.Contract) []string {
 	var missing []string
 	for _, op := range c.Operations {
@@ -35,8 +35,8 @@ func unobserved(c *contract.Contract) []string {
 	return missing
 }
 
-// Main runs the tests of a package and returns their exit code. A run of all of them fails when no test has seen a status that the contract of
-// the word declares.
+// Main runs the tests of a package and returns their exit code. A run of all tests fails when a status that the contract of the word declares was not
+// observed.
 func Main(m *testing.M, word string) int {
 	flag.Parse()
 	code := m.Run()

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Log is what was logged. It may be read while it is written.
+// Log collects log output. It may be read while it is written.
 type Log struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -30,14 +30,14 @@ func (l *Log) Write(p []byte) (int, error) {
 	return l.text.Write(p)
 }
 
-// String returns everything so far.
+// String returns everything written so far.
 func (l *Log) String() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.text.String()
 }
 
-// Settings are those of a service at a kms, on a database of storetest (without one: SQLite in a directory of the test's), logging
+// Settings returns the settings of a service at a kms, with a database of storetest (without one: SQLite in a directory of the test), logging
 // everything to log.
 func Settings(t testing.TB, kms *KMS, database store.Config, log *Log) config.Service {
 	t.Helper()
@@ -52,7 +52,7 @@ func Settings(t testing.TB, kms *KMS, database store.Config, log *Log) config.Se
 	return c
 }
 
-// DatabaseURLFile writes the address of a PostgreSQL and returns the file; for SQLite it returns "".
+// DatabaseURLFile writes the URL of a PostgreSQL database to a file and returns its path; for SQLite it returns "".
 func DatabaseURLFile(t testing.TB, database store.Config) string {
 	t.Helper()
 	if database.URL == "" {
@@ -73,7 +73,7 @@ type Running struct {
 	stop  context.CancelFunc
 }
 
-// Start gives c, the settings that run will read, a listener of its own, and runs. The test fails when run's end is not clean.
+// Start gives c, the settings that run will read, a listener, and starts run. The test fails when run ends with an error.
 func Start(t testing.TB, c *config.Service, run func(ctx context.Context) error) *Running {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -96,12 +96,12 @@ func (r *Running) WaitReady(t testing.TB) {
 	case <-r.ready:
 	case <-r.ended:
 		require.FailNow(t, "the service ended before it was ready", "%v", r.err)
-	case <-time.After(time.Minute): // far beyond any start: a hang that would end in the whole run's timeout
+	case <-time.After(time.Minute): // far longer than any start: a hang would otherwise end in the timeout of the whole run
 		require.FailNow(t, "the service is not ready after a minute")
 	}
 }
 
-// Stop ends the service and waits until it has ended; it may have already.
+// Stop ends the service and waits until it has ended; repeated calls are allowed.
 func (r *Running) Stop(t testing.TB) {
 	t.Helper()
 	r.stop()

@@ -7,8 +7,8 @@ import (
 	"os"
 )
 
-// CopyTo writes a consistent copy of a SQLite database, without a WAL, to a file that must not exist. The copy holds what was committed when it began; writers do not wait for it. On an error
-// the file is removed. A PostgreSQL database has tools of its own, and is refused.
+// CopyTo writes a consistent copy of a SQLite database, without a WAL, to a file that must not exist. The copy holds what was committed when it
+// began; writers do not wait for it. On an error the file is removed. On PostgreSQL it fails: PostgreSQL has backup tools of its own.
 func (db *DB) CopyTo(ctx context.Context, path string) (err error) {
 	if db.dialect != SQLite {
 		return errors.New("copy database: only a SQLite database is copied")
@@ -22,7 +22,7 @@ func (db *DB) CopyTo(ctx context.Context, path string) (err error) {
 			err = errors.Join(err, os.Remove(path))
 		}
 	}()
-	pool, err := sqlitePool(db.identity.path, 1, false) // a reader that may write nothing may not write a copy either
+	pool, err := sqlitePool(db.identity.path, 1, false) // a connection that may not write cannot write a copy either
 	if err != nil {
 		return fmt.Errorf("copy database: %w", err)
 	}

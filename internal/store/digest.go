@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// keyOf asks the catalogue for the columns of a table's primary key, in their order.
+// keyOf holds the catalogue query for the columns of a table's primary key, in order.
 var keyOf = map[Dialect]string{
 	SQLite: "SELECT name FROM pragma_table_info(?) WHERE pk > 0 ORDER BY pk",
 	PostgreSQL: `SELECT k.column_name AS name FROM information_schema.table_constraints c
@@ -18,8 +18,8 @@ var keyOf = map[Dialect]string{
 		WHERE c.constraint_type = 'PRIMARY KEY' AND c.table_schema = current_schema() AND c.table_name = ? ORDER BY k.ordinal_position`,
 }
 
-// key returns the order of a table's rows that both databases have: that of the primary key, or of all columns where there is none. Text compares by its bytes
-// in both (Dialect.spell).
+// key returns an ORDER BY list that sorts a table's rows alike on both databases: the primary key, or all columns where there is none. Text is
+// compared by bytes on both (Dialect.spell).
 func (s *Snapshot) key(ctx context.Context, t CopiedTable) (order string, err error) {
 	var names []string
 	if err := s.tx.Select(ctx, &names, keyOf[s.tx.dialect], t.Name); err != nil {
@@ -34,7 +34,8 @@ func (s *Snapshot) key(ctx context.Context, t CopiedTable) (order string, err er
 	return ` ORDER BY "` + strings.Join(names, `", "`) + `"`, nil
 }
 
-// digest reads every row of a table in an order, as what its column says it is: SQLite keeps what it was given.
+// digest reads every row of a table in the given order, each value converted to its column's declared type: SQLite stores values of any type in any
+// column.
 func (s *Snapshot) digest(ctx context.Context, t CopiedTable, order string) (MovedTable, error) {
 	found, err := columns(ctx, s.tx, t.Name)
 	if err != nil {
@@ -62,7 +63,7 @@ func (s *Snapshot) digest(ctx context.Context, t CopiedTable, order string) (Mov
 	return out, err
 }
 
-// appendValue appends a value so that no two rows of a table have the same bytes.
+// appendValue appends the encoding of a value. No two different rows of a table have the same encoding.
 func appendValue(out []byte, value any) ([]byte, error) {
 	switch v := value.(type) {
 	case nil:
@@ -82,7 +83,8 @@ func appendValue(out []byte, value any) ([]byte, error) {
 	return nil, fmt.Errorf("a value of type %T can't be compared", value)
 }
 
-// noneNumbersItself refuses columns that PostgreSQL numbers: no migration makes one, and the numbers that it has given would not come along.
+// noneNumbersItself refuses tables with columns that PostgreSQL numbers by a sequence: no migration creates one, and the state of the sequence would
+// not be copied.
 func (s *Snapshot) noneNumbersItself(ctx context.Context) error {
 	if s.tx.dialect != PostgreSQL {
 		return nil

@@ -6,11 +6,11 @@ import (
 	"syscall"
 )
 
-// spareDisk is what must be free where a SQLite database lies. A small commit can still go into space that the write-ahead log holds already;
-// the next larger one would fail.
+// spareDisk is the free disk space that a SQLite database needs, in bytes. A small commit may still fit into space that the write-ahead log has
+// already allocated; the next larger one would fail.
 const spareDisk = 1 << 20
 
-// freeBytes tells how much an unprivileged process can still write where a directory lies.
+// freeBytes returns how many bytes an unprivileged process can still write to a directory's file system.
 var freeBytes = func(dir string) (uint64, error) {
 	var s syscall.Statfs_t
 	if err := syscall.Statfs(dir, &s); err != nil {
@@ -19,7 +19,7 @@ var freeBytes = func(dir string) (uint64, error) {
 	return uint64(s.Bavail) * uint64(s.Bsize), nil
 }
 
-// room returns ErrFull when there is less than spareDisk for a SQLite database.
+// room returns ErrFull when a SQLite database has less than spareDisk free.
 func (db *DB) room() error {
 	if db.identity == nil {
 		return nil

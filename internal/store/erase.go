@@ -12,22 +12,23 @@ import (
 	"github.com/jmoiron/sqlx"
 )
 
-// Remains says where in the database's files what was erased may still lie.
+// Remains says where in the database's files erased data may still be found.
 type Remains struct {
 	Log  bool // the write-ahead log
-	Free bool // pages or rows that are free
+	Free bool // free pages or free space within pages
 }
 
 const (
-	logTimeout    = 100 // ms for which emptying the write-ahead log waits for readers, and every writer with it
+	logTimeout    = 100 // ms for which truncating the write-ahead log, and with it every writer, waits for readers
 	firstEmptying = time.Second
 	lastEmptying  = time.Minute
-	emptyingFails = 10 // after so many tries it is said that readers hold the log
+	emptyingFails = 10 // after so many attempts it is logged that readers hold the log
 )
 
-// Erase is Write for changes that must leave nothing behind of what they overwrite or delete. On SQLite freed bytes are overwritten by every change
-// (secure_delete), unless an older release has written to the file (Remains.Free), and the write-ahead log is emptied; while a reader holds it
-// (Remains.Log), it is tried again until it is empty. On PostgreSQL old rows lie there until a vacuum, and in the log until it is recycled: both remain.
+// Erase is Write for changes after which nothing of the overwritten or deleted data may be left. On SQLite every change overwrites the space that it
+// frees (secure_delete), unless an older release wrote to the file (Remains.Free), and the write-ahead log is truncated; while a reader holds the log
+// (Remains.Log), truncation is repeated in the background until it succeeds. On PostgreSQL old rows stay in the table until a vacuum, and in the log
+// until it is recycled: both are reported as remaining.
 func (db *DB) Erase(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) (Remains, error) {
 	if db.dialect != SQLite {
 		return Remains{Log: true, Free: true}, db.Write(ctx, fn)
@@ -43,7 +44,7 @@ func (db *DB) Erase(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 		return Remains{}, err
 	}
 	remains := Remains{Free: mark != overwrites}
-	// It is committed: what fails from here on is no error of the caller's.
+	// The change is committed: a failure from here on is not the caller's error.
 	held, err := db.emptyLog(context.WithoutCancel(ctx))
 	if err != nil {
 		db.log.WarnContext(ctx, "the write-ahead log can't be emptied of what was erased", "database", db.name, "error", err)
@@ -55,7 +56,7 @@ func (db *DB) Erase(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	return remains, nil
 }
 
-// emptyLog writes the write-ahead log into the database and cuts it to nothing; held when a reader still needs it. Writers wait meanwhile, so it is short.
+// emptyLog checkpoints and truncates the write-ahead log. held reports that a reader still needs it. Writers wait meanwhile, so the timeout is short.
 func (db *DB) emptyLog(ctx context.Context) (held bool, err error) {
 	conn, err := db.conn(ctx, db.writer)
 	if err != nil {
@@ -77,7 +78,7 @@ func (db *DB) emptyLog(ctx context.Context) (held bool, err error) {
 	return result.Busy != 0, nil
 }
 
-// setBusyTimeout sets for how many milliseconds a connection waits for a lock. A connection that can't be set is thrown away.
+// setBusyTimeout sets for how many milliseconds a connection waits for a lock. A connection on which this fails is closed.
 func setBusyTimeout(ctx context.Context, conn *sqlx.Conn, ms int) error {
 	if _, err := conn.ExecContext(ctx, fmt.Sprintf("PRAGMA busy_timeout = %d", ms)); err != nil {
 		return errors.Join(fmt.Errorf("set the busy timeout: %w", classify(err)), discard(conn))
@@ -85,7 +86,7 @@ func setBusyTimeout(ctx context.Context, conn *sqlx.Conn, ms int) error {
 	return nil
 }
 
-// discard keeps a connection from going back into its pool. The error is of one that is closed already.
+// discard keeps a connection from returning to its pool. The error is that of a connection which is already closed.
 func discard(conn *sqlx.Conn) error {
 	err := conn.Raw(func(any) error { return driver.ErrBadConn })
 	if errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) {
@@ -94,10 +95,10 @@ func discard(conn *sqlx.Conn) error {
 	return err
 }
 
-// overwrites is the user_version of a SQLite file in which every change ever has overwritten what it freed. Files of older releases have 0.
+// overwrites is the user_version of a SQLite file in which every change has overwritten the space that it freed. Files of older releases have 0.
 const overwrites = 1
 
-// markOverwriting marks a file that is new.
+// markOverwriting marks a new file.
 func (db *DB) markOverwriting(ctx context.Context) error {
 	if _, err := db.writer.ExecContext(ctx, fmt.Sprintf("PRAGMA user_version = %d", overwrites)); err != nil {
 		return fmt.Errorf("mark the new file: %w", err)
@@ -105,16 +106,16 @@ func (db *DB) markOverwriting(ctx context.Context) error {
 	return nil
 }
 
-// emptying empties the write-ahead log later, when readers held it. Its zero value does nothing.
+// emptying truncates the write-ahead log in the background after readers held it. Its zero value is ready for use.
 type emptying struct {
 	mu      sync.Mutex
-	stop    chan struct{} // nil: nothing was begun
+	stop    chan struct{} // nil: not started
 	done    chan struct{}
 	running bool
 	closed  bool
 }
 
-// begin has the log emptied in the background, once for all who ask.
+// begin starts truncating the log in the background, unless that is running already.
 func (e *emptying) begin(db *DB) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -132,7 +133,7 @@ func (e *emptying) run(db *DB, stop, done chan struct{}) {
 		timer := time.NewTimer(pause)
 		select {
 		case <-stop:
-			timer.Stop() // closing the database empties the log and removes it
+			timer.Stop() // closing the database truncates the log and removes it
 			return
 		case <-timer.C:
 		}
@@ -143,7 +144,7 @@ func (e *emptying) run(db *DB, stop, done chan struct{}) {
 	}
 }
 
-// try reports whether the log is empty. Who erases meanwhile either is before it, or begins anew.
+// try truncates the log and reports whether the work is done. An Erase that runs meanwhile either precedes the truncation or starts a new one.
 func (e *emptying) try(db *DB, n int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -158,7 +159,7 @@ func (e *emptying) try(db *DB, n int) bool {
 	return false
 }
 
-// end stops it.
+// end stops the background work.
 func (e *emptying) end() {
 	e.mu.Lock()
 	e.closed = true

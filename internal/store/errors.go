@@ -27,11 +27,10 @@ var (
 	ErrNewer = errors.New("database was migrated by a newer release")
 	// ErrNested: a write was begun inside an open write. On SQLite it would wait for itself.
 	ErrNested = errors.New("write begun inside an open write transaction")
-	// ErrUnavailable: the database cannot be reached, is full, or is too busy. Nothing is known to be wrong with the
-	// request; when it comes from a commit whose connection broke, the commit may have happened. It is a problem, so
-	// that the edge answers 503 without translation, whoever wraps it on the way.
+	// ErrUnavailable: the database cannot be reached, is full, or is too busy. The request itself may be valid. When the error comes from a commit
+	// whose connection broke, the commit may have happened. It is a problem, so that the edge answers 503 without translation, however it is wrapped.
 	ErrUnavailable error = problem.New(problem.Unavailable, "The service cannot reach its database.").WithRetryAfter(time.Second)
-	// ErrDamaged: the SQLite file is no database, or its content is broken. Waiting does not cure it; a backup does.
+	// ErrDamaged: the SQLite file is not a database, or its content is corrupt. Waiting does not help; restoring a backup does.
 	ErrDamaged = errors.New("database file is damaged, or is no database")
 	// ErrFull: the disk of the database is full. It comes with ErrUnavailable.
 	ErrFull = errors.New("disk of the database is full")
@@ -45,8 +44,8 @@ var (
 	ErrReadOnly = errors.New("statement changes data outside a write transaction")
 )
 
-// IsUnique reports whether err is a violated UNIQUE or PRIMARY KEY constraint. The transaction it happened in is lost; where a
-// conflict is expected, write ON CONFLICT DO NOTHING and look at the number of rows.
+// IsUnique reports whether err is a violated UNIQUE or PRIMARY KEY constraint. The transaction in which it happened cannot be committed; where a
+// conflict is expected, use ON CONFLICT DO NOTHING and check the number of rows.
 func IsUnique(err error) bool {
 	var pg *pgconn.PgError
 	if errors.As(err, &pg) {
@@ -59,8 +58,8 @@ func IsUnique(err error) bool {
 	return false
 }
 
-// classify wraps ErrUnavailable or ErrDamaged around what says that the database, not the request, is the trouble. Other errors, among them
-// sql.ErrNoRows and those of the caller's context, pass unchanged.
+// classify wraps ErrUnavailable or ErrDamaged around errors that are caused by the database and not by the request. Other errors, among them
+// sql.ErrNoRows and those of the caller's context, are returned unchanged.
 func classify(err error) error {
 	switch {
 	case err == nil, errors.Is(err, ErrUnavailable), errors.Is(err, ErrDamaged), errors.Is(err, sql.ErrNoRows):
@@ -140,7 +139,7 @@ func unavailableState(code string) bool {
 	return retryable(code) || code == "25P03" || code == "55P03" || code == "57014" || code == "25006" // idle in transaction, lock not available, statement timeout, read only
 }
 
-// retryable SQLSTATEs say that the transaction was rolled back and would do at another time.
+// retryable reports the SQLSTATEs of transactions that were rolled back and may succeed when they are repeated.
 func retryable(code string) bool { return code == "40001" || code == "40P01" }
 
 func isRetryable(err error) bool {

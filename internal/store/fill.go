@@ -14,21 +14,21 @@ import (
 	"github.com/pressly/goose/v3/database"
 )
 
-// ErrNotEmpty: the place of a restore or a move holds a database already.
+// ErrNotEmpty: the target of a restore or a move already holds a database.
 var ErrNotEmpty = errors.New("there is a database already")
 
-// ErrUnfinished: a restore of the database was begun and not ended. What it holds must not be used: nothing in it is marked as old.
+// ErrUnfinished: a restore of the database was begun and not finished. Its content must not be used: nothing in it is marked as old.
 var ErrUnfinished = errors.New("a restore was not finished: empty the places of all services but for the root key, and restore again; where fountain move-store was killed, empty this PostgreSQL database and move again")
 
-// unfinished is the number of a migration that nobody has. It is there from before the first table until the last mark, so that a restore which
-// was killed leaves no database that a service would open.
+// unfinished is a migration number that no migration has. It is stored from before the first table is created until the restore is finished, so that
+// a killed restore leaves no database that a service would open.
 const unfinished = 99999
 
-// Staging is the directory beside the databases of a service in which a restore makes them. While it is there no SQLite database beside it is opened: the
-// restore works, or was killed, and the databases of other services may not be in their places yet.
+// Staging is the directory beside the databases of a service in which a restore creates them. While it exists no SQLite database beside it is opened:
+// the restore is running or was killed, and the databases of other services may not be in their places yet.
 const Staging = ".restore"
 
-// settled returns ErrUnfinished when a restore into the directory was begun and not ended.
+// settled returns ErrUnfinished when a restore into the directory was begun and not finished.
 func settled(dir string) error {
 	staging := filepath.Join(dir, Staging)
 	_, err := os.Lstat(staging)
@@ -41,7 +41,7 @@ func settled(dir string) error {
 	return fmt.Errorf("%w (%s is there)", ErrUnfinished, staging)
 }
 
-// Knows reports whether this program has all of these migrations.
+// Knows reports whether this program contains all of these migrations.
 func (c Config) Knows(numbers []int64) (bool, error) {
 	known, err := c.known()
 	for _, n := range numbers {
@@ -69,7 +69,7 @@ func (c Config) known() (numbers []int64, err error) {
 	return numbers, nil
 }
 
-// Empty returns ErrNotEmpty when the configured place holds a database.
+// Empty returns ErrNotEmpty when the configured place holds a database. It returns nil when the place is empty.
 func Empty(ctx context.Context, c Config) error {
 	if c.URL == "" {
 		_, err := os.Lstat(filepath.Join(c.Dir, c.Name+".db"))
@@ -93,15 +93,15 @@ func Empty(ctx context.Context, c Config) error {
 	return errors.Join(err, db.Close())
 }
 
-// Filling is a database that is being made of copied rows.
+// Filling is a database that is being created from copied rows.
 type Filling struct {
 	config Config
 	db     *DB
 	goose  *goose.Provider
 }
 
-// Fill makes the database of an empty place with the given migrations, which this program knows, and has fill put in its rows; then it migrates it to
-// the present. No service opens it before Finish. Whoever got a Filling calls Finish or Abandon.
+// Fill creates the database in an empty place with the given migrations, all of which this program knows, has fill insert its rows, and then migrates
+// it to the current version. No service opens it before Finish. The caller must call Finish or Abandon on the Filling.
 func Fill(ctx context.Context, c Config, migrations []int64, fill func(ctx context.Context, l *Loader) error) (*Filling, error) {
 	if err := Empty(ctx, c); err != nil {
 		return nil, err
@@ -116,7 +116,7 @@ func Fill(ctx context.Context, c Config, migrations []int64, fill func(ctx conte
 	}
 	f := &Filling{config: c, db: db}
 	if err := f.begin(ctx); err != nil {
-		if c.URL != "" { // what is there is not this restore's
+		if c.URL != "" { // an existing database does not belong to this restore
 			return nil, errors.Join(err, db.Close())
 		}
 		return nil, errors.Join(err, f.Abandon(context.WithoutCancel(ctx)))
@@ -127,8 +127,8 @@ func Fill(ctx context.Context, c Config, migrations []int64, fill func(ctx conte
 	return f, nil
 }
 
-// begin makes the table of migrations with the mark in it, in one transaction: a service that starts meanwhile either sees the mark, or has made the table
-// itself, and the place is not empty.
+// begin creates the table of migrations with the mark in it, in one transaction: a service that starts at the same time either sees the mark, or has
+// created the table itself, so that the place is not empty.
 func (f *Filling) begin(ctx context.Context) error {
 	dialect := goose.DialectSQLite3
 	if f.db.dialect == PostgreSQL {
@@ -182,15 +182,15 @@ func (f *Filling) fill(ctx context.Context, migrations []int64, fill func(ctx co
 	return nil
 }
 
-// Write changes what was filled in.
+// Write changes the inserted rows in one transaction.
 func (f *Filling) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	return f.db.Write(ctx, fn)
 }
 
-// DB is the database, for reading.
+// DB returns the database, for reading.
 func (f *Filling) DB() *DB { return f.db }
 
-// Finish lets services open the database, and closes it.
+// Finish removes the mark, so that services may open the database, and closes it.
 func (f *Filling) Finish(ctx context.Context) error {
 	err := f.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.Exec(ctx, "DELETE FROM goose_db_version WHERE version_id = ?", unfinished)
@@ -202,7 +202,7 @@ func (f *Filling) Finish(ctx context.Context) error {
 	return f.db.Close()
 }
 
-// Abandon closes the database and leaves its place empty.
+// Abandon closes the database and removes it, so that its place is empty.
 func (f *Filling) Abandon(ctx context.Context) error {
 	if f.config.URL == "" {
 		err := f.db.Close()
@@ -215,7 +215,7 @@ func (f *Filling) Abandon(ctx context.Context) error {
 	}
 	var names []string
 	err := f.db.Read(ctx).Select(ctx, &names, tablesOf[PostgreSQL])
-	if err == nil && len(names) > 0 { // all are this restore's: the place was empty
+	if err == nil && len(names) > 0 { // all tables are this restore's: the place was empty
 		err = f.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 			_, err := tx.Exec(ctx, `DROP TABLE "`+strings.Join(names, `", "`)+`" CASCADE`)
 			return err
@@ -224,10 +224,10 @@ func (f *Filling) Abandon(ctx context.Context) error {
 	return errors.Join(err, f.db.Close())
 }
 
-// Loader puts copied rows into a new database.
+// Loader inserts copied rows into a new database.
 type Loader struct{ tx *Tx }
 
-// clear removes the rows that migrations made.
+// clear deletes the rows that migrations inserted.
 func (l *Loader) clear(ctx context.Context) error {
 	names, err := tables(ctx, l.tx)
 	if err != nil {
@@ -241,13 +241,13 @@ func (l *Loader) clear(ctx context.Context) error {
 	return nil
 }
 
-// Create runs the statement that makes a table which no migration makes.
+// Create runs the statement that creates a table which no migration creates.
 func (l *Loader) Create(ctx context.Context, statement string) error {
 	_, err := l.tx.Exec(ctx, statement)
 	return err
 }
 
-// Target is one table that takes rows.
+// Target is a table into which rows are inserted.
 type Target struct {
 	tx    *Tx
 	table CopiedTable
@@ -257,15 +257,15 @@ type Target struct {
 	bytes int // of the values in args
 }
 
-// maxPlaceholders keeps a statement below the limits of both databases; rowsPerStatement keeps it short enough to be read; bytesPerInsert bounds what
-// gathers in memory: that, and one row.
+// maxPlaceholders keeps a statement below the limits of both databases. rowsPerStatement keeps it short enough to be read. bytesPerInsert bounds the
+// memory for pending values: at most this and one row.
 const (
 	maxPlaceholders  = 8000
 	rowsPerStatement = 200
 	bytesPerInsert   = 4 << 20
 )
 
-// Into returns the target of a table, which must be there with exactly these columns.
+// Into returns the target for a table, which must exist with exactly these columns.
 func (l *Loader) Into(ctx context.Context, t CopiedTable) (*Target, error) {
 	if err := t.valid(); err != nil {
 		return nil, err
@@ -288,7 +288,7 @@ func (l *Loader) Into(ctx context.Context, t CopiedTable) (*Target, error) {
 	return &Target{tx: l.tx, table: t, types: types}, nil
 }
 
-// Add puts in a row. It is there after Flush.
+// Add adds a row. It is in the database after Flush.
 func (t *Target) Add(ctx context.Context, row []any) error {
 	if len(row) != len(t.types) {
 		return fmt.Errorf("a row of %s has %d values", t.table.Name, len(row))
@@ -309,7 +309,7 @@ func (t *Target) Add(ctx context.Context, row []any) error {
 	return nil
 }
 
-// fit gives a value the kind of its column: SQLite keeps what it was given.
+// fit converts a value to the type of its column: SQLite stores values of any type in any column.
 func fit(value any, kind string) any {
 	switch v := value.(type) {
 	case string:
@@ -328,7 +328,7 @@ func fit(value any, kind string) any {
 	return value
 }
 
-// Flush writes the rows that were added.
+// Flush inserts the pending rows.
 func (t *Target) Flush(ctx context.Context) error {
 	if t.rows == 0 {
 		return nil
@@ -336,7 +336,7 @@ func (t *Target) Flush(ctx context.Context) error {
 	one := "(" + strings.TrimSuffix(strings.Repeat("?, ", len(t.types)), ", ") + ")"
 	all := strings.TrimSuffix(strings.Repeat(one+", ", t.rows), ", ")
 	_, err := t.tx.Exec(ctx, `INSERT INTO "`+t.table.Name+`" (`+t.table.columnList()+") VALUES "+all, t.args...)
-	clear(t.args) // the values may go
+	clear(t.args) // releases the values
 	t.args, t.rows, t.bytes = t.args[:0], 0, 0
 	if err != nil {
 		return fmt.Errorf("put rows into %s: %w", t.table.Name, err)

@@ -10,8 +10,8 @@ import (
 	"slices"
 )
 
-// Inspect opens a database for reading alone, beside a process that may have it open: it takes no lock, creates nothing and migrates nothing. Reads
-// fail where the database is of another version than the statements.
+// Inspect opens a database read-only, also while another process has it open: it takes no lock, creates nothing and migrates nothing. Reads fail
+// where the schema is of another version than the statements expect.
 func Inspect(ctx context.Context, c Config) (*DB, error) {
 	if !namePattern.MatchString(c.Name) {
 		return nil, errors.New("inspect database: name must be lower-case letters, digits, - and _")
@@ -50,8 +50,8 @@ func inspectSQLite(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
-// Settled tells what is wrong with the place of a database before it is opened: ErrUnfinished when a restore was begun there and not ended, and ErrDamaged
-// when a write-ahead log lies there without its database.
+// Settled checks the place of a database before it is opened. It returns ErrUnfinished when a restore was begun there and not finished, and
+// ErrDamaged when there is a write-ahead log without its database.
 func Settled(c Config) error {
 	if c.URL != "" {
 		return nil
@@ -59,8 +59,9 @@ func Settled(c Config) error {
 	return errors.Join(settled(c.Dir), noOrphanLog(filepath.Join(c.Dir, c.Name+".db")))
 }
 
-// Standing compares the migrations of an open database with those that this program has for it. missing are those that the next start applies. The error
-// is ErrNewer when a newer release has migrated it, ErrUnfinished when a restore was begun and not ended, and ErrMoved when it was moved away.
+// Standing compares the migrations of an open database with those of this program. missing are the migrations that the next start applies. It returns
+// ErrNewer when a newer release migrated the database, ErrUnfinished when a restore was begun and not finished, and ErrMoved when the database was
+// moved away.
 func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err error) {
 	known, err := c.known()
 	if err != nil {
@@ -89,7 +90,7 @@ func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err erro
 	return missing, nil
 }
 
-// Free tells how many bytes an unprivileged process can still write where a directory lies.
+// Free returns how many bytes an unprivileged process can still write to a directory's file system.
 func Free(dir string) (uint64, error) {
 	free, err := freeBytes(dir)
 	if err != nil {
@@ -98,5 +99,5 @@ func Free(dir string) (uint64, error) {
 	return free, nil
 }
 
-// SpareDisk is how many bytes must be free where a SQLite database lies, or its service is not ready.
+// SpareDisk is how many bytes must be free in the directory of a SQLite database for its service to be ready.
 const SpareDisk = spareDisk

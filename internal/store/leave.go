@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// ErrMoved: Move has closed the database, for good when it moved it, until it is opened again when it was killed.
+// ErrMoved: the database was closed by Move: for good when the move succeeded, until Reopen when the move was killed.
 var ErrMoved = errors.New("the database was moved to another place, or a move was killed: see docs/operations.md, Another database")
 
 // ErrOlder: the database lacks migrations of this program.
 var ErrOlder = errors.New("the database is of an older release: run fountain migrate first")
 
-// ErrEnded: the move had come to its last step, so that the other place may be the database by now.
+// ErrEnded: the move had begun its last step, so that the other place may already be the database in use.
 var ErrEnded = errors.New("the move had come to its last step")
 
-// moved and movedEnd are numbers of migrations that nobody has. moved closes the database that a move copies, before the first row is read: what is written to it
-// from then on would be lost. movedEnd is put beside it before the last step, which opens the new place.
+// moved and movedEnd are migration numbers that no migration has. moved is stored before a move reads the first row and keeps everybody else from
+// opening the database: later writes to it would be lost. movedEnd is added before the last step, which opens the new place.
 const (
 	moved    = 99998
 	movedEnd = 99997
@@ -27,16 +27,16 @@ const (
 
 func isMoved(migration int64) bool { return migration == moved || migration == movedEnd }
 
-// mover is the name under which a move is seen at PostgreSQL; services have their own.
+// mover is the PostgreSQL application name of a move; services use their own.
 const mover = "move-store"
 
-// leaving is a database that is being moved away: closed for everybody else.
+// leaving is a database that is being moved away and is closed to everybody else.
 type leaving struct {
 	config Config
 	db     *DB
 }
 
-// openAlone opens the database of a service that does not run. Nothing is made, migrated or asked of its release.
+// openAlone opens the database of a stopped service. It creates and migrates nothing, and does not check the release.
 func openAlone(ctx context.Context, c Config) (*DB, error) {
 	open := openPostgres
 	if c.URL == "" {
@@ -50,7 +50,7 @@ func openAlone(ctx context.Context, c Config) (*DB, error) {
 	return open(ctx, c)
 }
 
-// leave closes a database for everybody else. ErrLocked says that a service has it open.
+// leave closes a database to everybody else. It returns ErrLocked when a service has it open.
 func leave(ctx context.Context, c Config) (*leaving, error) {
 	db, err := openAlone(ctx, c)
 	if err != nil {
@@ -66,10 +66,10 @@ func leave(ctx context.Context, c Config) (*leaving, error) {
 	return s, nil
 }
 
-// close writes the mark. Whoever opens the database afterwards is refused; who has it open already is found by alone.
+// close writes the mark. Later opens are refused; connections that are already open are found by alone.
 func (s *leaving) close(ctx context.Context) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
-		if tx.dialect == PostgreSQL { // of two moves at once one is first, and a service that migrates ends that before
+		if tx.dialect == PostgreSQL { // serializes two moves, and waits for a service that is migrating
 			if _, err := tx.Exec(ctx, "SELECT pg_advisory_xact_lock(?)", int64(migrationLockID)); err != nil {
 				return fmt.Errorf("wait for migrations: %w", err)
 			}
@@ -88,7 +88,7 @@ func (s *leaving) close(ctx context.Context) error {
 	})
 }
 
-// alone returns ErrLocked when somebody else is connected to a PostgreSQL database. A SQLite database is locked by its file.
+// alone returns ErrLocked when another client is connected to a PostgreSQL database. A SQLite database is protected by the lock on its file.
 func (s *leaving) alone(ctx context.Context) error {
 	if s.db.dialect != PostgreSQL {
 		return nil
@@ -105,7 +105,8 @@ func (s *leaving) alone(ctx context.Context) error {
 	return nil
 }
 
-// hold runs fn while nobody writes. On PostgreSQL a write of somebody who was not seen waits, and is seen at the end.
+// hold runs fn while nothing is written. On PostgreSQL a write by a client that was not seen waits for a table lock, and the client is detected at
+// the end.
 func (s *leaving) hold(ctx context.Context, fn func() error) error {
 	if s.db.dialect != PostgreSQL {
 		return fn()
@@ -130,7 +131,7 @@ func (s *leaving) hold(ctx context.Context, fn func() error) error {
 	})
 }
 
-// end notes that the last step begins.
+// end records that the last step begins.
 func (s *leaving) end(ctx context.Context) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 		if _, err := tx.Exec(ctx, "INSERT INTO goose_db_version (version_id, is_applied) VALUES (?, ?)", int64(movedEnd), true); err != nil {
@@ -140,7 +141,7 @@ func (s *leaving) end(ctx context.Context) error {
 	})
 }
 
-// stay opens the database again, and lets go of it.
+// stay removes the mark, so that services may open the database again, and closes it.
 func (s *leaving) stay(ctx context.Context) error {
 	err := s.db.Write(ctx, func(ctx context.Context, tx *Tx) error {
 		_, err := tx.unmark(ctx)
@@ -157,9 +158,9 @@ func (tx *Tx) unmark(ctx context.Context) (was bool, err error) {
 	return n > 0, nil
 }
 
-// Reopen lets services open a database again that Move has closed; false when it was not closed. What was written to the other place is not in it. Services never
-// can open both: where the move had come to its last step, the other place must be named (ErrEnded when it is nil), and must be empty or hold a copy that was not
-// ended (ErrNotEmpty). ErrLocked says that a service or a move has the database open.
+// Reopen lets services open a database again that Move has closed. was is false when it was not closed. The database lacks what was written to the
+// other place since. Services can never open both: where the move had begun its last step, the other place must be given (ErrEnded when it is nil),
+// and must be empty or hold an unfinished copy (ErrNotEmpty). ErrLocked means that a service or a move has the database open.
 func Reopen(ctx context.Context, c Config, other *Config) (was bool, err error) {
 	db, err := openAlone(ctx, c)
 	if err != nil {
@@ -185,7 +186,7 @@ func Reopen(ctx context.Context, c Config, other *Config) (was bool, err error) 
 	return was, errors.Join(err, db.Close())
 }
 
-// onlyPlace refuses to open a database whose other place may be open.
+// onlyPlace refuses to reopen a database when its other place may be in use.
 func (tx *Tx) onlyPlace(ctx context.Context, other *Config) error {
 	var ended int
 	if err := tx.Get(ctx, &ended, "SELECT COUNT(*) FROM goose_db_version WHERE version_id = ?", int64(movedEnd)); err != nil {
@@ -200,7 +201,7 @@ func (tx *Tx) onlyPlace(ctx context.Context, other *Config) error {
 	return neverOpened(ctx, *other)
 }
 
-// neverOpened returns ErrNotEmpty unless a place is empty or holds a copy that was not ended.
+// neverOpened returns ErrNotEmpty unless the place is empty or holds an unfinished copy.
 func neverOpened(ctx context.Context, c Config) error {
 	err := Empty(ctx, c)
 	if !errors.Is(err, ErrNotEmpty) || c.URL == "" {

@@ -7,8 +7,8 @@ import (
 	"syscall"
 )
 
-// lockFile takes the lock that keeps a second process off a SQLite database. The kernel drops it when the process dies, so
-// a file left by a crash locks nothing; for the same reason it is never removed.
+// lockFile takes the lock that keeps a second process from opening a SQLite database. The kernel releases the lock when the process dies, so a file
+// left by a crash locks nothing. For the same reason the file is never removed.
 func lockFile(path string) (unlock func() error, err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {

@@ -13,8 +13,8 @@ import (
 	"github.com/pressly/goose/v3"
 )
 
-// migrate applies what is missing, each migration in its own transaction. SQLite is locked by its file; on PostgreSQL an
-// advisory lock lets one of several starting replicas migrate and the others wait.
+// migrate applies the missing migrations, each in its own transaction. A SQLite database is protected by the lock on its file; on PostgreSQL an
+// advisory lock lets one of several starting replicas migrate while the others wait.
 func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
 	provider, err := db.provider(parts)
 	if err != nil {
@@ -33,7 +33,7 @@ func (db *DB) migrate(ctx context.Context, parts []fs.FS) error {
 	return nil
 }
 
-// provider knows the migrations of all parts.
+// provider returns a goose provider with the migrations of all parts.
 func (db *DB) provider(parts []fs.FS) (*goose.Provider, error) {
 	files, err := mergeMigrations(db.dialect, parts)
 	if err != nil {
@@ -41,7 +41,7 @@ func (db *DB) provider(parts []fs.FS) (*goose.Provider, error) {
 	}
 	options := []goose.ProviderOption{
 		goose.WithDisableGlobalRegistry(true),
-		// A service that takes up a shared room later gets its low number after its own high ones.
+		// A service that adopts a shared package later applies that package's low numbers after its own high ones.
 		goose.WithAllowOutofOrder(true),
 	}
 	dialect := goose.DialectSQLite3
@@ -52,8 +52,8 @@ func (db *DB) provider(parts []fs.FS) (*goose.Provider, error) {
 	return goose.NewProvider(dialect, db.writer.DB, files, options...)
 }
 
-// migrationLock is goose's lock.SessionLocker as a plain wait: goose's own looks again every few seconds, which is what a start of
-// several replicas would take. PostgreSQL keeps advisory locks per database and drops them with the session.
+// migrationLock is a goose lock.SessionLocker that simply waits: goose's own polls every few seconds, which would delay the start of several replicas
+// by as much. PostgreSQL scopes advisory locks to the database and releases them with the session.
 type migrationLock struct{}
 
 const migrationLockID = 0x666f756e // "foun"
@@ -68,7 +68,7 @@ func (migrationLock) SessionUnlock(ctx context.Context, conn *sql.Conn) error {
 	return err
 }
 
-// refuseNewer looks for applied migrations that this binary does not have.
+// refuseNewer returns ErrNewer when a migration was applied that this binary does not contain.
 func (db *DB) refuseNewer(ctx context.Context, provider *goose.Provider) error {
 	if _, err := provider.GetDBVersion(ctx); err != nil { // creates the version table where there is none
 		return err
@@ -102,9 +102,9 @@ var (
 	noRowID  = regexp.MustCompile(`\) WITHOUT ROWID;`)
 )
 
-// mergeMigrations puts the *.sql files of all parts into one directory and spells them in the dialect: BLOB is BYTEA on
-// PostgreSQL, and TEXT columns compare by byte there as they do on SQLite, whatever the database's locale is. The
-// directory is a ZIP archive in memory, the standard library's only file system that can be filled by a program.
+// mergeMigrations puts the *.sql files of all parts into one directory and translates them to the dialect: BLOB is BYTEA on PostgreSQL, and TEXT
+// columns compare by bytes there as they do on SQLite, whatever the database's locale is. The directory is a ZIP archive in memory, the only file
+// system of the standard library that a program can fill.
 func mergeMigrations(d Dialect, parts []fs.FS) (files fs.FS, err error) {
 	var archive bytes.Buffer
 	w := zip.NewWriter(&archive)
@@ -144,8 +144,8 @@ func addMigration(w *zip.Writer, d Dialect, part fs.FS, name string) error {
 	return err
 }
 
-// spell writes a migration in the dialect. What SQLite calls INTEGER PRIMARY KEY is the number of the row itself; under any other name, which BIGINT is, the key
-// is a tree of its own beside that of the rows. WITHOUT ROWID keeps a table in the tree of its key; PostgreSQL has no such tables.
+// spell translates a migration to the dialect. SQLite uses a column declared INTEGER PRIMARY KEY as the row number; with any other type name, BIGINT
+// included, the key is a separate index beside the table. WITHOUT ROWID stores a table in the tree of its key; PostgreSQL has no such tables.
 func (d Dialect) spell(migration string) string {
 	if d != PostgreSQL {
 		return rowKey.ReplaceAllString(migration, "INTEGER$1")

@@ -10,23 +10,24 @@ import (
 	"slices"
 )
 
-// ErrDiffers: what was copied is not what is there. Nothing was put in its place.
+// ErrDiffers: the copy differs from the original. Nothing was put into its place.
 var ErrDiffers = errors.New("the copy differs from the database")
 
-// movingDir is the directory beside a SQLite database in which it is made.
+// movingDir is the directory beside the target SQLite database in which the copy is made.
 const movingDir = ".move"
 
-// MovedTable is what both databases of a move have.
+// MovedTable describes a table after a move; it is the same in both databases.
 type MovedTable struct {
 	Name   string `json:"name"`
 	Rows   int64  `json:"rows"`
 	SHA256 string `json:"sha256"` // of all rows in the order of their key
 }
 
-// Move brings a database to another place, SQLite or PostgreSQL, which must be empty (ErrNotEmpty). Nobody may have it open (ErrLocked), and nobody opens it
-// from then on (ErrMoved), until Reopen or the end of a move that failed. Every row is read again from both places, in the order of its key, before a service can
-// open the new one: rows that differ are ErrDiffers. After an error or a kill a service opens at most one of the two; where the last step fails, which
-// puts the verified copy into its place, neither. note, which may be nil, then writes to the new one that it was moved.
+// Move copies a database to another place, SQLite or PostgreSQL, which must be empty (ErrNotEmpty). Nothing may have it open (ErrLocked), and nothing
+// can open it from then on (ErrMoved), until Reopen or until the move fails. Every row is read again from both places, in the order of its key,
+// before a service can open the new one; a difference is ErrDiffers. After an error or a kill a service can open at most one of the two; when the
+// last step fails, which puts the verified copy into its place, it can open neither. note, which may be nil, records the move in a transaction of
+// the new database.
 func Move(ctx context.Context, from, to Config, note func(ctx context.Context, tx *Tx, tables []MovedTable) error) (out []MovedTable, err error) {
 	if err := sameRelease(ctx, from); err != nil {
 		return nil, err
@@ -72,7 +73,8 @@ func Move(ctx context.Context, from, to Config, note func(ctx context.Context, t
 	return out, source.db.Close()
 }
 
-// sameRelease refuses a database of another release (ErrNewer, ErrOlder) before the other place is asked for anything. Whatever else is wrong is found in its turn.
+// sameRelease refuses a database of another release (ErrNewer, ErrOlder) before the other place is touched. Any other fault is left to the later
+// steps.
 func sameRelease(ctx context.Context, c Config) error {
 	db, err := Inspect(ctx, c)
 	if err != nil {
@@ -89,7 +91,7 @@ func sameRelease(ctx context.Context, c Config) error {
 	return nil
 }
 
-// copy fills the empty place and compares. Whoever gets a Filling ends it.
+// copy fills the empty place and compares it. When it returns a Filling, the caller must finish or abandon it.
 func (s *leaving) copy(ctx context.Context, to Config) (filled *Filling, out []MovedTable, err error) {
 	err = s.db.Snapshot(ctx, func(ctx context.Context, from *Snapshot) error {
 		all, err := from.Tables(ctx)
@@ -136,7 +138,7 @@ func (s *Snapshot) into(ctx context.Context, l *Loader, t CopiedTable) error {
 	return target.Flush(ctx)
 }
 
-// compare reads every row of both.
+// compare reads every row of both databases and returns ErrDiffers for the first difference.
 func compare(ctx context.Context, from, made *Snapshot, all []CopiedTable) (out []MovedTable, err error) {
 	for _, s := range []*Snapshot{from, made} {
 		if err := s.noneNumbersItself(ctx); err != nil {
@@ -171,14 +173,14 @@ func compare(ctx context.Context, from, made *Snapshot, all []CopiedTable) (out 
 	return out, nil
 }
 
-// newPlace is where a database is moved to.
+// newPlace is the target of a move.
 type newPlace struct {
 	config Config
-	making Config // where it is made
+	making Config // where the copy is made
 	unlock func() error
 }
 
-// takePlace looks that a place is empty, and keeps it so: the lock of a SQLite file is that of the service that would make one.
+// takePlace checks that a place is empty and keeps it empty: it holds the SQLite file lock that a service needs to create a database there.
 func takePlace(ctx context.Context, c Config) (*newPlace, error) {
 	p := &newPlace{config: c, making: c, unlock: func() error { return nil }}
 	if c.URL == "" {
@@ -201,7 +203,7 @@ func (p *newPlace) empty(ctx context.Context) error {
 	if err := Empty(ctx, p.config); err != nil || p.config.URL != "" {
 		return err
 	}
-	for _, rest := range []string{".db-wal", ".db-shm"} { // SQLite would take it for the new file's
+	for _, rest := range []string{".db-wal", ".db-shm"} { // SQLite would apply it to the new file
 		if _, err := os.Lstat(filepath.Join(p.config.Dir, p.config.Name+rest)); !errors.Is(err, fs.ErrNotExist) {
 			return errors.Join(ErrNotEmpty, err)
 		}
@@ -209,10 +211,10 @@ func (p *newPlace) empty(ctx context.Context) error {
 	if err := settled(p.config.Dir); err != nil {
 		return err
 	}
-	return os.RemoveAll(p.making.Dir) // of a move that was killed
+	return os.RemoveAll(p.making.Dir) // left by a move that was killed
 }
 
-// put lets services open what was filled.
+// put moves the filled database into its place, where services may open it.
 func (p *newPlace) put(ctx context.Context, f *Filling) error {
 	if err := f.Finish(ctx); err != nil || p.config.URL != "" {
 		return err
@@ -221,7 +223,7 @@ func (p *newPlace) put(ctx context.Context, f *Filling) error {
 	if log, err := os.Stat(filepath.Join(p.making.Dir, file+"-wal")); err == nil && log.Size() > 0 { // closing writes it back
 		return errors.New("the copy was not closed whole")
 	}
-	if err := os.Link(filepath.Join(p.making.Dir, file), filepath.Join(p.config.Dir, file)); err != nil { // unlike a rename it replaces nothing
+	if err := os.Link(filepath.Join(p.making.Dir, file), filepath.Join(p.config.Dir, file)); err != nil { // unlike rename, link never replaces a file
 		return err
 	}
 	dir, err := os.Open(p.config.Dir)

@@ -12,15 +12,14 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// Statement is one of several that are sent together.
+// Statement is one of several statements that are sent together.
 type Statement struct {
 	Query string
 	Args  []any
 }
 
-// ExecAll runs statements one after the other and returns how many rows each has changed. PostgreSQL gets them in one message and answers once, which spares a wait
-// for the network for each but the first; so no statement can hang on what this process makes of an answer to one before. The first that fails breaks the
-// transaction, as with Exec.
+// ExecAll runs statements in order and returns how many rows each changed. PostgreSQL gets them in one message, which saves a network round trip for
+// each but the first; so no statement can depend on the result of an earlier one. The first failure breaks the transaction, as with Exec.
 func (tx *Tx) ExecAll(ctx context.Context, statements ...Statement) ([]int64, error) {
 	changed := make([]int64, len(statements))
 	if tx.dialect == SQLite {
@@ -46,8 +45,8 @@ func (tx *Tx) ExecAll(ctx context.Context, statements ...Statement) ([]int64, er
 	return changed, nil
 }
 
-// SelectFirst runs the query that a transaction begins with: on PostgreSQL it is sent together with BEGIN. each is called for every row, with an int64, a string, bytes or
-// nil for each column (BIGINT, TEXT or BLOB); it may keep them, but not the slice. It must not use the transaction.
+// SelectFirst runs the first query of a transaction: on PostgreSQL it is sent together with BEGIN. each is called for every row, with an int64, a
+// string, bytes or nil for each column (BIGINT, TEXT or BLOB). It may keep the values, but not the slice, and must not use the transaction.
 func (tx *Tx) SelectFirst(ctx context.Context, each func(row []any) error, query string, args ...any) error {
 	if tx.dialect == SQLite {
 		return tx.alone(ctx, query, func(ctx context.Context) error {
@@ -70,13 +69,14 @@ func (tx *Tx) SelectFirst(ctx context.Context, each func(row []any) error, query
 	return tx.send(ctx, m)
 }
 
-// ErrUnmet says that a statement that was run later changed no row. A function of Write that returns it, in a transaction that is not Cautious, is run anew in one
-// that is.
+// ErrUnmet means that a deferred statement (Later) changed no row. When the function of Write returns it in a transaction that is not Cautious, the
+// function is run again in one that is.
 var ErrUnmet = errors.New("a statement that must change a row changed none")
 
-// Later has a statement, an INSERT, UPDATE or DELETE without RETURNING, run before the next one or, on PostgreSQL, together with the COMMIT in one message. It
-// must change a row: when it changes none, all is rolled back and the function of Write is run anew, whatever it has made of the error, in a transaction that is Cautious; there Later can't
-// be used. So it is for what almost never fails, by whoever has another way.
+// Later defers a statement, an INSERT, UPDATE or DELETE without RETURNING: it is run before the next statement or, on PostgreSQL, in one message with
+// the COMMIT. It must change a row. When it changes none, everything is rolled back and the function of Write is run again, whatever it did with the
+// error, in a Cautious transaction, in which Later fails. So Later is for statements that almost never change no row, and the caller needs another
+// way for a Cautious transaction.
 func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	if tx.cautious {
 		return errCautious
@@ -92,16 +92,17 @@ func (tx *Tx) Later(ctx context.Context, s Statement) error {
 	return err
 }
 
-// errCautious refuses what might fail again.
+// errCautious is the error of Later in a Cautious transaction: the statement might fail again.
 var errCautious = errors.New("a statement was put off in a cautious transaction")
 
-// Brief reports whether the transaction is one of a context made by Brief.
+// Brief reports whether the transaction was begun with a context made by Brief.
 func (tx *Tx) Brief() bool { return tx.within.Value(brief{}) != nil }
 
-// Cautious reports whether a statement of the transaction before, which was run later, changed no row. What might happen again has to be looked at as it goes.
+// Cautious reports whether this transaction repeats one in which a deferred statement changed no row. Statements must then be run and checked one by
+// one.
 func (tx *Tx) Cautious() bool { return tx.cautious }
 
-// sendLater runs what was put off.
+// sendLater runs the deferred statements.
 func (tx *Tx) sendLater(ctx context.Context) error {
 	if len(tx.later) == 0 {
 		return nil
@@ -109,21 +110,21 @@ func (tx *Tx) sendLater(ctx context.Context) error {
 	return tx.send(ctx, tx.message())
 }
 
-// message is what is sent to PostgreSQL at once. The statements are run until the first that fails.
+// message is a batch that is sent to PostgreSQL at once. Its statements run until the first failure.
 type message struct {
 	batch pgx.Batch
-	texts []string // what of it has a span
-	later bool     // it holds some that must change a row
+	texts []string // texts of the statements that get a span
+	later bool     // contains deferred statements that must change a row
 }
 
-// message begins a message with BEGIN, where that was not sent, and with what was put off.
+// message starts a batch with BEGIN, if that was not sent yet, and the deferred statements.
 func (tx *Tx) message() *message {
 	m := &message{}
 	if tx.stage == unopened {
 		m.batch.Queue("BEGIN")
 	}
 	for _, s := range tx.later {
-		// Its failure is the only way to have PostgreSQL stop right there, before a COMMIT that is on its way already.
+		// A failing statement is the only way to stop PostgreSQL before a COMMIT that was already sent in the same batch.
 		m.texts = append(m.texts, s.Query)
 		m.batch.Queue(PostgreSQL.rebind("WITH changed AS ("+s.Query+" RETURNING 1) SELECT 1 / COUNT(*) FROM changed"), s.Args...)
 		m.later = true
@@ -137,11 +138,11 @@ func (m *message) add(query string, args ...any) *pgx.QueuedQuery {
 	return m.batch.Queue(PostgreSQL.rebind(query), args...)
 }
 
-// send sends a message and reads all answers.
+// send sends a batch and reads all answers.
 func (tx *Tx) send(ctx context.Context, m *message) error {
 	return tx.run(ctx, strings.Join(slices.Compact(m.texts), "; "), func() error {
 		return tx.postgres(func(conn *pgx.Conn) error {
-			// Out of a transaction that is over, as after a lost connection, nothing may be sent: it would be in none.
+			// In a transaction that has ended, as after a lost connection, nothing may be sent: it would run outside any transaction.
 			want := byte('T')
 			if tx.stage == unopened {
 				want = 'I'
@@ -155,20 +156,20 @@ func (tx *Tx) send(ctx context.Context, m *message) error {
 				if m.later && refused.Code == divisionByZero {
 					return ErrUnmet
 				}
-				return refused // whether it was while a statement was prepared or run depends on what was prepared before
+				return refused // the error does not tell whether preparing or running failed, as that depends on what was prepared before
 			}
 			return err
 		})
 	})
 }
 
-// divisionByZero is the SQLSTATE of what message makes of a statement that changed no row.
+// divisionByZero is the SQLSTATE that message provokes for a statement that changed no row.
 const divisionByZero = "22012"
 
-// errRolledBack says that PostgreSQL has answered a COMMIT with something else.
+// errRolledBack means that PostgreSQL answered a COMMIT with something else.
 var errRolledBack = errors.New("the transaction was not committed")
 
-// committed tells a commit from what PostgreSQL makes of one after a failure, a rollback.
+// committed returns an error unless the tag is that of a commit: PostgreSQL answers COMMIT with ROLLBACK after a failure.
 func committed(tag pgconn.CommandTag) error {
 	if tag.String() != commitWriting {
 		return fmt.Errorf("%w: it ended with %s", errRolledBack, tag)

@@ -18,9 +18,9 @@ const (
 	connIdle      = 5 * time.Minute
 )
 
-// postgresDefaults are session parameters that the address may override.
+// postgresDefaults are session parameters that the URL may override.
 var postgresDefaults = map[string]string{
-	// A replica that was stopped inside a transaction must not hold its row locks for ever.
+	// A replica that was stopped inside a transaction must not hold its row locks indefinitely.
 	"idle_in_transaction_session_timeout": "30s",
 	"default_transaction_isolation":       "read committed",
 }
@@ -31,7 +31,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	}
 	config, err := pgx.ParseConfig(c.URL)
 	if err != nil {
-		// The parser's own text may repeat the URL, which holds the password.
+		// The parser's own error may repeat the URL, which contains the password.
 		return nil, errors.New("database URL cannot be parsed")
 	}
 	for name, value := range postgresDefaults {
@@ -59,7 +59,7 @@ func openPostgres(ctx context.Context, c Config) (*DB, error) {
 	return db, nil
 }
 
-// checkSession refuses a session whose commits would be acknowledged before they are durable, or whose text is not UTF-8.
+// checkSession refuses a session whose commits would be acknowledged before they are durable, or whose encoding is not UTF-8.
 func checkSession(ctx context.Context, conn *pgx.Conn) error {
 	var commit, encoding string
 	err := conn.QueryRow(ctx, "SELECT current_setting('synchronous_commit'), current_setting('server_encoding')").

@@ -13,7 +13,7 @@ import (
 //go:embed migrations
 var migrationFiles embed.FS
 
-// ownMigrations make the row that Prove writes. The numbers below 00010 belong to this package.
+// ownMigrations create the row that Prove writes. The numbers below 00010 are reserved for this package.
 func ownMigrations() fs.FS {
 	sub, err := fs.Sub(migrationFiles, "migrations")
 	if err != nil {
@@ -22,13 +22,12 @@ func ownMigrations() fs.FS {
 	return sub
 }
 
-// recentCommit is how long a commit proves that the database can be written to.
+// recentCommit is for how long a commit proves that the database can be written to.
 const recentCommit = time.Second
 
-// Prove reports whether the database does what a service that is ready promises: it commits a write, unless another was committed within
-// the last second, and reads it. A SQLite file must still be the one that was opened, and its disk must have
-// room. The error is ErrReplaced, ErrDamaged,
-// ErrFull, or whatever else the statement met; ctx bounds it.
+// Prove reports whether the database works as readiness promises: it commits a write, unless one was committed within the last second, and reads it.
+// A SQLite file must still be the one that was opened, and its disk must have room. The error is ErrReplaced, ErrDamaged, ErrFull, or the error of
+// the statement. ctx bounds the check.
 func (db *DB) Prove(ctx context.Context) error {
 	if err := errors.Join(db.intact(), db.room()); err != nil {
 		return err
@@ -51,11 +50,11 @@ func (db *DB) Prove(ctx context.Context) error {
 	return nil
 }
 
-// header is what a SQLite file begins with (SQLite file format, section 1.3.1).
+// header is the first bytes of a SQLite file (SQLite file format, section 1.3.1).
 const header = "SQLite format 3\x00"
 
-// identity is the SQLite file that was opened. It stays open as long as the database: to close another descriptor of the file would drop
-// SQLite's own locks on it (POSIX advisory locks belong to the process).
+// identity is the SQLite file that was opened. It stays open as long as the database: closing another descriptor of the file would release SQLite's
+// own locks on it (POSIX advisory locks belong to the process).
 type identity struct {
 	path string
 	file *os.File
@@ -74,8 +73,8 @@ func identify(path string) (*identity, error) {
 	return &identity{path: path, file: file, info: info}, nil
 }
 
-// intact returns ErrReplaced when the path of a SQLite database does not lead to the file that is open, in which a commit would be lost,
-// and ErrDamaged when the file does not begin as a database. It costs two system calls.
+// intact returns ErrReplaced when the path of a SQLite database no longer leads to the open file, so that commits to it would be lost, and ErrDamaged
+// when the file does not begin with the header of a database. It costs two system calls.
 func (db *DB) intact() error {
 	f := db.identity
 	if f == nil {
@@ -92,10 +91,10 @@ func (db *DB) intact() error {
 	return nil
 }
 
-// checkWithin bounds the look at the whole file at a start.
+// checkWithin bounds the check of the whole file at a start.
 const checkWithin = 2 * time.Second
 
-// quickCheck returns ErrDamaged when SQLite finds its file broken. A file that is too large for the time is said to be unchecked.
+// quickCheck returns ErrDamaged when SQLite finds its file corrupt. A file that cannot be checked in time is logged as unchecked.
 func (db *DB) quickCheck(ctx context.Context) error {
 	bounded, cancel := context.WithTimeout(ctx, checkWithin)
 	defer cancel()
@@ -115,8 +114,8 @@ func (db *DB) quickCheck(ctx context.Context) error {
 	return nil
 }
 
-// Check returns ErrDamaged when SQLite finds a fault in its file, however long the look takes. PostgreSQL has tools of its own for it: there the
-// database is asked whether it answers.
+// Check returns ErrDamaged when SQLite finds its file corrupt, however long the check takes. On PostgreSQL, which has tools of its own for this, it
+// only checks that the database answers.
 func (db *DB) Check(ctx context.Context) error {
 	if db.dialect == PostgreSQL {
 		return db.Ping(ctx)

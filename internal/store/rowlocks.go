@@ -6,9 +6,9 @@ import (
 	"strings"
 )
 
-// Rows are some rows of a table, for statements that change many of them. On PostgreSQL such a statement locks its rows one by one in the order in which it
-// comes upon them; two that come upon common rows in different orders wait for each other until one is broken off, a second later. So each either locks its
-// rows in one order first (Lock), or leaves out what another transaction has locked (Delete, Update).
+// Rows selects rows of a table for statements that change many of them. On PostgreSQL such a statement locks its rows one by one in the order in
+// which it finds them. Two statements that find common rows in different orders deadlock until PostgreSQL aborts one, a second later. So each
+// statement either locks its rows in a fixed order first (Lock), or skips rows that another transaction has locked (Delete, Update).
 type Rows struct {
 	Table string
 	Key   []string // the columns of its primary key, all of them TEXT
@@ -16,8 +16,8 @@ type Rows struct {
 	Args  []any
 }
 
-// Lock locks the rows in the byte order of their keys, the order in which Go sorts strings: who locks single rows of the table in that order too never waits
-// for them crosswise. On SQLite, which has one writer, it does nothing.
+// Lock locks the rows in the byte order of their keys, in which Go sorts strings: a transaction that locks single rows of the table in that order
+// cannot deadlock with it. On SQLite, which has one writer, it does nothing.
 func (r Rows) Lock(ctx context.Context, tx *Tx) error {
 	if tx.dialect == SQLite {
 		return nil
@@ -30,8 +30,8 @@ func (r Rows) Lock(ctx context.Context, tx *Tx) error {
 	return nil
 }
 
-// Delete deletes the rows that no other transaction has locked, without waiting for one, and returns how many. It is for what is cleared away now and then: what is
-// left out is deleted the next time.
+// Delete deletes the rows that no other transaction has locked, without waiting, and returns how many. It is for periodic clean-up: skipped rows are
+// deleted by a later run.
 func (r Rows) Delete(ctx context.Context, tx *Tx) (int64, error) {
 	n, err := tx.Exec(ctx, "DELETE FROM "+r.Table+" WHERE "+r.free(tx.dialect), r.Args...)
 	if err != nil {
@@ -49,7 +49,7 @@ func (r Rows) Update(ctx context.Context, tx *Tx, set string) (int64, error) {
 	return n, nil
 }
 
-// free is the condition for the rows that are not locked.
+// free returns the condition that skips locked rows.
 func (r Rows) free(dialect Dialect) string {
 	if dialect == SQLite {
 		return r.Where

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Snapshot is one consistent state of a database, to be copied: every transaction that was committed before the snapshot began is in it whole, and
-// no other.
+// Snapshot is a consistent state of a database, for copying. It contains every transaction that was committed before the snapshot began, and no part
+// of any other.
 type Snapshot struct{ tx *Tx }
 
 // CopiedTable is a table of a snapshot. The names are those of the database.
@@ -18,30 +18,30 @@ type CopiedTable struct {
 	Columns []string `json:"columns"`
 }
 
-// Snapshot runs fn on one state of the database, which is that of the call or a later one. It blocks no writer, and may last as long as it must.
+// Snapshot runs fn on one state of the database, that at the call or a later one. It blocks no writer, and has no time limit.
 func (db *DB) Snapshot(ctx context.Context, fn func(ctx context.Context, s *Snapshot) error) error {
 	return db.View(ctx, func(ctx context.Context, q Querier) error {
 		view, ok := q.(readOnly)
 		if !ok {
 			return ErrNested
 		}
-		if q.Dialect() == PostgreSQL { // other services are copied meanwhile
+		if q.Dialect() == PostgreSQL { // other services are copied at the same time
 			if _, err := view.Tx.Exec(ctx, "SET LOCAL idle_in_transaction_session_timeout = 0"); err != nil {
 				return fmt.Errorf("begin snapshot: %w", err)
 			}
 		}
 		var rows int
-		if err := q.Get(ctx, &rows, "SELECT COUNT(*) FROM goose_db_version"); err != nil { // the first statement is what takes the snapshot
+		if err := q.Get(ctx, &rows, "SELECT COUNT(*) FROM goose_db_version"); err != nil { // the first statement takes the snapshot
 			return fmt.Errorf("begin snapshot: %w", err)
 		}
 		return fn(ctx, &Snapshot{view.Tx})
 	})
 }
 
-// Querier reads the snapshot.
+// Querier returns a Querier that reads the snapshot.
 func (s *Snapshot) Querier() Querier { return readOnly{s.tx} }
 
-// Migrations returns the numbers of the migrations that the database has, lowest first. ErrMoved and ErrUnfinished say that nobody may use what it holds.
+// Migrations returns the numbers of the applied migrations in ascending order. ErrMoved and ErrUnfinished mean that the content must not be used.
 func (s *Snapshot) Migrations(ctx context.Context) (numbers []int64, err error) {
 	if numbers, err = s.applied(ctx); err != nil {
 		return nil, err
@@ -63,12 +63,12 @@ func (s *Snapshot) applied(ctx context.Context) (numbers []int64, err error) {
 	return numbers, nil
 }
 
-// versionTable is goose's; it is written by migrating, never copied.
+// versionTable is goose's table. It is filled by migrating, never copied.
 const versionTable = "goose_db_version"
 
 var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]{0,62}$`)
 
-// tablesOf and columnsOf ask the catalogue; a reference is a table and one that its rows name.
+// tablesOf and columnsOf are queries of the catalogue. A reference is a pair of a table and a table that it references.
 var (
 	tablesOf = map[Dialect]string{
 		SQLite:     "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name",
@@ -95,7 +95,7 @@ func columns(ctx context.Context, q Querier, table string) (out []column, err er
 	return out, nil
 }
 
-// tables returns the names of the tables but goose's, each after those that its rows name.
+// tables returns the names of all tables except goose's, each after the tables that it references.
 func tables(ctx context.Context, q Querier) ([]string, error) {
 	var names []string
 	if err := q.Select(ctx, &names, tablesOf[q.Dialect()]); err != nil {
@@ -129,7 +129,7 @@ func tables(ctx context.Context, q Querier) ([]string, error) {
 	return ordered, nil
 }
 
-// Tables returns the tables that are copied, each after those that its rows name.
+// Tables returns the tables to copy, each after the tables that it references.
 func (s *Snapshot) Tables(ctx context.Context) (out []CopiedTable, err error) {
 	names, err := tables(ctx, s.tx)
 	if err != nil {
@@ -152,7 +152,7 @@ func (s *Snapshot) Tables(ctx context.Context) (out []CopiedTable, err error) {
 	return out, nil
 }
 
-// valid keeps names that could mean anything else than a name out of statements.
+// valid refuses names that could be anything else than an identifier in a statement.
 func (t CopiedTable) valid() error {
 	if !identifier.MatchString(t.Name) || len(t.Columns) == 0 || slices.ContainsFunc(t.Columns, func(c string) bool { return !identifier.MatchString(c) }) {
 		return fmt.Errorf("table %q has a name that can't be copied", t.Name)
@@ -162,14 +162,13 @@ func (t CopiedTable) valid() error {
 
 func (t CopiedTable) columnList() string { return `"` + strings.Join(t.Columns, `", "`) + `"` }
 
-// Each calls do with every row of a table: a value is nil, an int64 (a boolean is 0 or 1), a string or bytes, which
-// do may keep.
+// Each calls do with every row of a table. A value is nil, an int64 (0 or 1 for a boolean), a string or bytes; do may keep it.
 func (s *Snapshot) Each(ctx context.Context, t CopiedTable, do func(row []any) error) error {
 	return s.each(ctx, t, "", do)
 }
 
 func (s *Snapshot) each(ctx context.Context, t CopiedTable, order string, do func(row []any) error) error {
-	rows, err := s.tx.session.QueryxContext(ctx, "SELECT "+t.columnList()+` FROM "`+t.Name+`"`+order) // valid has looked at the names
+	rows, err := s.tx.session.QueryxContext(ctx, "SELECT "+t.columnList()+` FROM "`+t.Name+`"`+order) // the names were checked by valid
 	if err != nil {
 		return fmt.Errorf("read table %s: %w", t.Name, classify(err))
 	}

@@ -17,24 +17,23 @@ import (
 
 const (
 	sqliteReaders = 4
-	// A reader can meet the lock of a WAL recovery or of an outside backup; our own writers queue for the one connection.
+	// A reader can meet the lock of a WAL recovery or of an external backup. Our own writers queue for the only writing connection.
 	busyTimeout = 5000 // ms
 )
 
-// pragmas are set by the address of the database and read back on every connection, because a driver that does not know a
-// spelling ignores it without a word.
+// pragmas are set in the connection string and read back on every connection, because a driver silently ignores one that it does not know.
 var pragmas = []struct{ name, set, want string }{
 	{"busy_timeout", fmt.Sprint(busyTimeout), fmt.Sprint(busyTimeout)},
 	{"journal_mode", "WAL", "wal"},
 	{"synchronous", "FULL", "2"}, // a commit is on the disk when it is acknowledged
 	{"foreign_keys", "ON", "1"},
-	{"secure_delete", "ON", "1"},                   // what is freed is overwritten: SQLite leaves it in the file otherwise, also where a record only grows
-	{"temp_store", "MEMORY", "2"},                  // what a statement would undo is kept in memory: a file of its own for it cost a sixth of the writes
-	{"journal_size_limit", "67108864", "67108864"}, // bytes; a WAL that grew is cut back to it
+	{"secure_delete", "ON", "1"},                   // freed space is overwritten: otherwise SQLite leaves old content in the file, also when a record merely grows
+	{"temp_store", "MEMORY", "2"},                  // statement journals are kept in memory: temporary files for them took a sixth of the time of writes
+	{"journal_size_limit", "67108864", "67108864"}, // bytes; a larger WAL is truncated to this size
 }
 
 func openSQLite(ctx context.Context, c Config) (*DB, error) {
-	if err := settled(c.Dir); err != nil { // before a file is made: the next restore wants an empty place
+	if err := settled(c.Dir); err != nil { // before a file is created: the next restore needs an empty place
 		return nil, err
 	}
 	if err := ensureDir(c.Dir); err != nil {
@@ -60,7 +59,7 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 	if err := errors.Join(settled(filepath.Dir(path)), noOrphanLog(path)); err != nil {
 		return err
 	}
-	// SQLite gives the files beside the database the mode of the database.
+	// SQLite creates the files beside the database with the database's mode.
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return err
@@ -78,7 +77,7 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 	if db.reader, err = sqlitePool(path, readers, true); err != nil {
 		return err
 	}
-	// The writer first: it switches a new file to WAL.
+	// The writer connects first: it switches a new file to WAL.
 	if err := db.writer.PingContext(ctx); err != nil {
 		return err
 	}
@@ -96,12 +95,12 @@ func (db *DB) openFile(ctx context.Context, path string, readers int) error {
 	return db.quickCheck(ctx)
 }
 
-// noOrphanLog returns ErrDamaged when a write-ahead log is there and its database is missing or empty: the file was removed, and SQLite would
-// call what it finds an I/O error.
+// noOrphanLog returns ErrDamaged when there is a write-ahead log and its database is missing or empty: the database file was removed, and SQLite
+// would report an I/O error.
 func noOrphanLog(path string) error {
 	log, err := os.Stat(path + "-wal")
 	if err != nil || log.Size() == 0 {
-		return nil // whoever opens the database says what is wrong with it
+		return nil // opening the database reports what is wrong with it
 	}
 	if file, err := os.Stat(path); err == nil && file.Size() > 0 {
 		return nil
@@ -110,14 +109,14 @@ func noOrphanLog(path string) error {
 }
 
 func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {
-	query := url.Values{"mode": {"rw"}} // a later connection makes no empty database where the file was removed meanwhile
+	query := url.Values{"mode": {"rw"}} // a later connection must not create an empty database where the file was removed meanwhile
 	for _, p := range pragmas {
 		query.Add("_pragma", p.name+"("+p.set+")")
 	}
 	if readOnly {
 		query.Add("_pragma", "query_only(1)")
 	} else {
-		// A deferred transaction that reads and then writes fails with SQLITE_BUSY at once, whatever the busy timeout.
+		// A deferred transaction that reads and then writes fails with SQLITE_BUSY at once, without waiting for the busy timeout.
 		query.Set("_txlock", "immediate")
 	}
 	address := url.URL{Scheme: "file", Path: filepath.ToSlash(path), RawQuery: query.Encode()}
@@ -131,7 +130,7 @@ func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {
 	return pool, nil
 }
 
-// checkedConnector refuses a connection whose pragmas are not what was asked for, and has connections keep their statements.
+// checkedConnector refuses a connection whose pragmas do not have the expected values, and makes connections cache their statements.
 type checkedConnector struct {
 	driver.Connector
 	readOnly bool

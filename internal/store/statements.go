@@ -11,11 +11,11 @@ import (
 	"github.com/hashicorp/golang-lru/v2/simplelru"
 )
 
-// maxStatements is how many compiled statements a SQLite connection keeps. The house has fewer texts than that, but for those whose number of
-// placeholders differs from call to call.
+// maxStatements is how many compiled statements a SQLite connection caches. The program has fewer statement texts, apart from those whose number of
+// placeholders varies.
 const maxStatements = 256
 
-// sqliteConn is what database/sql asks of the driver's connection.
+// sqliteConn lists the methods that database/sql uses of the driver's connection.
 type sqliteConn interface {
 	driver.Conn
 	driver.ConnBeginTx
@@ -27,23 +27,23 @@ type sqliteConn interface {
 	driver.Validator
 }
 
-// keepingConn is a SQLite connection that keeps the statements it has compiled, as a PostgreSQL connection does. Compiling took a third of the
-// time of a short transaction. SQLite compiles a statement anew by itself when the schema has changed.
+// keepingConn is a SQLite connection that caches its compiled statements, as a PostgreSQL connection does. Compiling took a third of the time of a
+// short transaction. SQLite recompiles a statement by itself when the schema has changed.
 //
-// As of all connections, one goroutine at a time uses it.
+// As every connection, it is used by one goroutine at a time.
 type keepingConn struct {
 	sqliteConn
 	kept *simplelru.LRU[string, *keptStatement]
 }
 
-// keptStatement is a compiled statement. It has one set of bindings and one cursor, so it is used by one at a time.
+// keptStatement is a compiled statement. It has one set of bindings and one cursor, so it has one user at a time.
 type keptStatement struct {
 	statement
 	inUse   bool
-	evicted bool // close it when it is not in use any more
+	evicted bool // close it at the end of its current use
 }
 
-// statement is what is asked of the driver's statement.
+// statement lists the methods that are used of the driver's statement.
 type statement interface {
 	driver.Stmt
 	driver.StmtExecContext
@@ -62,7 +62,7 @@ func newKeepingConn(conn driver.Conn) (*keepingConn, error) {
 	return &keepingConn{whole, kept}, nil
 }
 
-// evict closes a statement, or has who uses it close it. The driver's Close frees memory and reports no error that anything could be done about.
+// evict closes a statement, or leaves that to its current user. The driver's Close frees memory, and its errors cannot be acted on.
 func (s *keptStatement) evict() {
 	s.evicted = true
 	if !s.inUse {
@@ -70,7 +70,7 @@ func (s *keptStatement) evict() {
 	}
 }
 
-// release ends a use. A statement that has failed is not trusted with another one.
+// release ends a use. A statement that failed is not used again.
 func (c *keepingConn) release(query string, s *keptStatement, err error) {
 	s.inUse = false
 	switch {
@@ -81,8 +81,8 @@ func (c *keepingConn) release(query string, s *keptStatement, err error) {
 	}
 }
 
-// take returns the compiled statement for the caller's sole use, or nil when the query is run without one: it is none of those that are
-// repeated, or it is being read at this moment.
+// take returns the compiled statement for the caller's exclusive use, or nil when the query must run without a cached one: it is not repeated, or its
+// cached statement is in use.
 func (c *keepingConn) take(ctx context.Context, query string) (*keptStatement, error) {
 	s, known := c.kept.Get(query)
 	switch {
@@ -104,7 +104,8 @@ func (c *keepingConn) take(ctx context.Context, query string) (*keptStatement, e
 	return s, nil
 }
 
-// repeated reports whether a query is a single statement on rows, or one of those around them, and not one that changes the schema or the connection.
+// repeated reports whether a query is worth caching: a single statement on rows, or one that begins or ends a transaction, but none that changes the
+// schema or the connection.
 func repeated(query string) bool {
 	switch query {
 	case beginWriting, commitWriting, rollBack:
@@ -119,22 +120,23 @@ func repeated(query string) bool {
 	return false
 }
 
-// What is around the statements of a transaction.
+// The statements that begin and end transactions.
 const (
-	beginWriting  = "BEGIN IMMEDIATE" // a deferred transaction that reads and then writes fails with SQLITE_BUSY at once, whatever the busy timeout
+	beginWriting  = "BEGIN IMMEDIATE" // a deferred transaction that reads and then writes fails with SQLITE_BUSY at once, without waiting for the busy timeout
 	commitWriting = "COMMIT"
 	rollBack      = "ROLLBACK"
 )
 
-// brief is the context key of statements that end by themselves.
+// brief is the context key of statements that are not interrupted.
 type brief struct{}
 
-// Brief is a context whose statements on SQLite are not interrupted when it ends; the transaction still is, before the next one. It is for the transactions of
-// a bounded size that many wait for: for each statement that can be interrupted the driver starts a goroutine. On PostgreSQL, where a statement can wait for
-// others' locks, it does not. Functions of such transactions are made to be run anew; what may have one run anew asks for it (Tx.Brief).
+// Brief returns a context whose end does not interrupt a running statement on SQLite; the transaction is still aborted before its next statement. It
+// is for transactions of bounded size that many callers wait for: the driver starts a goroutine for each statement that can be interrupted. On
+// PostgreSQL, where a statement can wait for the locks of others, it has no effect. Functions of such transactions must be safe to run again; code
+// that may cause a repeat checks for this context (Tx.Brief).
 func Brief(ctx context.Context) context.Context { return context.WithValue(ctx, brief{}, true) }
 
-// interruptible is the context that a statement on SQLite is run in.
+// interruptible returns the context in which a statement on SQLite is run: one without an end for Brief.
 func interruptible(ctx context.Context) context.Context {
 	if ctx.Done() == nil || ctx.Value(brief{}) == nil {
 		return ctx
@@ -175,7 +177,7 @@ func (c *keepingConn) QueryContext(ctx context.Context, query string, args []dri
 	return &keptRows{rows, func(err error) { c.release(query, s, err) }}, nil
 }
 
-// change runs a statement and returns how many rows it has changed.
+// change runs a statement and returns how many rows it changed.
 func (c *keepingConn) change(ctx context.Context, query string, args []any) (int64, error) {
 	named, err := driverValues(args)
 	if err != nil {
@@ -216,7 +218,7 @@ func (c *keepingConn) selectEach(ctx context.Context, each func(row []any) error
 	}
 }
 
-// driverValues are arguments as database/sql gives them to a driver.
+// driverValues converts arguments as database/sql does for a driver.
 func driverValues(args []any) ([]driver.NamedValue, error) {
 	named := make([]driver.NamedValue, len(args))
 	for i, arg := range args {
@@ -233,7 +235,7 @@ func driverValues(args []any) ([]driver.NamedValue, error) {
 	return named, nil
 }
 
-// keptRows are the rows of a statement that is kept.
+// keptRows are the rows of a cached statement.
 type keptRows struct {
 	driver.Rows
 	release func(error)

@@ -22,7 +22,7 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// Dialect is the database behind a DB, for the few statements that must differ.
+// Dialect is the kind of database behind a DB, for the few statements that must differ.
 type Dialect string
 
 // The two databases.
@@ -34,7 +34,7 @@ const (
 // systems are the databases' names in OpenTelemetry (semantic conventions, db.system.name).
 var systems = map[Dialect]string{SQLite: "sqlite", PostgreSQL: "postgresql"}
 
-// Config says where one service's database is and how it is built.
+// Config says where a service's database is and how to open it.
 type Config struct {
 	URL        string       // empty: the SQLite file <Dir>/<Name>.db; else postgres://...
 	Dir        string       // SQLite: created with mode 0700 when absent
@@ -60,17 +60,17 @@ type DB struct {
 	identity  *identity    // SQLite: the file that is open
 	emptying  emptying     // SQLite: the write-ahead log, after what was erased
 	committed atomic.Int64 // unix nanoseconds of the last commit
-	attached  sync.Map     // what other packages keep with the database
+	attached  sync.Map     // values of other packages, by key
 }
 
-// Attach keeps a value with the database for all its transactions (Tx.Attached). The key is of a type of the caller's own.
+// Attach stores a value with the database, which all its transactions can read (Tx.Attached). The key's type must be the caller's own.
 func (db *DB) Attach(key, value any) { db.attached.Store(key, value) }
 
 var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_-]{0,62}$`)
 
-// Open opens the database, creates it when it is a SQLite file that does not exist, and migrates it. It returns ErrLocked when
-// another process holds a SQLite database, ErrNewer when a newer release has migrated it, ErrDamaged when a SQLite file is broken, ErrFull
-// when there is no room for it, and ErrUnavailable when it does not answer.
+// Open opens the database, creates it when it is a SQLite file that does not exist, and migrates it. It returns ErrLocked when another process has a
+// SQLite database open, ErrNewer when a newer release has migrated it, ErrDamaged when a SQLite file is corrupt, ErrFull when the disk has no room
+// for it, and ErrUnavailable when it does not answer.
 func Open(ctx context.Context, c Config) (*DB, error) {
 	if !namePattern.MatchString(c.Name) {
 		return nil, errors.New("open database: name must be lower-case letters, digits, - and _")
@@ -121,8 +121,8 @@ func (db *DB) Close() error {
 	return errors.Join(errs...)
 }
 
-// connWait bounds how long a statement waits for a free connection, so that a writer that hangs makes the service
-// unavailable and not its callers immortal.
+// connWait bounds how long a statement waits for a free connection, so that a hanging writer makes the service unavailable instead of blocking its
+// callers for ever.
 const connWait = 10 * time.Second
 
 // conn takes a connection from the pool; the caller closes it.
@@ -136,7 +136,7 @@ func (db *DB) conn(ctx context.Context, pool *sqlx.DB) (*sqlx.Conn, error) {
 	return conn, classify(err)
 }
 
-// ensureDir creates the data directory for its owner alone.
+// ensureDir creates the data directory with access for its owner only.
 func ensureDir(dir string) error {
 	if dir == "" {
 		return errors.New("a SQLite database needs a directory")

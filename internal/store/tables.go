@@ -9,19 +9,19 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 )
 
-// Table is a table and what keeps it from growing for ever.
+// Table is a table and the mechanism that bounds its rows.
 type Table struct {
 	Name  string
-	Bound string // what bounds its rows, for people
+	Bound string // what bounds its rows, as text for operators
 }
 
-// countAge is how long a count is taken for true: counting reads the whole table.
+// countAge is for how long a count is reused: counting reads the whole table.
 const countAge = time.Minute
 
 // countTime bounds the counting of all tables.
 const countTime = 5 * time.Second
 
-// RowCounter tells how many rows the tables of a service have (fountain_table_rows). It counts when it is asked, at most once a minute.
+// RowCounter exports how many rows the tables of a service have (fountain_table_rows). It counts when it is collected, at most once a minute.
 type RowCounter struct {
 	db     *DB
 	tables []Table
@@ -42,7 +42,7 @@ func NewRowCounter(db *DB, tables []Table, log *slog.Logger) *RowCounter {
 // Describe implements prometheus.Collector.
 func (c *RowCounter) Describe(out chan<- *prometheus.Desc) { out <- c.desc }
 
-// Collect implements prometheus.Collector. A table that can't be counted is left out, and logged.
+// Collect implements prometheus.Collector. A table that cannot be counted is left out and logged.
 func (c *RowCounter) Collect(out chan<- prometheus.Metric) {
 	for table, n := range c.count() {
 		out <- prometheus.MustNewConstMetric(c.desc, prometheus.GaugeValue, float64(n), table)

@@ -15,21 +15,21 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// Querier runs single statements, in a transaction (*Tx) or outside one (DB.Read). Errors are those of the driver, with
-// ErrUnavailable wrapped around where it applies.
+// Querier runs single statements, in a transaction (*Tx) or outside one (DB.Read). Errors are those of the driver, wrapped in ErrUnavailable where
+// the database is the cause.
 type Querier interface {
 	// Get scans one row into dst, a struct with db tags or a single value; no row is sql.ErrNoRows.
 	Get(ctx context.Context, dst any, query string, args ...any) error
 	// Select scans all rows into the slice that dst points to. Bound it with LIMIT.
 	Select(ctx context.Context, dst any, query string, args ...any) error
-	// Exec runs a statement and returns how many rows it changed. Outside a transaction it is ErrReadOnly.
+	// Exec runs a statement and returns how many rows it changed. Outside a transaction it fails with ErrReadOnly.
 	Exec(ctx context.Context, query string, args ...any) (int64, error)
 	// Dialect returns the database's dialect.
 	Dialect() Dialect
 }
 
-// Tx is an open transaction, valid until the function it was given to returns. After a statement has failed (a missing row is
-// no failure) every further one fails, on SQLite as on PostgreSQL, and nothing is committed.
+// Tx is an open transaction, valid until the function that it was given to returns. After a failed statement (a missing row is not a failure) every
+// further one fails, on SQLite as on PostgreSQL, and nothing is committed.
 type Tx struct {
 	within    context.Context // of the whole transaction
 	session   session
@@ -41,13 +41,13 @@ type Tx struct {
 	broken    error     // the first failed statement
 	later     []Statement
 	cautious  bool
-	endWait   time.Duration // of its commit, or its rollback, on PostgreSQL
+	endWait   time.Duration // PostgreSQL: timeout of its commit or rollback
 	last      []lastStep
 	committed []func()
 	kept      map[any]any // of this transaction alone
 }
 
-// session runs statements: a connection on which a transaction is open, or will be.
+// session runs statements: a connection on which a transaction is open or will be.
 type session interface {
 	GetContext(ctx context.Context, dst any, query string, args ...any) error
 	SelectContext(ctx context.Context, dst any, query string, args ...any) error
@@ -55,45 +55,45 @@ type session interface {
 	QueryxContext(ctx context.Context, query string, args ...any) (*sqlx.Rows, error)
 }
 
-// stage is how far a transaction is.
+// stage is the state of a transaction.
 type stage int
 
 const (
-	unopened stage = iota // BEGIN goes before the first statement, or with it
+	unopened stage = iota // BEGIN is sent before the first statement, or with it
 	open
 	ended
 )
 
-// lastStep is a step that a transaction takes right before it commits.
+// lastStep is a step that a transaction runs immediately before it commits.
 type lastStep struct {
 	order int
 	do    func(ctx context.Context) error
 }
 
-// The steps right before a commit. Each locks one row that every such transaction needs, so all take them last and in this order: what is
-// locked last is held for the shortest time, and two transactions never wait for each other.
+// Order of the steps before a commit. Each locks one row that every such transaction needs, so all transactions run them last and in this order: the
+// locks are held for the shortest time, and two transactions cannot deadlock.
 const (
 	LastAudit       = 1 // the head of the audit chain
 	LastRevocations = 2 // the head of the revocation feed
-	LastCommit      = 3 // locks nothing: what must be known right before the commit begins
+	LastCommit      = 3 // locks nothing: for what must happen immediately before the commit
 )
 
-// AtEnd has do run in the transaction after its function has returned nil and before the commit; steps of a lower order run first, those of
-// one order as they were added. An error of do rolls everything back and is the error of Write.
+// AtEnd registers do to run in the transaction after its function has returned nil and before the commit. Steps of a lower order run first, steps of
+// the same order as they were added. An error of do rolls everything back and is returned by Write.
 func (tx *Tx) AtEnd(order int, do func(ctx context.Context) error) {
 	tx.last = append(tx.last, lastStep{order, do})
 }
 
-// AfterCommit has do run when the change is durable and before Write returns. It does not run when nothing was committed.
+// AfterCommit registers do to run when the change is durable and before Write returns. It does not run when nothing was committed.
 func (tx *Tx) AfterCommit(do func()) { tx.committed = append(tx.committed, do) }
 
-// Attached returns what DB.Attach keeps under the key, or nil.
+// Attached returns the value that DB.Attach stored under the key, or nil.
 func (tx *Tx) Attached(key any) any {
 	value, _ := tx.attached.Load(key)
 	return value
 }
 
-// Kept returns what is kept with this transaction under the key; make makes it for whoever asks first. The key is of a type of the caller's own.
+// Kept returns the value that this transaction keeps under the key; the first call creates it with make. The key's type must be the caller's own.
 func (tx *Tx) Kept(key any, make func() any) any {
 	kept, found := tx.kept[key]
 	if !found {
@@ -106,15 +106,15 @@ func (tx *Tx) Kept(key any, make func() any) any {
 	return kept
 }
 
-// errLateStep rolls a transaction back in which a last step has added another one: it would not be taken.
+// errLateStep rolls back a transaction in which a last step added another step, which would not be run.
 var errLateStep = errors.New("a step right before the commit was added by another one")
 
-// finish takes the steps that come last. A step may add no further ones.
+// finish runs the last steps. A step may not add further ones.
 func (tx *Tx) finish(ctx context.Context) error {
 	steps := tx.last
 	slices.SortStableFunc(steps, func(a, b lastStep) int { return a.order - b.order })
 	for _, step := range steps {
-		if step.order == LastCommit { // nothing may wait for a lock after it
+		if step.order == LastCommit { // no step after it may wait for a lock
 			if err := tx.sendLater(ctx); err != nil {
 				return err
 			}
@@ -134,10 +134,9 @@ const (
 	firstPause  = 2 * time.Millisecond
 )
 
-// Write runs fn in one transaction and commits it when fn returns nil; when Write returns nil the change is durable. An error of
-// fn rolls back and is returned unchanged. On PostgreSQL (READ COMMITTED) a deadlock or serialization failure rolls back and
-// runs fn again, so fn must have no effect outside tx. Use the context given to fn inside fn: by it a Write inside a Write is
-// ErrNested and a Read inside a Write reads the transaction.
+// Write runs fn in one transaction and commits it when fn returns nil. When Write returns nil the change is durable. An error of fn rolls back and is
+// returned unchanged. On PostgreSQL (READ COMMITTED) a deadlock or serialization failure rolls back and runs fn again, so fn must have no effect
+// outside tx. Inside fn use the context that fn is given: with it a nested Write fails with ErrNested, and a Read reads the transaction.
 func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) error) error {
 	if db.Writing(ctx) {
 		return ErrNested
@@ -145,14 +144,14 @@ func (db *DB) Write(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	cautious := false
 	for attempt := 1; ; attempt++ {
 		again, err := db.writeOnce(ctx, cautious, fn)
-		if errors.Is(err, ErrUnmet) && !cautious { // nobody was met: there is nothing to wait for
+		if errors.Is(err, ErrUnmet) && !cautious { // there was no conflict: no pause is needed
 			cautious, attempt = true, 0
 			continue
 		}
 		if !again || attempt == maxAttempts {
 			return err
 		}
-		// Full jitter: those who collided must not meet again.
+		// Full jitter: transactions that conflicted must not conflict again.
 		pause := time.NewTimer(rand.N(firstPause << attempt))
 		select {
 		case <-pause.C:
@@ -171,7 +170,7 @@ func (db *DB) writeOnce(ctx context.Context, cautious bool, fn func(ctx context.
 			err = tx.finish(inside)
 		}
 		if err == nil {
-			err = db.intact() // what is committed to a file that was removed is lost
+			err = db.intact() // a commit to a file that was removed is lost
 		}
 		if tx.broken != nil {
 			again = isRetryable(tx.broken)
@@ -202,9 +201,9 @@ func (db *DB) View(ctx context.Context, fn func(ctx context.Context, q Querier) 
 	return db.transactReading(ctx, options, func(tx *Tx) error { return fn(ctx, readOnly{tx}) })
 }
 
-// transactReading runs fn in one transaction of a reader, and rolls back when it fails or panics.
+// transactReading runs fn in one transaction of a reading connection, and rolls back when fn fails or panics.
 func (db *DB) transactReading(ctx context.Context, o *sql.TxOptions, fn func(tx *Tx) error) error {
-	span := db.traced.Begin(ctx, "BEGIN") // with the wait for a connection
+	span := db.traced.Begin(ctx, "BEGIN") // includes the wait for a connection
 	conn, err := db.conn(ctx, db.reader)
 	if err != nil {
 		span.End(err)
@@ -232,7 +231,7 @@ func (db *DB) transactReading(ctx context.Context, o *sql.TxOptions, fn func(tx 
 	return nil
 }
 
-// writing is the context key of an open Write of one database.
+// writing is the context key of an open Write of a database.
 type writing struct{ db *DB }
 
 // Writing reports whether ctx is the context of an open Write of db.
@@ -243,8 +242,8 @@ func (db *DB) open(ctx context.Context) *Tx {
 	return tx
 }
 
-// Read returns a Querier that reads committed data, each statement by itself; inside a Write it is that Write's
-// transaction, so that a read neither misses its own changes nor waits for a second connection.
+// Read returns a Querier that reads committed data, each statement for itself. Inside a Write it reads that Write's transaction, so that a read sees
+// the Write's own changes and does not wait for a second connection.
 func (db *DB) Read(ctx context.Context) Querier {
 	if tx := db.open(ctx); tx != nil {
 		return tx
@@ -252,7 +251,7 @@ func (db *DB) Read(ctx context.Context) Querier {
 	return pooled{db}
 }
 
-// pooled runs each statement on a connection of its own.
+// pooled runs each statement on a connection from the pool.
 type pooled struct{ db *DB }
 
 func (p pooled) Dialect() Dialect { return p.db.dialect }
@@ -307,7 +306,7 @@ func (tx *Tx) Select(ctx context.Context, dst any, query string, args ...any) er
 // Exec implements Querier.
 func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, err error) {
 	err = tx.alone(ctx, query, func(ctx context.Context) (err error) {
-		if tx.dialect == SQLite { // past database/sql, which costs as much as the driver
+		if tx.dialect == SQLite { // bypasses database/sql, which costs as much as the driver
 			return tx.sqlite(func(conn *keepingConn) error {
 				rows, err = conn.change(ctx, query, args)
 				return err
@@ -323,7 +322,7 @@ func (tx *Tx) Exec(ctx context.Context, query string, args ...any) (rows int64, 
 	return rows, err
 }
 
-// alone runs a statement that is sent by itself, after what was to be run before the next one.
+// alone sends a single statement, after the deferred ones.
 func (tx *Tx) alone(ctx context.Context, query string, statement func(ctx context.Context) error) error {
 	if err := tx.sendLater(ctx); err != nil {
 		return err
@@ -343,10 +342,10 @@ func (tx *Tx) run(ctx context.Context, query string, statement func() error) err
 	if tx.broken != nil {
 		return fmt.Errorf("transaction is broken by an earlier statement: %w", tx.broken)
 	}
-	if tx.stage == ended { // the connection may still be there, and would run it by itself
+	if tx.stage == ended { // the connection may still be open and would run the statement outside the transaction
 		return sql.ErrTxDone
 	}
-	if err := tx.within.Err(); err != nil { // it will be rolled back, whatever the statement's own context says
+	if err := tx.within.Err(); err != nil { // the transaction will be rolled back, whatever the statement's own context
 		tx.broken = err
 		return err
 	}
@@ -359,7 +358,7 @@ func (tx *Tx) run(ctx context.Context, query string, statement func() error) err
 	return err
 }
 
-// rebind writes the placeholders of the dialect.
+// rebind converts the placeholders to those of the dialect.
 func (d Dialect) rebind(query string) string {
 	if d == PostgreSQL {
 		return sqlx.Rebind(sqlx.DOLLAR, query)

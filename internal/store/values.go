@@ -2,17 +2,17 @@ package store
 
 import "strings"
 
-// Column is the type of a column of Values, as its placeholder in the first row: PostgreSQL takes a parameter that nothing types for text.
+// Column is the placeholder of a Values column in the first row, with its type: PostgreSQL treats an untyped parameter as text.
 type Column string
 
-// The types of columns.
+// Types of columns.
 const (
 	Text   Column = "?"
 	Bigint Column = "CAST(? AS BIGINT)"
 	Blob   Column = "?"
 )
 
-// Values is the VALUES list of n rows with placeholders; n is 1 at least.
+// Values returns a VALUES list of n rows of placeholders; n is at least 1.
 func Values(n int, columns ...Column) string {
 	var b strings.Builder
 	b.WriteString("VALUES (" + string(columns[0]))
@@ -27,5 +27,5 @@ func Values(n int, columns ...Column) string {
 	return b.String()
 }
 
-// Marks is n placeholders, for IN; n is 1 at least.
+// Marks returns n placeholders, for IN; n is at least 1.
 func Marks(n int) string { return "?" + strings.Repeat(", ?", n-1) }

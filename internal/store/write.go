@@ -13,10 +13,10 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// transactWriting runs fn in one transaction of a writer, and rolls back when it fails or panics. It begins and ends the transaction itself: database/sql would
-// start a goroutine for each, and could send neither BEGIN nor COMMIT together with a statement.
+// transactWriting runs fn in one writing transaction, and rolls back when fn fails or panics. It begins and ends the transaction itself: database/sql
+// would start a goroutine for each, and could send neither BEGIN nor COMMIT together with a statement.
 func (db *DB) transactWriting(ctx context.Context, cautious bool, fn func(tx *Tx) error) error {
-	span := db.traced.Begin(ctx, "BEGIN") // with the wait for a connection
+	span := db.traced.Begin(ctx, "BEGIN") // includes the wait for a connection
 	conn, err := db.conn(ctx, db.writer)
 	if err != nil {
 		span.End(err)
@@ -26,7 +26,7 @@ func (db *DB) transactWriting(ctx context.Context, cautious bool, fn func(tx *Tx
 	tx := &Tx{within: ctx, session: conn, conn: conn, dialect: db.dialect, traced: db.traced, attached: &db.attached, cautious: cautious, endWait: db.endWait}
 	defer tx.rollback() // does nothing after a commit
 	if tx.dialect == SQLite {
-		err = tx.begin() // the function may count on being the one writer
+		err = tx.begin() // fn may rely on being the only writer
 	}
 	span.End(err)
 	if err != nil {
@@ -47,14 +47,14 @@ func (db *DB) transactWriting(ctx context.Context, cautious bool, fn func(tx *Tx
 	return nil
 }
 
-// begin opens the transaction where that is not done yet.
+// begin opens the transaction unless it is open.
 func (tx *Tx) begin() error {
 	if tx.stage != unopened {
 		return nil
 	}
 	if tx.dialect == SQLite {
 		_, err := tx.conn.ExecContext(interruptible(tx.within), beginWriting)
-		if err == nil || tx.within.Err() != nil { // the driver tells that the context has ended, whatever came of the statement
+		if err == nil || tx.within.Err() != nil { // the driver reports the end of the context, whatever the result of the statement
 			tx.stage = open
 		}
 		return err
@@ -66,11 +66,11 @@ func (tx *Tx) begin() error {
 	})
 }
 
-// endWait bounds the end of a transaction on PostgreSQL, and what is sent together with it. It does not end with the context: what became of a commit that nobody
-// waits for any more would be unknown.
+// endWait bounds the end of a transaction on PostgreSQL, and the statements sent with it. It does not depend on the context: otherwise the result of
+// a commit that is cancelled would be unknown.
 const endWait = 30 * time.Second
 
-// commit makes the transaction durable, together with what was to be run later.
+// commit makes the transaction durable, together with the deferred statements.
 func (tx *Tx) commit() error {
 	if err := tx.within.Err(); err != nil {
 		return err
@@ -107,7 +107,8 @@ func (tx *Tx) commitPostgres() error {
 	return nil
 }
 
-// outcome tells a commit that was refused from one whose answer was lost. That is ErrUnavailable, whatever the error: nobody may take it for undone and try again.
+// outcome distinguishes a refused commit from one whose answer was lost. A lost answer is ErrUnavailable, whatever the error: the caller must not
+// take the change for undone and retry.
 func (tx *Tx) outcome(err error) error {
 	var refused *pgconn.PgError
 	switch {
@@ -115,7 +116,7 @@ func (tx *Tx) outcome(err error) error {
 		return err
 	}
 	open := false
-	lost := tx.postgres(func(conn *pgx.Conn) error { // what could not be sent leaves the transaction open
+	lost := tx.postgres(func(conn *pgx.Conn) error { // if sending failed, the transaction is still open
 		open = !conn.IsClosed() && conn.PgConn().TxStatus() != 'I'
 		return nil
 	})
@@ -125,7 +126,7 @@ func (tx *Tx) outcome(err error) error {
 	return fmt.Errorf("%w: the outcome of a commit is unknown: %w", ErrUnavailable, err)
 }
 
-// rollback ends a transaction that is open. A connection on which that fails is closed, which ends it too.
+// rollback ends an open transaction. If it fails the connection is closed, which also ends the transaction.
 func (tx *Tx) rollback() {
 	if tx.stage != open {
 		return
@@ -142,10 +143,10 @@ func (tx *Tx) rollback() {
 	}
 }
 
-// errDriver says that the connections are not those of the driver that this package opens them with.
+// errDriver means that a connection is not one of the drivers that this package uses.
 var errDriver = errors.New("the connection is of another driver")
 
-// sqlite runs fn on the driver's connection.
+// sqlite runs fn on the SQLite driver's connection.
 func (tx *Tx) sqlite(fn func(conn *keepingConn) error) error {
 	return tx.conn.Raw(func(driverConn any) error {
 		conn, ok := driverConn.(*keepingConn)
@@ -156,7 +157,7 @@ func (tx *Tx) sqlite(fn func(conn *keepingConn) error) error {
 	})
 }
 
-// postgres runs fn on the driver's connection.
+// postgres runs fn on the PostgreSQL driver's connection.
 func (tx *Tx) postgres(fn func(conn *pgx.Conn) error) error {
 	return tx.conn.Raw(func(driverConn any) error {
 		conn, ok := driverConn.(*stdlib.Conn)

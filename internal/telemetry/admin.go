@@ -9,7 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
-// ServiceInfo is what /services of the admin port says about one service of this process.
+// ServiceInfo is the entry of one service of this process in /services of the admin port.
 type ServiceInfo struct {
 	Word    string `json:"word"`
 	Address string `json:"address"` // scheme://host:port the service really listens on
@@ -18,14 +18,14 @@ type ServiceInfo struct {
 	Version string `json:"version,omitempty"`
 }
 
-// AdminOptions says what the admin handler shows.
+// AdminOptions configure the admin handler.
 type AdminOptions struct {
 	Gatherer prometheus.Gatherer  // for /metrics
 	Services func() []ServiceInfo // for /services and /ready; may be nil
 }
 
-// AdminHandler serves /metrics (Prometheus text), /debug/pprof/, /services (JSON), /health and /ready. It is meant for a
-// port of its own that is not reachable from outside.
+// AdminHandler serves /metrics (Prometheus text), /debug/pprof/, /services (JSON), /health and /ready. It is meant for a port of its own that is not
+// reachable from outside.
 func AdminHandler(o AdminOptions) http.Handler {
 	mux := http.NewServeMux()
 	if o.Gatherer != nil {

@@ -7,20 +7,20 @@ import (
 )
 
 const (
-	maxBatch = 64 << 10               // bytes of lines that wait for one write
-	maxWait  = 100 * time.Millisecond // how long a line waits for others
+	maxBatch = 64 << 10               // maximum bytes of pending lines
+	maxWait  = 100 * time.Millisecond // maximum delay of a line
 )
 
-// batch writes whole lines, one after the other, and where it batches several of them with one system call, which costs more than making a line.
+// batch writes whole lines in order and, where it batches, several with one system call, which costs more than formatting a line.
 type batch struct {
 	mu      sync.Mutex
 	w       io.Writer
 	batches bool
-	text    []byte      // lines that wait
+	text    []byte      // pending lines
 	timer   *time.Timer // writes them; runs while text is not empty
 }
 
-// Write takes one line or more, all of it.
+// Write takes one or more lines and never writes only part of them.
 func (b *batch) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -51,7 +51,7 @@ func (b *batch) start() {
 	b.timer.Reset(maxWait)
 }
 
-// write writes what waits. What can't be written is lost, as a line that is written at once would be.
+// write writes the pending lines. Lines that cannot be written are lost, as an unbatched line would be.
 func (b *batch) write() error {
 	if len(b.text) == 0 {
 		return nil
@@ -65,10 +65,10 @@ func (b *batch) write() error {
 func (b *batch) flush() {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	_ = b.write() // a log that can't be written can't be told either
+	_ = b.write() // an error of the log cannot be logged
 }
 
-// end writes what waits, and from then on every line at once.
+// end writes the pending lines; later lines are written at once.
 func (b *batch) end() {
 	b.mu.Lock()
 	defer b.mu.Unlock()

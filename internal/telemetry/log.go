@@ -1,4 +1,4 @@
-// Package telemetry makes what the operators look at: the JSON log without secrets, and the admin port's handler.
+// Package telemetry provides what operators observe: the JSON log without secrets, and the admin port's handler.
 package telemetry
 
 import (
@@ -12,10 +12,10 @@ import (
 	"sync/atomic"
 )
 
-// Redacted replaces every value that must not be in a log.
+// Redacted replaces every value that must not be logged.
 const Redacted = "[redacted]"
 
-// secretWords are the parts of a key's name that mark its value as secret, whatever the caller thought.
+// secretWords are parts of a key's name that mark its value as secret.
 var secretWords = []string{
 	"password", "passwd", "secret", "token", "authorization", "cookie", "otp", "credential", "apikey", "api_key", "api-key",
 	"pepper", "seed", "private", "proof", "passphrase",
@@ -26,18 +26,18 @@ var harmless = map[string]bool{
 	"tokenid": true, "token_id": true, "tokentype": true, "token_type": true, "secretname": true, "secret_name": true, "proofkeyid": true, "proofid": true,
 }
 
-// secretText finds our secrets by their form, wherever they stand: API keys, tokens, and passwords in URLs.
+// secretText matches our secrets by their form, anywhere in a text: API keys, tokens, and passwords in URLs.
 var secretText = regexp.MustCompile(`fk_[a-z]+_[0-9A-Za-z_]{20,}|\b[re]t_[0-9A-Za-z_-]{40,}|eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]*|(://[^/\s:@]*):[^/\s@]+@`)
 
-// NewLogger returns a JSON logger that writes records of at least level to w, replaces the value of every attribute whose key
-// names a secret, and what looks like one anywhere else.
+// NewLogger returns a JSON logger that writes records of at least level to w. It replaces the value of every attribute whose key names a secret, and
+// texts that look like a secret anywhere else.
 func NewLogger(w io.Writer, level slog.Leveler) *slog.Logger {
 	return newLogger(&batch{w: w}, level)
 }
 
-// NewBatchedLogger returns a logger like NewLogger's that writes up to 64 KiB of lines with one call of w, none of them more than 100 ms later
-// than it was logged. A line of level warn or above is written at once, and what waits before it. The program calls end when it ends: it writes what
-// waits, and whatever is logged later is written at once. A process that is killed loses the lines of its last 100 ms.
+// NewBatchedLogger returns a logger like NewLogger's that writes up to 64 KiB of lines with one call of w, none of them more than 100 ms late. A line
+// of level warn or above is written at once, together with pending lines. The program calls end when it ends: it writes the pending lines, and later
+// lines are written at once. A killed process loses the lines of its last 100 ms.
 func NewBatchedLogger(w io.Writer, level slog.Leveler) (log *slog.Logger, end func()) {
 	b := &batch{w: w, batches: true, text: make([]byte, 0, maxBatch)}
 	return newLogger(b, level), b.end
@@ -69,16 +69,16 @@ func redact(_ []string, a slog.Attr) slog.Attr {
 	return a
 }
 
-// maxKeys bounds the keys whose answer is remembered; a program has a few dozen.
+// maxKeys bounds the keys whose result is cached; a program has a few dozen.
 const maxKeys = 1000
 
-// known is what Secret says of the keys that were met. Each new one makes a new map, so that reading takes no lock.
+// known caches the results of Secret. Each new key creates a new map, so that reading takes no lock.
 var known struct {
 	mu   sync.Mutex
 	keys atomic.Pointer[map[string]bool]
 }
 
-// secretKey is Secret, which looks at each key once.
+// secretKey is Secret with a cache.
 func secretKey(key string) bool {
 	if keys := known.keys.Load(); keys != nil {
 		if secret, met := (*keys)[key]; met {
@@ -104,7 +104,7 @@ func meet(key string) bool {
 	return secret
 }
 
-// Scrub replaces what has the form of a secret in a text: an error of another library may hold one.
+// Scrub replaces texts that have the form of a secret: an error of another library may contain one.
 func Scrub(s string) string {
 	if !suspicious(s) {
 		return s
@@ -112,12 +112,12 @@ func Scrub(s string) string {
 	return secretText.ReplaceAllString(s, "${1}"+Redacted)
 }
 
-// suspicious reports whether secretText has to look at a text: it may, and need not, find something.
+// suspicious reports whether secretText must be matched against a text. It may have false positives, and no false negatives.
 func suspicious(s string) bool {
 	return strings.Contains(s, "fk_") || strings.Contains(s, "t_") || strings.Contains(s, "eyJ") || strings.Contains(s, "://")
 }
 
-// Secret reports whether a log key, header or field of this name holds a secret.
+// Secret reports whether a log key, header or field of this name contains a secret.
 func Secret(name string) bool {
 	name = strings.ToLower(name)
 	if harmless[name] {

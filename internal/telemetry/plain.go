@@ -9,13 +9,13 @@ import (
 	"time"
 )
 
-// plainHandler writes records of words and numbers by itself, as the line of every request is one: the same bytes as slog's JSON handler, in
+// plainHandler formats records that consist of plain texts and numbers itself, as access log lines do: the same bytes as slog's JSON handler, in
 // about half of its time. All other records go to that handler.
 type plainHandler struct {
-	any  slog.Handler // writes every record, to the same writer
+	any  slog.Handler // formats every record, to the same writer
 	w    *batch
-	with []byte // what With has added, as it stands in a line
-	odd  bool   // With has added what is not plain, or there is a group: every record goes to any
+	with []byte // the attributes of With, formatted
+	odd  bool   // With has added attributes that are not plain, or a group: every record goes to any
 }
 
 // Enabled implements slog.Handler.
@@ -40,7 +40,7 @@ func (h *plainHandler) WithGroup(name string) slog.Handler {
 	return &plainHandler{any: h.any.WithGroup(name), w: h.w, odd: true}
 }
 
-// texts are the buffers of lines; one that had to hold a long line is not kept.
+// texts pools the buffers of lines; a buffer that grew for a long line is not returned to it.
 var texts = sync.Pool{New: func() any { b := make([]byte, 0, maxText); return &b }}
 
 const maxText = 1024
@@ -65,7 +65,7 @@ func (h *plainHandler) Handle(ctx context.Context, r slog.Record) error {
 	return err
 }
 
-// line appends the line of a record; false, and a part of it, when it is not plain.
+// line appends the line of a record. It returns false, after appending a part, when the record is not plain.
 func (h *plainHandler) line(to []byte, r slog.Record) ([]byte, bool) {
 	if year := r.Time.Year(); h.odd || year < 1 || year > 9999 || r.Time.IsZero() || !plainText(r.Message) {
 		return to, false
@@ -81,7 +81,7 @@ func (h *plainHandler) line(to []byte, r slog.Record) ([]byte, bool) {
 	return append(to, "}\n"...), plain
 }
 
-// appendPlain appends an attribute; false when it is not plain.
+// appendPlain appends an attribute. It returns false when the attribute is not plain.
 func appendPlain(to []byte, a slog.Attr) ([]byte, bool) {
 	if a.Key == "" || secretKey(a.Key) || !plainText(a.Key) {
 		return to, false
@@ -97,13 +97,13 @@ func appendPlain(to []byte, a slog.Attr) ([]byte, bool) {
 		return strconv.AppendBool(to, v.Bool()), true
 	case slog.KindFloat64:
 		f := v.Float64()
-		return strconv.AppendFloat(to, f, 'f', -1, 64), f == 0 || math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21 // others have an exponent
+		return strconv.AppendFloat(to, f, 'f', -1, 64), f == 0 || math.Abs(f) >= 1e-6 && math.Abs(f) < 1e21 // others are written with an exponent
 	}
 	return to, false
 }
 
-// plainText reports whether a text stands in JSON as it is, and has nothing of a secret in it: what suspicious finds is seen by its last byte, in the
-// same pass.
+// plainText reports whether a text needs no escaping in JSON and looks like no secret: texts that suspicious would find are recognised by their last
+// byte, in the same pass.
 func plainText(s string) bool {
 	for i := range len(s) {
 		switch c := s[i]; {

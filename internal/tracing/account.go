@@ -10,11 +10,11 @@ import (
 	sdk "go.opentelemetry.io/otel/sdk/trace"
 )
 
-// account knows what became of every span that has ended.
+// account counts the outcome of every span that has ended.
 type account struct {
 	log     *slog.Logger
 	spans   *prometheus.CounterVec
-	pending atomic.Int64 // ended, and neither sent nor given up
+	pending atomic.Int64 // ended, and neither sent nor dropped
 
 	mu      sync.Mutex
 	failing bool
@@ -26,13 +26,13 @@ func newAccount(log *slog.Logger, registerer prometheus.Registerer) *account {
 		Help: "Spans that ended, by outcome: sent, failed (the collector did not take them), dropped (too many waited).",
 	}, []string{"outcome"})}
 	for _, outcome := range []string{"sent", "failed", "dropped"} {
-		a.spans.WithLabelValues(outcome) // a counter that is not there yet raises no alarm
+		a.spans.WithLabelValues(outcome) // a counter that does not exist yet cannot raise an alert
 	}
 	registerer.MustRegister(a.spans)
 	return a
 }
 
-// exported counts a batch and says when the collector begins to fail, and when it takes spans again.
+// exported counts a batch, and logs when the collector begins to fail and when it accepts spans again.
 func (a *account) exported(ctx context.Context, n int, err error) {
 	a.pending.Add(int64(-n))
 	outcome := "sent"
@@ -51,14 +51,14 @@ func (a *account) exported(ctx context.Context, n int, err error) {
 	a.failing = err != nil
 }
 
-// closed counts what was not sent before the end.
+// closed counts the spans that were not sent before the end.
 func (a *account) closed(err error) {
 	left := max(a.pending.Load(), 0)
 	a.spans.WithLabelValues("dropped").Add(float64(left))
 	a.log.Warn("traces were not sent before the end", "spans", left, "error", err)
 }
 
-// bounded passes a span on while few enough wait, and counts those that it drops: the library's own queue would drop them unseen.
+// bounded forwards a span while the queue has room, and counts those that it drops: the library's own queue would drop them silently.
 type bounded struct {
 	sdk.SpanProcessor
 	account *account
@@ -77,7 +77,7 @@ func (b *bounded) OnEnd(span sdk.ReadOnlySpan) {
 	b.SpanProcessor.OnEnd(span)
 }
 
-// accounted keeps the account of an exporter, and its errors from the library's global handler.
+// accounted counts the results of an exporter, and keeps its errors from the library's global handler.
 type accounted struct {
 	sdk.SpanExporter
 	account *account

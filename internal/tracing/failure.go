@@ -12,13 +12,13 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Fail marks a span as failed. kind is of a small closed set: an error's own text may hold what the request held.
+// Fail marks a span as failed. kind is from a small closed set: an error's own text may contain parts of the request.
 func Fail(span trace.Span, kind string) {
 	span.SetStatus(codes.Error, "")
 	span.SetAttributes(semconv.ErrorTypeKey.String(kind))
 }
 
-// errorType sorts an error, or the status of an answer that is one, into a few kinds.
+// errorType maps an error, or the status of a failed answer, to one of a few kinds.
 func errorType(err error, status int) string {
 	var network net.Error
 	switch {

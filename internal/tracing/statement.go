@@ -12,14 +12,14 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Database makes the spans of one database. A nil one makes none.
+// Database makes the spans of one database. A nil Database makes none.
 type Database struct {
 	tracer     trace.Tracer
 	name       string
 	attributes []attribute.KeyValue
 }
 
-// Database returns what makes the spans of a database: system as the semantic conventions name it, name as its service does.
+// Database returns a Database for a system, as the semantic conventions name it, and a name, as its service does.
 func (t *Tracer) Database(system, name string) *Database {
 	if t == nil {
 		return nil
@@ -30,7 +30,7 @@ func (t *Tracer) Database(system, name string) *Database {
 // Statement is the span of a running statement.
 type Statement struct{ span trace.Span }
 
-// Begin begins the span of a statement that a recorded request waits for. Other statements have none: each would be a trace of its own.
+// Begin begins the span of a statement within a recorded request. Other statements have none: each would be a trace of its own.
 func (d *Database) Begin(ctx context.Context, query string) Statement {
 	if d == nil || !trace.SpanFromContext(ctx).IsRecording() {
 		return Statement{}
@@ -42,7 +42,7 @@ func (d *Database) Begin(ctx context.Context, query string) Statement {
 	return Statement{span}
 }
 
-// End ends the span. No row is no failure.
+// End ends the span. A missing row is not a failure.
 func (s Statement) End(err error) {
 	if s.span == nil {
 		return
@@ -55,7 +55,7 @@ func (s Statement) End(err error) {
 
 var literal = regexp.MustCompile(`'(?:[^']|'')*'`)
 
-// sanitize returns the text of a statement on one line and without literals. Arguments are not in it: each has a placeholder.
+// sanitize returns the text of a statement on one line and without literals. Arguments are not in the text: each has a placeholder.
 func sanitize(query string) string {
 	return strings.Join(strings.Fields(literal.ReplaceAllString(query, "?")), " ")
 }

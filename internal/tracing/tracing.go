@@ -1,10 +1,9 @@
 // Package tracing makes OpenTelemetry spans of what a service does for a request, and sends them to a collector by OTLP over HTTP
-// (opentelemetry.io/docs/specs/otlp). The context between services is W3C's (w3.org/TR/trace-context).
+// (opentelemetry.io/docs/specs/otlp). Context is propagated between services in W3C format (w3.org/TR/trace-context).
 //
-// A nil *Tracer is one that is switched off: every method of it does nothing and allocates nothing. There is no global tracer: a service
-// gets its own with its configuration.
+// A nil *Tracer is disabled: its methods do nothing and allocate nothing. There is no global tracer: a service gets its own with its configuration.
 //
-// A span holds what the access log may hold: operations, path templates, statuses, statements with placeholders. It never holds a path, a
+// A span contains what the access log may contain: operations, path templates, statuses, statements with placeholders. It never contains a path, a
 // query, a header, a body, a subject, an argument of a statement or the text of an error.
 package tracing
 
@@ -25,24 +24,24 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Options say whose spans go where. All are required.
+// Options configure a Tracer. All are required.
 type Options struct {
 	Service    string       // the service's word
 	Version    string       // of the program
-	Instance   string       // tells replicas apart
+	Instance   string       // distinguishes replicas
 	Endpoint   string       // URL that takes ExportTraceServiceRequest by POST
 	Header     http.Header  // for the collector; may hold secrets
 	Client     *http.Client // calls the collector; its timeout bounds one attempt
-	Share      float64      // of the traces that begin here, from 0 to 1
+	Share      float64      // of the traces that begin here that are sampled, from 0 to 1
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
 
-// What is bounded, whatever happens.
+// Bounds of a tracer.
 const (
-	maxPending  = 2048            // spans that wait for the collector; further ones are dropped
+	maxPending  = 2048            // spans in the queue; further ones are dropped
 	maxBatch    = 512             // spans of one call
-	batchPause  = 2 * time.Second // between two calls, unless a batch is full before
+	batchPause  = 2 * time.Second // between two calls, unless a batch is full earlier
 	exportTime  = 30 * time.Second
 	maxText     = 2048 // bytes of an attribute
 	maxPerSpan  = 32   // attributes, events, links
@@ -56,7 +55,7 @@ type Tracer struct {
 	account  *account
 }
 
-// New starts a tracer; Close ends it. It calls nobody yet.
+// New starts a tracer; Close stops it. It makes no call yet.
 func New(o Options) (*Tracer, error) {
 	attributes, err := resource.New(context.Background(), resource.WithTelemetrySDK(), resource.WithFromEnv(), resource.WithAttributes(
 		semconv.ServiceName(o.Service), semconv.ServiceNamespace("fountain"), semconv.ServiceVersion(o.Version), semconv.ServiceInstanceID(o.Instance),
@@ -80,7 +79,7 @@ func New(o Options) (*Tracer, error) {
 	return &Tracer{provider: provider, tracer: provider.Tracer("github.com/fountainai/fountain"), account: account}, nil
 }
 
-// Close sends what waits, for at most 5 seconds. What could not be sent is counted and logged; it is no error of the service.
+// Close sends the queued spans, for at most 5 seconds. What could not be sent is counted and logged; it is not an error of the service.
 func (t *Tracer) Close() {
 	if t == nil {
 		return
@@ -92,24 +91,24 @@ func (t *Tracer) Close() {
 	}
 }
 
-// propagator reads and writes traceparent and tracestate. Baggage is not carried: anybody could put anything into it.
+// propagator reads and writes traceparent and tracestate. Baggage is not propagated: any caller could put anything into it.
 var propagator propagation.TraceContext
 
-// Accept begins the span of a request that was received at began. A trusted sender's context is the span's parent, and its decision whether
-// the trace is recorded holds. A stranger's is linked to alone: who chooses the parent chooses what is recorded, and what it costs.
+// Accept begins the span of a request that was received at began. The context of a trusted sender becomes the span's parent, and its sampling
+// decision is followed. That of any other sender is only linked: a parent would let the sender decide what is recorded, and at what cost.
 func (t *Tracer) Accept(ctx context.Context, header http.Header, trusted bool, name string, began time.Time) (context.Context, trace.Span) {
 	options := []trace.SpanStartOption{trace.WithSpanKind(trace.SpanKindServer), trace.WithTimestamp(began)}
 	sender := trace.SpanContextFromContext(propagator.Extract(context.Background(), propagation.HeaderCarrier(header)))
 	switch {
 	case sender.IsValid() && trusted:
 		ctx = trace.ContextWithRemoteSpanContext(ctx, sender)
-	case sender.IsValid(): // of its state nothing is kept: that is text
+	case sender.IsValid(): // its tracestate is dropped, as it is free text
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: sender.WithTraceState(trace.TraceState{})}))
 	}
 	return t.tracer.Start(ctx, name, options...)
 }
 
-// Call begins the span of a call to another service. end ends it with the status of the answer, 0 when none came.
+// Call begins the span of a call to another service. end ends it with the status of the answer, or 0 when there was none.
 func (t *Tracer) Call(ctx context.Context, name string, attributes ...attribute.KeyValue) (within context.Context, end func(status int, err error)) {
 	ctx, span := t.tracer.Start(ctx, name, trace.WithSpanKind(trace.SpanKindClient), trace.WithAttributes(attributes...))
 	return ctx, func(status int, err error) {
@@ -123,7 +122,7 @@ func (t *Tracer) Call(ctx context.Context, name string, attributes ...attribute.
 	}
 }
 
-// Work begins the span of work that no request asked for: a trace of its own. end ends it.
+// Work begins the span of background work, as a trace of its own. end ends it.
 func (t *Tracer) Work(ctx context.Context, name string) (within context.Context, end func(err error)) {
 	if t == nil {
 		return ctx, func(error) {}
@@ -137,7 +136,7 @@ func (t *Tracer) Work(ctx context.Context, name string) (within context.Context,
 	}
 }
 
-// Inject names the span of ctx as the parent of a call, in place of whatever header says. It changes nothing when there is none.
+// Inject sets the span of ctx as the parent of a call and replaces any parent in header. It changes nothing when there is no span.
 func Inject(ctx context.Context, header http.Header) {
 	if !trace.SpanContextFromContext(ctx).IsValid() {
 		return
@@ -146,7 +145,7 @@ func Inject(ctx context.Context, header http.Header) {
 	propagator.Inject(ctx, propagation.HeaderCarrier(header))
 }
 
-// Follow returns ctx with the span of another context, for work that goes on apart from the request that asked for it.
+// Follow returns ctx with the span of another context, for work that continues independently of the request that started it.
 func Follow(ctx, asked context.Context) context.Context {
 	if span := trace.SpanFromContext(asked); span.IsRecording() {
 		return trace.ContextWithSpan(ctx, span)

@@ -7,8 +7,8 @@ import (
 	"go.opentelemetry.io/otel/trace"
 )
 
-// Transport returns a transport that makes a span of every call which belongs to a trace, and has the called service go on with it. What
-// nobody asked for, as the polling of feeds, makes none. A tracer that is off returns base.
+// Transport returns a transport that makes a span of every call within a trace, and propagates the trace to the called service. Calls outside a
+// trace, such as polling a feed, have none. A disabled tracer returns base.
 func (t *Tracer) Transport(base http.RoundTripper) http.RoundTripper {
 	if t == nil {
 		return base
@@ -21,7 +21,7 @@ type transport struct {
 	base   http.RoundTripper
 }
 
-// RoundTrip implements http.RoundTripper. The span ends with the head of the answer. It does not name the URL: an id in it may be a secret.
+// RoundTrip implements http.RoundTripper. The span ends with the head of the answer. It does not contain the URL: an ID in it may be a secret.
 func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	if !trace.SpanContextFromContext(r.Context()).IsValid() {
 		return t.base.RoundTrip(r)
@@ -39,7 +39,7 @@ func (t *transport) RoundTrip(r *http.Request) (*http.Response, error) {
 	return res, err
 }
 
-// CloseIdleConnections is what http.Client.CloseIdleConnections asks for.
+// CloseIdleConnections is called by http.Client.CloseIdleConnections.
 func (t *transport) CloseIdleConnections() {
 	if base, ok := t.base.(interface{ CloseIdleConnections() }); ok {
 		base.CloseIdleConnections()

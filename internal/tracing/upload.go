@@ -16,13 +16,13 @@ import (
 
 const (
 	attempts   = 3
-	retryPause = time.Second     // before the second attempt; twice that before the third
-	maxPause   = 5 * time.Second // however long Retry-After says
-	maxAnswer  = 64 << 10        // bytes that are read of an answer, so that its connection can be used again
+	retryPause = time.Second     // before the second attempt, doubled before the third
+	maxPause   = 5 * time.Second // maximum, whatever Retry-After says
+	maxAnswer  = 64 << 10        // bytes of an answer that are read, so that its connection can be reused
 )
 
-// uploader is the client of an OTLP/HTTP collector (OTLP specification, section OTLP/HTTP). The library's own brings gRPC into the program,
-// for one message: TracesData has the same form as ExportTraceServiceRequest.
+// uploader is the client of an OTLP/HTTP collector (OTLP specification, section OTLP/HTTP). The library's own client would add gRPC to the program
+// for one message: TracesData has the same encoding as ExportTraceServiceRequest.
 type uploader struct {
 	url    string
 	header http.Header
@@ -36,7 +36,7 @@ func (*uploader) Start(context.Context) error { return nil }
 // Stop implements otlptrace.Client.
 func (*uploader) Stop(context.Context) error { return nil }
 
-// UploadTraces implements otlptrace.Client. It tries again when the collector says that it may pass, and when it is not reached.
+// UploadTraces implements otlptrace.Client. It retries when the collector reports a temporary failure or cannot be reached.
 func (u *uploader) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSpans) error {
 	body, err := proto.Marshal(&tracepb.TracesData{ResourceSpans: spans})
 	if err != nil {
@@ -63,7 +63,7 @@ func (u *uploader) UploadTraces(ctx context.Context, spans []*tracepb.ResourceSp
 	}
 }
 
-// refusedError is an answer that is not 200. The answer's text stays unread: nobody knows what a collector repeats there.
+// refusedError is an answer other than 200. Its body is not used, because a collector may repeat anything there.
 type refusedError struct {
 	status int
 	after  time.Duration
@@ -71,7 +71,7 @@ type refusedError struct {
 
 func (e *refusedError) Error() string { return fmt.Sprintf("the collector answers %d", e.status) }
 
-// passes reports whether the same batch may be taken later (OTLP specification, section Retryable Response Codes).
+// passes reports whether the same batch may be accepted later (OTLP specification, section Retryable Response Codes).
 func (e *refusedError) passes() bool {
 	switch e.status {
 	case http.StatusTooManyRequests, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
@@ -94,9 +94,9 @@ func (u *uploader) post(ctx context.Context, body []byte) error {
 		return fmt.Errorf("call the collector: %w", err)
 	}
 	defer res.Body.Close()
-	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // of an answer the status is all that counts
+	_, _ = io.Copy(io.Discard, io.LimitReader(res.Body, maxAnswer)) // only the status matters
 	if res.StatusCode/100 != 2 {
-		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // a date, or none: the usual pause
+		seconds, _ := strconv.Atoi(res.Header.Get("Retry-After")) // a date or a missing header: the usual pause
 		return &refusedError{res.StatusCode, time.Duration(min(max(seconds, 0), 60)) * time.Second}
 	}
 	return nil

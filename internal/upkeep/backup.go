@@ -11,63 +11,63 @@ import (
 	"time"
 )
 
-// backupsDir holds one file for each backup that is remembered.
+// backupsDir contains one file for each recorded backup.
 const backupsDir = "backups"
 
-// MaxBackups is how many backups are remembered, the newest.
+// MaxBackups is how many backups, the newest ones, are recorded.
 const MaxBackups = 100
 
-// aheadBy is how far a time may lie ahead of the clock before it was told by a clock that was wrong.
+// aheadBy is how far a recorded time may be ahead of the clock. A time further ahead was written by a wrong clock.
 const aheadBy = time.Minute
 
-// Check is how an archive was looked at after it was made.
+// Check is a kind of verification of an archive.
 type Check string
 
-// The checks of an archive.
+// Checks of an archive.
 const (
 	Verified Check = "verify" // read to its end
-	Drilled  Check = "drill"  // restored into an empty place, and looked at
+	Drilled  Check = "drill"  // restored into an empty place, and checked there
 )
 
-// Backup is an archive that was made beside the kms.
+// Backup is the record of an archive that was made on the kms's machine.
 type Backup struct {
 	ID      string    `json:"id"`
 	Version string    `json:"version"` // of the program that made it
 	MadeAt  time.Time `json:"madeAt"`
 	File    string    `json:"file"`  // where it was written to
 	Bytes   int64     `json:"bytes"` // of the archive
-	Parts   []Part    `json:"parts"` // in its order
+	Parts   []Part    `json:"parts"` // in the order of the archive
 
-	// Fault is what is wrong with the record; nil for one that can be read. Then ID and MadeAt are what its name says (MadeAt of a name that no
-	// command gives: when the file was changed), and nothing else is known. ErrDamaged, or the record could not be read.
+	// Fault is the error of a record that cannot be read, else nil. Then only ID and MadeAt are known, from its file name (MadeAt of a file name that
+	// no command uses: the file's modification time). It is ErrDamaged, or the error of reading the file.
 	Fault error  `json:"-"`
-	place string // name of a record with a fault
+	place string // file name of a record with a fault
 
-	// Check is the last check that the archive has passed here; "" when none has.
+	// Check is the last check that the archive has passed here; "" when there is none.
 	Check     Check     `json:"check,omitempty"`
 	CheckedAt time.Time `json:"checkedAt,omitzero"`
 
-	// Failed is the check that the archive has failed after any that it has passed; "" when it has not.
+	// Failed is the check that the archive has failed after the last one that it passed; "" when there is none.
 	Failed   Check     `json:"failed,omitempty"`
 	FailedAt time.Time `json:"failedAt,omitzero"`
 }
 
-// Part is one copied database of an archive.
+// Part is one database in an archive.
 type Part struct {
 	Name     string    `json:"name"`
 	Database string    `json:"database"` // sqlite or postgres
-	Instant  time.Time `json:"instant"`  // what was acknowledged before is in the copy
+	Instant  time.Time `json:"instant"`  // every change acknowledged before is in the copy
 	Rows     int64     `json:"rows"`
 	Bytes    int64     `json:"bytes"` // before compression
 }
 
-// Files have the names of their keys, which sort by time.
+// Files are named by their keys, which sort by time.
 const (
 	nameLayout = "20060102T150405.000000000Z"
 	suffix     = ".json"
 )
 
-// Key is the place of a backup in the list.
+// Key returns the position of a backup in the list.
 func (b Backup) Key() string {
 	if b.place != "" {
 		return b.place
@@ -75,7 +75,7 @@ func (b Backup) Key() string {
 	return b.MadeAt.UTC().Format(nameLayout) + "-" + b.ID + suffix
 }
 
-// faulty is a backup whose record tells nothing, at its place in the list.
+// faulty returns a backup for an unreadable record, at its position in the list.
 func faulty(all *os.Root, name string, fault error) Backup {
 	b := Backup{place: name, Fault: fault}
 	at, id, _ := strings.Cut(strings.TrimSuffix(name, suffix), "-")
@@ -91,7 +91,7 @@ func faulty(all *os.Root, name string, fault error) Backup {
 	return b
 }
 
-// readBackup reads a record, which must be that of its name. fs.ErrNotExist: it was forgotten since.
+// readBackup reads a record, which must match its file name. fs.ErrNotExist: it was removed since.
 func readBackup(all *os.Root, name string) (b Backup, err error) {
 	if err := read(all, name, &b); err != nil {
 		return Backup{}, err
@@ -102,7 +102,8 @@ func readBackup(all *os.Root, name string) (b Backup, err error) {
 	return b, nil
 }
 
-// AddBackup remembers a backup in the kms's data directory, which is made when it is not there, as where the kms uses PostgreSQL. The oldest ones over MaxBackups are forgotten.
+// AddBackup records a backup in the kms's data directory, which is created when it does not exist, as for a kms with PostgreSQL. The oldest records
+// beyond MaxBackups are removed.
 func AddBackup(dir string, b Backup) error {
 	if err := addBackup(dir, b); err != nil {
 		return fmt.Errorf("remember backup: %w", err)
@@ -136,7 +137,7 @@ func addBackup(dir string, b Backup) error {
 	return nil
 }
 
-// MarkChecked notes that the archive with the id has passed a check, whatever it has failed before. known is false when it is not remembered here.
+// MarkChecked records that the archive with this id has passed a check, whatever it failed before. known is false when it is not recorded here.
 func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error) {
 	err = inBackups(dir, func(all *os.Root, names []string) error {
 		i := slices.IndexFunc(names, func(name string) bool { return strings.HasSuffix(name, "-"+id+suffix) })
@@ -156,13 +157,13 @@ func MarkChecked(dir, id string, how Check, at time.Time) (known bool, err error
 	return known, nil
 }
 
-// MarkFailed notes that an archive has failed a check: the newest that is remembered under a file of this name, in whatever directory, because an archive that can't be read
-// tells no id. known is false when none is remembered here.
+// MarkFailed records that an archive has failed a check. The archive is the newest record with this file name, in whatever directory, because an
+// unreadable archive has no id. known is false when there is none.
 func MarkFailed(dir, file string, how Check, at time.Time) (known bool, err error) {
 	err = inBackups(dir, func(all *os.Root, names []string) error {
 		for _, name := range names {
 			b, err := readBackup(all, name)
-			if err != nil || filepath.Base(b.File) != filepath.Base(file) { // a record that tells nothing is listed with its fault
+			if err != nil || filepath.Base(b.File) != filepath.Base(file) { // an unreadable record is listed with its fault
 				continue
 			}
 			known, b.Failed, b.FailedAt = true, how, at
@@ -176,8 +177,8 @@ func MarkFailed(dir, file string, how Check, at time.Time) (known bool, err erro
 	return known, nil
 }
 
-// Checks returns when a backup last passed a check, and whether one has failed a check after that. The zero time: none has passed any. A check that was passed by a clock
-// that was ahead does not count, because nothing would be told until then; one that was failed does.
+// Checks returns when a backup last passed a check, and whether one has failed a check after that. The zero time means that none has passed. A passed
+// check with a time ahead of the clock does not count, because it would suppress warnings until that time; a failed one does.
 func Checks(dir string, now time.Time) (passed time.Time, failed bool, err error) {
 	all, err := Backups(dir, "", MaxBackups)
 	var last time.Time
@@ -192,7 +193,7 @@ func Checks(dir string, now time.Time) (passed time.Time, failed bool, err error
 	return passed, last.After(passed), err
 }
 
-// Backups returns at most limit of the backups that are remembered, newest first: those that follow a key, or the first ones for "". One whose record is no good is there with its Fault.
+// Backups returns at most limit records, newest first: those after a key, or the first ones for "". An unreadable record is included with its Fault.
 func Backups(dir, after string, limit int) (found []Backup, err error) {
 	err = inBackups(dir, func(all *os.Root, names []string) error {
 		for _, name := range names {
@@ -203,7 +204,7 @@ func Backups(dir, after string, limit int) (found []Backup, err error) {
 				continue
 			}
 			b, err := readBackup(all, name)
-			if errors.Is(err, fs.ErrNotExist) { // forgotten since
+			if errors.Is(err, fs.ErrNotExist) { // removed since
 				continue
 			}
 			if err != nil {
@@ -219,15 +220,15 @@ func Backups(dir, after string, limit int) (found []Backup, err error) {
 	return found, nil
 }
 
-// LastBackup returns the newest backup; the zero value when there is none. One that was made by a clock that was ahead does not count, because it would be the newest until then,
-// whether others are made or not.
+// LastBackup returns the newest backup, or the zero value when there is none. One with a time ahead of the clock does not count, because it would be
+// the newest until that time, whether others are made or not.
 func LastBackup(dir string, now time.Time) (last Backup, err error) {
 	latest := now.Add(aheadBy)
 	err = inBackups(dir, func(all *os.Root, names []string) (err error) {
 		i := slices.IndexFunc(names, func(name string) bool {
 			at, _, _ := strings.Cut(name, "-")
 			made, err := time.Parse(nameLayout, at)
-			return err != nil || !made.After(latest) // that it has no such name is told below
+			return err != nil || !made.After(latest) // a file without a valid name is reported below
 		})
 		if i >= 0 {
 			last, err = readBackup(all, names[i])
@@ -240,7 +241,8 @@ func LastBackup(dir string, now time.Time) (last Backup, err error) {
 	return last, nil
 }
 
-// inBackups runs do with the directory of backups and the files of what is remembered, newest first. Without the directory nothing is remembered, and do does not run.
+// inBackups runs do with the directory of backups and the file names of the records, newest first. Without the directory there are no records, and do
+// is not called.
 func inBackups(dir string, do func(all *os.Root, names []string) error) error {
 	data, err := open(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -265,7 +267,7 @@ func inBackups(dir string, do func(all *os.Root, names []string) error) error {
 	return do(all, names)
 }
 
-// backupNames are the files of what is remembered, newest first.
+// backupNames returns the file names of the records, newest first.
 func backupNames(all *os.Root) (names []string, err error) {
 	entries, err := fs.ReadDir(all.FS(), ".")
 	if err != nil {

@@ -7,28 +7,28 @@ import (
 	"time"
 )
 
-// diagnosisFile is the name of what the doctor found last.
+// diagnosisFile contains the last result of the doctor.
 const diagnosisFile = "doctor.json"
 
-// Diagnosis is what fountain doctor has found.
+// Diagnosis is a result of fountain doctor.
 type Diagnosis struct {
 	At       time.Time `json:"at"`
 	Version  string    `json:"version"` // of the doctor
-	Quick    bool      `json:"quick"`   // what reads the whole of a database was left out
+	Quick    bool      `json:"quick"`   // checks that read a whole database were left out
 	Worst    string    `json:"worst"`   // level of the worst finding
 	Findings []Finding `json:"findings"`
 }
 
-// Finding is what one check has found.
+// Finding is the result of one check.
 type Finding struct {
-	Service string `json:"service"` // a service's word; "" for what is of all
+	Service string `json:"service"` // a service's word; "" when it concerns all
 	Check   string `json:"check"`
 	Level   string `json:"level"`        // ok, warning or error
 	What    string `json:"what"`         // a sentence
-	Do      string `json:"do,omitempty"` // what to do; "" when there is nothing to do
+	Do      string `json:"do,omitempty"` // what to do; "" for nothing
 }
 
-// KeepDiagnosis keeps what the doctor has found instead of what was found before. The kms's data directory must be there.
+// KeepDiagnosis replaces the stored result of the doctor. The kms's data directory must exist.
 func KeepDiagnosis(dir string, d Diagnosis) error {
 	data, err := open(dir)
 	if err == nil {
@@ -40,7 +40,7 @@ func KeepDiagnosis(dir string, d Diagnosis) error {
 	return nil
 }
 
-// LastDiagnosis returns what is kept. known is false when nothing is.
+// LastDiagnosis returns the stored result. known is false when there is none.
 func LastDiagnosis(dir string) (d Diagnosis, known bool, err error) {
 	data, err := open(dir)
 	if err == nil {

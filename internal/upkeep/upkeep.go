@@ -1,5 +1,6 @@
-// Package upkeep keeps, in the data directory of the kms, what operators' commands did on its machine: which backups were made and checked, and what the doctor
-// found last. Commands write it, the kms tells it to administrators. No backup holds it, and nothing but people, alerts and the doctor depends on it.
+// Package upkeep records, in the data directory of the kms, what operators' commands did on its machine: which backups were made and checked, and the
+// last result of the doctor. Commands write the records, and the kms shows them to administrators. They are in no backup, and only people, alerts and
+// the doctor depend on them.
 package upkeep
 
 import (
@@ -17,18 +18,18 @@ import (
 )
 
 const (
-	// maxFile bounds a record, in bytes. A doctor who finds something wrong with every file of every service stays far below it.
+	// maxFile is the maximum size of a record in bytes. A doctor that reports every file of every service stays far below it.
 	maxFile = 1 << 20
 
 	draftPrefix = ".record-"
-	draftLife   = time.Hour // after which a draft was left by a command that was killed
+	draftLife   = time.Hour // an older draft was left by a killed command
 )
 
-// ErrDamaged says that a record is not one that a command has left.
+// ErrDamaged means that a record was not written by a command.
 var ErrDamaged = errors.New("the record is damaged")
 
-// open opens a directory. What is done in it stays in it (os.Root): the directory belongs to the kms's user, who could lay a symbolic link there for a command of
-// root's to write, remove or give away what lies elsewhere.
+// open opens a directory as an os.Root, which confines all access to it: the directory belongs to the kms's user, who could place a symbolic link
+// there for a command of root's to write, remove or change the owner of a file elsewhere.
 func open(dir string) (*os.Root, error) {
 	named, err := os.Lstat(dir)
 	if err != nil {
@@ -48,8 +49,8 @@ func open(dir string) (*os.Root, error) {
 	return root, nil
 }
 
-// write puts a record under its name in one step: a reader sees the one before or this one. The file belongs to the owner of the directory, so that the kms can
-// read it after a command of root's.
+// write replaces a record atomically: a reader sees the old one or this one. The file gets the owner of the directory, so that the kms can read it
+// after a command of root's.
 func write(dir *os.Root, name string, record any) (err error) {
 	text, err := json.Marshal(record)
 	if err != nil {
@@ -78,7 +79,7 @@ func write(dir *os.Root, name string, record any) (err error) {
 	return dir.Rename(draft, name)
 }
 
-// removeDrafts removes what commands that were killed have left.
+// removeDrafts removes what killed commands have left.
 func removeDrafts(dir *os.Root) error {
 	entries, err := fs.ReadDir(dir.FS(), ".")
 	if err != nil {
@@ -99,7 +100,8 @@ func removeDrafts(dir *os.Root) error {
 	return nil
 }
 
-// makeDir makes a directory of the owner of the one that it is in, and opens it. One that a command of root's has made and not given, because it was killed, is given.
+// makeDir creates a directory with the owner of its parent, and opens it. A directory that a killed command of root's created without changing its
+// owner is fixed.
 func makeDir(parent *os.Root, name string) (dir *os.Root, err error) {
 	if err := parent.Mkdir(name, 0o700); err != nil && !errors.Is(err, fs.ErrExist) {
 		return nil, err
@@ -118,7 +120,7 @@ func makeDir(parent *os.Root, name string) (dir *os.Root, err error) {
 	return parent.OpenRoot(name)
 }
 
-// makeData opens the data directory, which is made when it is not there: for the owner of the one that it is in.
+// makeData opens the data directory. If it does not exist it is created with the owner of its parent.
 func makeData(dir string) (*os.Root, error) {
 	data, err := open(dir)
 	if !errors.Is(err, fs.ErrNotExist) {
@@ -136,10 +138,10 @@ func makeData(dir string) (*os.Root, error) {
 	return makeDir(parent, filepath.Base(dir))
 }
 
-// give gives a file the owner of a directory, where that is another one.
+// give changes the owner of a file to that of a directory, if they differ.
 func give(file *os.File, dir *os.Root) error {
 	if os.Geteuid() != 0 {
-		return nil // who is not root owns what it makes, and can't give it away
+		return nil // without root, a user owns what it creates and cannot give it away
 	}
 	info, err := dir.Stat(".")
 	if err != nil {
@@ -149,7 +151,7 @@ func give(file *os.File, dir *os.Root) error {
 	return file.Chown(int(owner.Uid), int(owner.Gid))
 }
 
-// ownerOf is what the system knows of a file; the zero value, root's, where it tells nothing.
+// ownerOf returns the system's information about a file, or the zero value, which means root, where there is none.
 func ownerOf(info fs.FileInfo) syscall.Stat_t {
 	if known, ok := info.Sys().(*syscall.Stat_t); ok {
 		return *known
@@ -157,7 +159,7 @@ func ownerOf(info fs.FileInfo) syscall.Stat_t {
 	return syscall.Stat_t{}
 }
 
-// read reads a record. It waits for nobody who writes: what is no file is refused.
+// read reads a record. It does not block: what is not a regular file is refused.
 func read(dir *os.Root, name string, into any) error {
 	file, err := dir.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {

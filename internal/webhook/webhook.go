@@ -1,4 +1,4 @@
-// Package webhook signs the requests that services of the family send to receivers of others.
+// Package webhook signs the requests that the family's services send to external receivers.
 package webhook
 
 import (
@@ -9,11 +9,11 @@ import (
 	"time"
 )
 
-// Header carries the signature of a body: t=<seconds since 1970>, v1=<hex HMAC-SHA256 of "<t>.<body>" by the secret>. While receivers change over to another
-// secret there is a v1 of each.
+// Header carries the signature of a body: t=<seconds since 1970>, v1=<hex HMAC-SHA256 of "<t>.<body>" by the secret>. While receivers change to
+// another secret there is a v1 for each.
 const Header = "X-Fountain-Signature"
 
-// Sign returns the value of Header for a body that is sent at the time, with a v1 for each secret.
+// Sign returns the value of Header for a body that is sent at this time, with a v1 for each secret.
 func Sign(at time.Time, body []byte, secrets ...string) string {
 	seconds := strconv.FormatInt(at.Unix(), 10)
 	value := "t=" + seconds

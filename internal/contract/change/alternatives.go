@@ -5,13 +5,13 @@ import (
 	"slices"
 )
 
-// alternatives finds for each alternative of sub one of super that has all of its values: the one of the same name, else any.
+// alternatives finds for each alternative of sub one of super that admits all of its values: the one with the same name, or else any.
 func (c *comparer) alternatives(p *place, sub, super group) {
 	if sub.keyword == "anyOf" && super.keyword == "oneOf" {
 		p.say(words{"anyOf became oneOf", "oneOf became anyOf"}, "a value of several alternatives is one in one version only")
 	}
-	kept := make([]int, len(sub.parts)) // which of super has the values of each; -1 for none
-	known := map[string]int{}           // alternatives of super by their names, or as they are written
+	kept := make([]int, len(sub.parts)) // for each part of sub, the index in super that admits its values; -1 for none
+	known := map[string]int{}           // alternatives of super by name, or by their canonical text
 	for i, part := range slices.Backward(super.parts) {
 		known[part.known()] = i
 	}
@@ -39,7 +39,7 @@ func (c *comparer) alternatives(p *place, sub, super group) {
 	}
 }
 
-// known is what an alternative is found again by.
+// known returns the key by which an alternative is recognized in the other version.
 func (n *node) known() string {
 	if name := sharedName(n); name != "" {
 		return "name " + name
@@ -47,7 +47,7 @@ func (n *node) known() string {
 	return n.canonical()
 }
 
-// newParts tells alternatives of oneOf that are new and may have values of those that are still there.
+// newParts reports new alternatives of oneOf that may admit values of those that still exist.
 func (c *comparer) newParts(p *place, live, next group, kept []int) {
 	had := map[int]bool{}
 	for _, i := range kept {
@@ -67,7 +67,8 @@ func (c *comparer) newParts(p *place, live, next group, kept []int) {
 	}
 }
 
-// once tells a break where values that one alternative of oneOf has may be those of another too, which oneOf refuses. A discriminator chooses one.
+// once reports a break where a value of one alternative of oneOf may be valid for another, too, which oneOf refuses. A discriminator chooses only
+// one.
 func (c *comparer) once(p *place, sub, super *view, chosen int) {
 	g := super.groups[0]
 	if p.direction == answer || g.keyword != "oneOf" || super.others["discriminator"] != "" {

@@ -1,11 +1,11 @@
-// Package change compares two versions of a contract before the next takes the place of the live one: what would break a caller of the live one,
-// and what would weaken its guard. It works on the texts as they are, those of the family and those of others, OpenAPI 3.0 and 3.1, and reads
-// nothing but the files that are given.
+// Package change compares two versions of a contract before the next one replaces the live one: it finds what would break a caller of the live one,
+// and what would weaken its protection. It works on the original texts, the family's own and adopted ones, OpenAPI 3.0 and 3.1, and reads only the
+// given files.
 //
-// A request breaks when the live contract takes it and the next does not. An answer breaks when the next allows what the live one does not, but for
-// properties that are new: a reader passes over them. Who may call and under which limits is compared on the compiled contracts, by package compat.
+// A request breaks when the live contract accepts it and the next does not. An answer breaks when the next contract allows what the live one does
+// not, except for new properties: readers ignore them. Who may call and under which limits is compared on the compiled contracts, by package compat.
 //
-// Where the comparison is not sure it tells a change: a keyword that it has no order for (if, contains, patternProperties ...) must stay as it is.
+// Where the comparison is not sure it reports a change: a keyword for which it has no order (if, contains, patternProperties ...) must not change.
 package change
 
 import (
@@ -18,20 +18,20 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// The kinds of changes that must be accepted by name.
+// Kinds of changes that must be accepted by name.
 const (
-	Breaking = "breaking" // a request that was taken is refused, or an answer tells what it did not
-	Looser   = "looser"   // who was refused may call, or more often
+	Breaking = "breaking" // a request that was accepted is refused, or an answer contains what it did not
+	Looser   = "looser"   // a caller who was refused may call, or call more often
 )
 
 // Change is one difference that must be accepted.
 type Change struct {
-	// Name is what an operator accepts it by: "listNotes: query limit: maximum lowered". The same two contracts give the same names. It begins with
-	// the operation, or with the schema that several share: "Note in answers: /owner: removed".
+	// Name is the name by which an operator accepts the change: "listNotes: query limit: maximum lowered". The same two contracts give the same
+	// names. It begins with the operation, or with the schema that several share: "Note in answers: /owner: removed".
 	Name        string
 	Kind        string          // Breaking or Looser
 	OperationID string          // of the live contract; the first by path where several share the schema; "" for the contract as a whole
-	Origin      contract.Origin // in the text of the next contract; of what is around it where it is gone
+	Origin      contract.Origin // in the text of the next contract; of the enclosing element where it was removed
 	Text        string          // a sentence
 }
 
@@ -53,10 +53,10 @@ const (
 	maxChanges = 2000
 )
 
-// ErrTooDifferent says that a comparison has come to its bounds. The next contract is no version of the live one.
+// ErrTooDifferent means that a comparison exceeded its bounds. The next contract is not a version of the live one.
 var ErrTooDifferent = errors.New("the contracts differ in too many places to be compared")
 
-// Compare returns what of the next version breaks or weakens the live one, by name. Its time is bounded: see ErrTooDifferent.
+// Compare returns what in the next version breaks or weakens the live one, by name. Its time is bounded: see ErrTooDifferent.
 func Compare(live, next Version) ([]Change, error) {
 	old, err := readDocument(live)
 	if err != nil {
@@ -80,7 +80,7 @@ func Compare(live, next Version) ([]Change, error) {
 	return out, nil
 }
 
-// Refused returns the changes that no name accepts, and the names that accept none: those are errors too, for whoever gave them expected a change.
+// Refused returns the changes that no name accepts, and the names that match no change. The latter are errors, too: the caller expected a change.
 func Refused(changes []Change, accepted []string) (refused []Change, unused []string) {
 	names := map[string]bool{}
 	for _, c := range changes {
@@ -105,10 +105,10 @@ type comparer struct {
 	told       map[link]bool
 	steps      int
 	depth      int
-	found      map[string]*Change // by kind and name
+	found      map[string]*Change // keyed by kind and name
 }
 
-// note adds a change. Several of one name are one, which tells all.
+// note adds a change. Several changes with the same name are merged into one.
 func (c *comparer) note(change Change) {
 	key := change.Kind + " " + change.Name
 	if have := c.found[key]; have != nil {
@@ -122,5 +122,5 @@ func (c *comparer) note(change Change) {
 	}
 }
 
-// maxText is about how long the text of a change may become, in bytes.
+// maxText is the approximate maximum length of a change's text, in bytes.
 const maxText = 1000

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// kind is what a value of a document is.
+// kind is the type of a value of a document.
 type kind uint8
 
 const (
@@ -32,7 +32,7 @@ const (
 	isMap
 )
 
-// node is a value of a document, with its place. A nil node is no value; its methods return nothing.
+// node is a value of a document, with its place. A nil node is a missing value; its methods return zero values.
 type node struct {
 	kind  kind
 	line  int
@@ -41,10 +41,10 @@ type node struct {
 	names []string // of the members of a map
 	items []*node  // of a list, or the members of a map
 
-	digest string // of a list or a map; "" while nobody has asked
+	digest string // of a list or a map; computed on first use
 }
 
-// file is one text of a version.
+// file is one file of a version.
 type file struct {
 	name    string
 	version *document
@@ -52,13 +52,13 @@ type file struct {
 	anchors map[string]*node // $anchor, $dynamicAnchor and $id
 }
 
-// document is the texts of one version.
+// document is all files of one version.
 type document struct {
 	files map[string]*file
 	root  *node
 }
 
-// maxNesting is how deep values may be nested. Contracts are less deep already when they are compiled.
+// maxNesting is the maximum nesting of values. Compiled contracts are already less deep.
 const maxNesting = 256
 
 func readDocument(v Version) (*document, error) {
@@ -80,7 +80,7 @@ func readDocument(v Version) (*document, error) {
 	return d, nil
 }
 
-// collect finds the schemas with a name that references may have.
+// collect finds the schemas that can be referred to by name.
 func (f *file) collect(n *node, seen map[*node]bool) {
 	if seen[n] || len(n.items) == 0 {
 		return
@@ -96,7 +96,7 @@ func (f *file) collect(n *node, seen map[*node]bool) {
 	}
 }
 
-// read reads JSON as JSON, and all else as YAML.
+// read parses JSON, and anything else as YAML.
 func (f *file) read(text []byte) (*node, error) {
 	if bytes.HasPrefix(bytes.TrimLeft(text, " \t\r\n\xEF\xBB\xBF"), []byte("{")) {
 		r := jsonReader{file: f, text: text, decoder: json.NewDecoder(bytes.NewReader(bytes.TrimPrefix(text, []byte("\xEF\xBB\xBF")))), line: 1}
@@ -116,7 +116,7 @@ func (f *file) read(text []byte) (*node, error) {
 	return f.fromYAML(document.Content[0], map[*yaml.Node]*node{}, 0)
 }
 
-// jsonReader makes nodes of the tokens of a JSON text.
+// jsonReader converts the tokens of a JSON text to nodes.
 type jsonReader struct {
 	file    *file
 	text    []byte
@@ -192,7 +192,7 @@ func (r *jsonReader) inside(n *node, open json.Delim, depth int) (*node, error) 
 
 var errNesting = fmt.Errorf("it is nested deeper than %d", maxNesting)
 
-// fromYAML makes nodes. The value of an alias is the one node that its anchor has, so that nothing is multiplied.
+// fromYAML converts YAML to nodes. An alias shares the node of its anchor, so that nothing is multiplied.
 func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*node, error) {
 	if depth > maxNesting {
 		return nil, errNesting
@@ -232,7 +232,7 @@ func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*no
 	return n, nil
 }
 
-// membersFromYAML reads the members of a map. Those that are merged into it (<<) count where it has none of their name.
+// membersFromYAML reads the members of a map. Merged members (<<) are used where the map has none of their name.
 func (f *file) membersFromYAML(n *node, y *yaml.Node, made map[*yaml.Node]*node, depth int) error {
 	var merged []*node
 	seen := map[string]bool{}
@@ -266,7 +266,7 @@ func (f *file) membersFromYAML(n *node, y *yaml.Node, made map[*yaml.Node]*node,
 	return nil
 }
 
-// scalar reads a scalar of YAML. Whole numbers may be written in other bases than ten.
+// scalar reads a scalar of YAML. Integers may be written in bases other than ten.
 func (n *node) scalar(y *yaml.Node) {
 	n.kind = isString
 	switch y.ShortTag() {
@@ -292,7 +292,7 @@ func (n *node) origin() contract.Origin {
 	return contract.Origin{File: n.file.name, Line: n.line}
 }
 
-// get follows keys.
+// get returns the value at a path of keys.
 func (n *node) get(keys ...string) *node {
 	for _, key := range keys {
 		if n == nil || n.kind != isMap {
@@ -331,7 +331,7 @@ func (n *node) list() []*node {
 	return n.items
 }
 
-// members visits the members of a map, but not those that are extensions.
+// members visits the members of a map, except extensions.
 func (n *node) members(visit func(name string, value *node)) {
 	if n == nil || n.kind != isMap {
 		return
@@ -343,7 +343,7 @@ func (n *node) members(visit func(name string, value *node)) {
 	}
 }
 
-// number returns a number; nil when there is none. Exponents that would make it enormous are none.
+// number returns a number, or nil when there is none. A number with an enormous exponent counts as missing.
 func (n *node) number() *big.Rat {
 	if n == nil || n.kind != isNumber || len(n.text) > 64 {
 		return nil
@@ -358,7 +358,8 @@ func (n *node) number() *big.Rat {
 	return r
 }
 
-// canonical returns a text that equal values have alone: scalars are readable, numbers by value; lists and maps, whose members have no order, are digests.
+// canonical returns a text that is the same for equal values only: scalars are readable, numbers are compared by value; lists and maps, whose members
+// have no order, are digests.
 func (n *node) canonical() string {
 	switch {
 	case n == nil || n.kind == isNull:
@@ -395,10 +396,10 @@ func (n *node) digestOf() string {
 	return kind + hex.EncodeToString(sum[:])
 }
 
-// maxHops is how many references may lead to one another.
+// maxHops bounds chains of references.
 const maxHops = 32
 
-// resolve follows the reference of a node that is nothing but one, and what that leads to. What leads nowhere stays the reference.
+// resolve follows the reference of a node that consists of nothing else, repeatedly. It returns an unresolvable reference unchanged.
 func (n *node) resolve() *node {
 	for range maxHops {
 		ref := n.get("$ref")
@@ -414,7 +415,7 @@ func (n *node) resolve() *node {
 	return n
 }
 
-// through follows a reference that stands alone, as a schema: in 3.0 nothing beside it counts, in 3.1 what is beside it must describe only.
+// through follows a reference in place of a schema: in 3.0 keywords beside it are ignored, in 3.1 they must be descriptive.
 func (n *node) through() *node {
 	for range maxHops {
 		ref := n.get("$ref")
@@ -435,10 +436,10 @@ func (n *node) through() *node {
 	return n
 }
 
-// describes are the keywords that may stand beside a reference and say nothing of values.
+// describes are the keywords beside a reference that do not affect validation.
 var describes = map[string]bool{"$ref": true, "description": true, "summary": true, "title": true, "example": true, "examples": true, "deprecated": true, "$comment": true}
 
-// target returns what a reference refers to, in the files of the version alone.
+// target returns what a reference refers to, in the files of the version only.
 func (f *file) target(ref string) *node {
 	name, pointer, _ := strings.Cut(ref, "#")
 	if named := f.anchors[ref]; name != "" && named != nil {

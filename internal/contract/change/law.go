@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract/compat"
 )
 
-// places are where a contract says what a name of compat is about, in the words of contract.Operation.OriginOf.
+// places maps names of compat to places in the contract, in the words of contract.Operation.OriginOf.
 var places = map[string]string{
 	"security": "security", "principals": "x-fountain.principals", "roles": "x-fountain.roles", "api-key": "x-fountain.apiKey", "step-up": "x-fountain.stepUp",
 	"rate": "x-fountain.rate", "concurrency": "x-fountain.concurrency", "concurrency-per-subject": "x-fountain.concurrencyPerSubject", "timeout": "x-fountain.timeout", "body-max": "x-fountain.body",

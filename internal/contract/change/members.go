@@ -54,8 +54,8 @@ func (c *comparer) objects(p *place) {
 	}
 }
 
-// newMembers compares properties that are new in a request with what was taken by any name, where the live contract says that any is taken, or lists
-// none. Elsewhere nobody is expected to have sent one before it was declared.
+// newMembers compares new properties of a request with the values accepted before under any name, where the live contract says that any property is
+// accepted, or lists none. Elsewhere callers are not expected to have sent a property before it was declared.
 func (p *place) newMembers(c *comparer) {
 	further := p.sub.additional
 	if further.isTrue() {
@@ -68,7 +68,7 @@ func (p *place) newMembers(c *comparer) {
 	}
 }
 
-// required compares which properties there must be.
+// required compares the required properties.
 func (p *place) required(c *comparer) {
 	for _, name := range slices.Sorted(maps.Keys(p.super.required)) {
 		if c.demands(p.sub, name, p.direction) || !c.demands(p.super, name, p.direction) {
@@ -78,13 +78,13 @@ func (p *place) required(c *comparer) {
 		switch {
 		case p.direction == request:
 			p.add(path, "became required", p.super.required[name], "a request without it was taken")
-		case p.sub.members[name] != nil || p.super.members[name] == nil: // else it is told that it is gone
+		case p.sub.members[name] != nil || p.super.members[name] == nil: // otherwise it is reported as removed
 			p.add(path, "became optional", or(p.sub.members[name], p.sub.node), "the answer had it always")
 		}
 	}
 }
 
-// demands reports whether a property must be there: what is readOnly is not sent, and what is writeOnly not answered.
+// demands reports whether a property is required in this direction: readOnly properties are not sent, and writeOnly ones not returned.
 func (c *comparer) demands(v *view, name string, d direction) bool {
 	said := c.view(v.members[name].through())
 	return v.required[name] != nil && !(d == request && said.readOnly) && !(d == answer && said.writeOnly)

@@ -10,14 +10,14 @@ import (
 	"github.com/fountainai/fountain/internal/contract/compat"
 )
 
-// written is an operation as a document writes it.
+// written is an operation as the document writes it.
 type written struct {
-	path            string // without what no request's path carries
-	beside          string // that: "#read" of /notes/{id}#read, "" mostly
+	path            string // without the part that no request contains
+	beside          string // that part: "#read" of /notes/{id}#read, usually ""
 	item, operation *node
 }
 
-// writtenIn returns the operations of a document by their routes. Where a route has several, they are its variants (see contract.Adopt).
+// writtenIn returns the operations of a document by route. Several operations of one route are its variants (see contract.Adopt).
 func writtenIn(root *node) map[string][]written {
 	out := map[string][]written{}
 	root.get("paths").members(func(path string, item *node) {
@@ -36,7 +36,8 @@ func writtenIn(root *node) map[string][]written {
 	return out
 }
 
-// variant finds the one of the next variants that stands for the nth of the live ones: the only one, or the one with the same beside its path.
+// variant finds the next version's variant that corresponds to the nth live one: the only one, or the one with the same fragment or query in its
+// path.
 func variant(olds, news []written, nth int) *written {
 	if len(olds) == 1 && len(news) == 1 {
 		return &news[0]
@@ -82,7 +83,7 @@ func (c *comparer) operations(live, next *node) {
 			o.say("", "not comparable", is[0].operation, "the live document does not have it where the live contract says")
 			continue
 		case old.Unsupported != "":
-			continue // nothing of it was ever answered
+			continue // there was no such answer before
 		case new.Unsupported != "":
 			o.say("", "no longer supported", is[0].operation, "requests are answered with 501: %s", new.Unsupported)
 			continue
@@ -98,11 +99,11 @@ func (c *comparer) operations(live, next *node) {
 	}
 }
 
-// operation is one operation that is compared.
+// operation is an operation being compared.
 type operation struct {
 	*comparer
 	old     *contract.Operation
-	subject string // how it is called in names: its ID, or that of its variant
+	subject string // its name in changes: its ID, or that of its variant
 	at      *node  // in the next version
 }
 
@@ -121,7 +122,7 @@ func (o *operation) variant(olds, news []written, nth int) {
 	o.answers(was.operation.get("responses"), is.operation.get("responses"))
 }
 
-// say tells a break of the operation.
+// say reports a break of the operation.
 func (o *operation) say(place, what string, at *node, format string, args ...any) {
 	name := o.subject + ": " + what
 	if place != "" {
@@ -130,7 +131,7 @@ func (o *operation) say(place, what string, at *node, format string, args ...any
 	o.note(Change{Name: name, Kind: Breaking, OperationID: o.old.ID, Origin: or(at, o.at).origin(), Text: fmt.Sprintf(format, args...)})
 }
 
-// schemas compares what a request may hold, or what an answer may, at a place of the operation.
+// schemas compares the schemas of a request or an answer at a place of the operation.
 func (o *operation) schemas(place string, old, new *node, d direction) {
 	top := &result{}
 	if d == request {
@@ -142,7 +143,7 @@ func (o *operation) schemas(place string, old, new *node, d direction) {
 	o.tellInside(top, d)
 }
 
-// tell tells findings by the name of where they are.
+// tell reports findings under the name of their place.
 func (o *operation) tell(where, join string, r *result) {
 	for _, f := range r.findings {
 		name := where
@@ -153,7 +154,7 @@ func (o *operation) tell(where, join string, r *result) {
 	}
 }
 
-// tellInside tells what was found in schemas with a name, once.
+// tellInside reports findings in named schemas, once.
 func (o *operation) tellInside(r *result, d direction) {
 	for _, l := range r.inside {
 		if o.told[l] {
@@ -173,8 +174,8 @@ type parameter struct {
 	node  *node
 }
 
-// parametersOf returns the parameters of an operation and its path by their place: those of the path by their position in it, for their name does not
-// matter. The operation's win.
+// parametersOf returns the parameters of an operation and its path by place: path parameters by their position, as their names do not matter. Those
+// of the operation override.
 func parametersOf(w written) map[string]parameter {
 	out := map[string]parameter{}
 	for _, level := range []*node{w.item, w.operation} {
@@ -185,7 +186,7 @@ func parametersOf(w written) map[string]parameter {
 			switch in {
 			case "header":
 				if slices.Contains([]string{"accept", "content-type", "authorization"}, strings.ToLower(name)) {
-					continue // described elsewhere, says OpenAPI
+					continue // OpenAPI says that it is described elsewhere
 				}
 				key = strings.ToLower(key)
 			case "path":
@@ -203,7 +204,7 @@ func (o *operation) parameters(olds, news map[string]parameter) {
 		new, still := news[key]
 		switch {
 		case !still && strings.HasPrefix(key, "path "):
-			continue // the path has it, and nobody says what it is
+			continue // the path contains it, but it is not declared
 		case !still:
 			o.say(old.place, "removed", nil, "the parameter is not declared any more")
 			continue
@@ -225,7 +226,7 @@ func (o *operation) parameters(olds, news map[string]parameter) {
 	}
 }
 
-// schemaOf returns the schema of a parameter or a header, also of one that has a media type.
+// schemaOf returns the schema of a parameter or a header, also of one with a media type.
 func schemaOf(p *node) *node {
 	var schema *node
 	p.get("content").members(func(_ string, media *node) { schema = media.get("schema") })
@@ -235,7 +236,7 @@ func schemaOf(p *node) *node {
 	return schema
 }
 
-// serialisation tells how a parameter's value is written.
+// serialisation returns how a parameter's value is serialized.
 func serialisation(p *node) string {
 	if content := p.get("content"); content != nil && len(content.names) > 0 {
 		return content.names[0]
@@ -284,7 +285,7 @@ func (o *operation) body(old, new *node) {
 	})
 }
 
-// mediaOf returns what a content says of a media type: by its name, else by a range that has it.
+// mediaOf returns the entry of a content object for a media type: by its name, or by a range that covers it.
 func mediaOf(content *node, name string) *node {
 	name = mediaName(name)
 	main, _, _ := strings.Cut(name, "/")
@@ -302,7 +303,7 @@ func mediaOf(content *node, name string) *node {
 	return nil
 }
 
-// mediaName is a media type without parameters, in lower case.
+// mediaName returns a media type without parameters, in lower case.
 func mediaName(s string) string {
 	name, _, _ := strings.Cut(s, ";")
 	return strings.ToLower(strings.TrimSpace(name))
@@ -336,7 +337,7 @@ func (o *operation) answers(olds, news *node) {
 	})
 }
 
-// answerOf returns the declaration that covers a status: itself, its class, or default.
+// answerOf returns the declaration for a status: the status itself, its class, or default.
 func answerOf(answers *node, status string) (found *node, exact bool) {
 	for _, wanted := range []string{status, status[:min(1, len(status))] + "XX", "default"} {
 		answers.members(func(has string, at *node) {

@@ -5,7 +5,7 @@ import (
 	"slices"
 )
 
-// words are how a finding is called in each direction.
+// words are a finding's name in each direction.
 type words [2]string
 
 // place is where two schemas are compared.
@@ -16,7 +16,7 @@ type place struct {
 	direction  direction
 }
 
-// say adds a finding, which has another name in each direction.
+// say adds a finding, with its name for the direction.
 func (p *place) say(w words, format string, args ...any) {
 	p.add(p.path, w[p.direction], at(p.sub, p.super, p.direction), format, args...)
 }
@@ -64,7 +64,7 @@ func (p *place) choices() {
 	}
 }
 
-// flags compares what a property says beside its values.
+// flags compares the annotations of a property that matter to callers.
 func (p *place) flags() {
 	if p.direction == request && p.live().preset != p.next().preset {
 		p.say(words{"default changed"}, "what is not sent means %s instead of %s", presetText(p.next().preset), presetText(p.live().preset))

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// direction says whose values a schema describes.
+// direction says whether a schema describes requests or answers.
 type direction int
 
 const (
@@ -15,32 +15,32 @@ const (
 
 func (d direction) String() string { return [...]string{"requests", "answers"}[d] }
 
-// A comparison asks whether every value of one schema (sub) is one of another (super): in requests the live one is sub and the next super, in
-// answers it is the other way round.
+// A comparison asks whether every value of one schema (sub) is valid for another (super): in requests the live one is sub and the next is super, in
+// answers the other way round.
 
-// finding is one reason why it is not.
+// finding is one reason why that is not so.
 type finding struct {
 	path string // within the schema: "/owner/name", "/tags/[]"
-	what string // in the words of names
-	at   *node  // in the next version; nil: of what is around it
+	what string // in the words of change names
+	at   *node  // in the next version; nil: the enclosing element's
 	text string
 }
 
-// result is what a comparison of two schemas has found.
+// result is the result of comparing two schemas.
 type result struct {
-	busy     bool // it is under way; what leads back to it adds nothing
-	quick    bool // one finding is enough: it is asked only whether there is any
+	busy     bool // in progress; a recursive comparison adds nothing
+	quick    bool // stop at the first finding: only whether there is one matters
 	findings []finding
 	inside   []link
 }
 
-// link leads to what was found in schemas that are part of others. With a name the findings are told by that name; without, they were taken over.
+// link refers to the result of a nested comparison. With a name its findings are reported under that name; without, they were merged.
 type link struct {
 	to   *result
 	name string
 }
 
-// clean reports whether nothing was found, in named schemas either.
+// clean reports whether there is no finding, in named schemas either.
 func (c *comparer) clean(r *result, seen map[*result]bool) bool {
 	if len(r.findings) > 0 {
 		return false
@@ -54,13 +54,13 @@ func (c *comparer) clean(r *result, seen map[*result]bool) bool {
 	return true
 }
 
-// step counts work, and reports false when it was too much. Then the comparison ends with ErrTooDifferent, whatever was found.
+// step counts work. It returns false when the limit is exceeded; then the comparison ends with ErrTooDifferent, whatever was found.
 func (c *comparer) step(n int) bool {
 	c.steps += n
 	return c.steps <= maxSteps
 }
 
-// deeper is step, one level further down; the caller takes the level back.
+// deeper is step, one level deeper; the caller leaves the level again.
 func (c *comparer) deeper() bool {
 	if c.depth++; c.depth > maxDepth {
 		c.steps = maxSteps
@@ -94,7 +94,7 @@ func (c *comparer) pair(sub, super *node, d direction, quick bool) *result {
 
 func (r *result) enough() bool { return r.quick && len(r.findings) > 0 }
 
-// within compares two schemas that are part of others, at a path of them.
+// within compares two nested schemas at a path.
 func (c *comparer) within(r *result, path string, sub, super *node, d direction) {
 	if r.enough() {
 		return
@@ -116,7 +116,7 @@ func (c *comparer) within(r *result, path string, sub, super *node, d direction)
 	r.inside = append(r.inside, link{inner, name})
 }
 
-// sharedName returns the name of the schema that a node refers to; "" for one that is written there.
+// sharedName returns the name of the schema that a node refers to, or "" for an inline schema.
 func sharedName(n *node) string {
 	if n.through() == n {
 		return ""

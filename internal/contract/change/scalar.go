@@ -22,7 +22,7 @@ func (p *place) enum() {
 	}
 }
 
-// short cuts a value for a name.
+// short shortens a value for use in a name.
 func short(s string) string {
 	const most = 60
 	if len(s) > most {

@@ -2,7 +2,7 @@ package change
 
 import "slices"
 
-// compare compares what two schemas say.
+// compare compares two schemas.
 func (c *comparer) compare(r *result, path string, sub, super *view, d direction) {
 	defer func() { c.depth-- }()
 	if !c.deeper() || sub.nothing {
@@ -35,7 +35,7 @@ func (c *comparer) compare(r *result, path string, sub, super *view, d direction
 	}
 }
 
-// groups compares alternatives with those of the same keyword, else with any, else all values with them.
+// groups compares alternatives with those of the same keyword, or else with those of any, or else all values with them.
 func (c *comparer) groups(p *place) {
 	left := slices.Clone(p.sub.groups)
 	for _, g := range p.super.groups {
@@ -56,10 +56,11 @@ func (c *comparer) groups(p *place) {
 	}
 }
 
-// tryCost is the work of a comparison that only asks whether there is a difference, in steps.
+// tryCost is the work, in steps, of a comparison that only asks whether there is a difference.
 const tryCost = 20
 
-// none reports whether there is no difference. What that rests on is linked to the place: a pair that is still under way may yet find one.
+// none reports whether there is no difference. The results that this depends on are linked to the place: a comparison still in progress may yet find
+// one.
 func (c *comparer) none(p *place, sub, super *view) bool {
 	try := &result{quick: true}
 	if c.step(tryCost) {
@@ -76,7 +77,7 @@ func (c *comparer) rests(p *place, on *result) bool {
 	return true
 }
 
-// with returns what a schema says with one of the alternatives of its first group.
+// with returns a schema combined with one alternative of its first group.
 func (c *comparer) with(v *view, part *node) *view {
 	w := c.view(part)
 	if !c.step(tryCost + len(v.members) + len(w.members) + len(v.required) + 4*len(v.groups)) {
@@ -90,7 +91,7 @@ func (c *comparer) with(v *view, part *node) *view {
 	return one
 }
 
-// keywords compares all but alternatives.
+// keywords compares everything except alternatives.
 func (p *place) keywords(c *comparer) {
 	both := p.sub.types & p.super.types
 	for _, check := range []func(){
@@ -112,12 +113,12 @@ func (p *place) keywords(c *comparer) {
 	}
 }
 
-// indifferent reports whether a schema allows every value.
+// indifferent reports whether a schema admits every value.
 func (v *view) indifferent() bool {
 	return v.types == anyType && v.null && v.enum == nil && len(v.members)+len(v.required)+len(v.others)+len(v.groups) == 0 && v.additional == nil && v.item == nil
 }
 
-// at is where the next version says it.
+// at returns the node in the next version.
 func at(sub, super *view, d direction) *node {
 	if d == request {
 		return super.node

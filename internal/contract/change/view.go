@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// typeSet are types of JSON values. A number is an integer or a fraction.
+// typeSet is a set of types of JSON values. A number is an integer or a fraction.
 type typeSet uint8
 
 const (
@@ -45,16 +45,16 @@ type bound struct {
 	exclusive bool
 }
 
-// sizes are limits of a size; nil is none.
+// sizes are the limits of a size; nil means no limit.
 type sizes struct{ min, max *big.Rat }
 
-// view is what a schema says, references followed and the parts of allOf taken together.
+// view is the meaning of a schema, with references resolved and allOf merged.
 type view struct {
 	node     *node
 	nothing  bool // the schema false
 	types    typeSet
-	null     bool // null is a value of it
-	nullable bool // it says so itself
+	null     bool // null is admitted
+	nullable bool // nullable itself
 	enum     map[string]bool
 	min, max *bound
 	steps    []*big.Rat // multipleOf
@@ -66,33 +66,33 @@ type view struct {
 	item       *node
 	first      []*node // prefixItems
 	members    map[string]*node
-	required   map[string]*node // with the places where it is said
+	required   map[string]*node // with the places that require them
 	additional *node            // additionalProperties; nil: not said
 	groups     []group
-	others     map[string]string // keywords that have no order here, canonical
-	choices    map[string]string // of the discriminator: which schema a value chooses
+	others     map[string]string // keywords without an order, in canonical form
+	choices    map[string]string // of the discriminator: the schema that a value selects
 
 	readOnly, writeOnly bool
 	preset              string // default, canonical; "" for none
 }
 
-// group are alternatives, of which a value fits one (oneOf) or some (anyOf).
+// group is a list of alternatives: a value must match one of them (oneOf) or at least one (anyOf).
 type group struct {
 	keyword string
 	parts   []*node
 }
 
-// unordered are the keywords that must stay as they are, or go.
+// unordered are the keywords that must not change, but may be removed.
 var unordered = []string{"not", "contains", "minContains", "maxContains", "patternProperties", "propertyNames", "dependentRequired", "dependentSchemas", "if", "then", "else",
 	"unevaluatedProperties", "unevaluatedItems", "contentEncoding", "contentMediaType", "$dynamicRef", "$recursiveRef"}
 
-// view returns what a schema says. A nil node says nothing, and allows everything.
+// view returns the meaning of a schema. A nil node admits everything.
 func (c *comparer) view(n *node) *view {
 	if v := c.views[n]; v != nil {
 		return v
 	}
 	v := &view{node: n, types: anyType, null: true}
-	c.views[n] = v // for allOf that leads back to itself: it says nothing more
+	c.views[n] = v // for recursive allOf, which adds nothing
 	if c.deeper() {
 		c.fill(v, n)
 	}
@@ -109,7 +109,7 @@ func (c *comparer) fill(v *view, n *node) {
 			v.other("$ref", ref)
 		}
 		if !n.file.version.later() {
-			return // in 3.0 nothing beside a reference counts
+			return // in 3.0 keywords beside a reference are ignored
 		}
 	}
 	if n.isFalse() {
@@ -129,7 +129,7 @@ func (c *comparer) fill(v *view, n *node) {
 	if own.nullable {
 		v.null, v.nullable = true, true
 	}
-	if dynamic := n.get("$dynamicRef"); dynamic != nil { // a reference, where no schemas of others are taken in
+	if dynamic := n.get("$dynamicRef"); dynamic != nil { // a reference, as no foreign schemas are included
 		if target := n.file.target(dynamic.str()); target != nil {
 			c.takeSchema(v, target)
 		}
@@ -140,14 +140,14 @@ func (c *comparer) fill(v *view, n *node) {
 	v.node = n
 }
 
-// takeSchema makes v say what a schema says too.
+// takeSchema merges a schema into v.
 func (c *comparer) takeSchema(v *view, n *node) {
 	if w := c.view(n); c.step(1 + len(w.members)) {
 		v.take(w)
 	}
 }
 
-// later reports whether a document is of OpenAPI 3.1 or later.
+// later reports whether a document is OpenAPI 3.1 or later.
 func (d *document) later() bool { return !strings.HasPrefix(d.root.get("openapi").str(), "3.0") }
 
 func (v *view) fillTypes(n *node) {
@@ -219,7 +219,7 @@ func (v *view) fillNumbers(n *node) {
 	}
 }
 
-// checkedFormats are the formats that are checked, or that readers decode by. Others are annotations. int64 says nothing that integer does not.
+// checkedFormats are the formats that are validated, or that readers use for decoding. Others are annotations. int64 adds nothing to integer.
 var checkedFormats = map[string]bool{
 	"date-time": true, "date": true, "time": true, "duration": true, "email": true, "uuid": true, "uri": true, "uri-reference": true, "hostname": true,
 	"ipv4": true, "ipv6": true, "int32": true, "float": true, "byte": true, "binary": true,
@@ -259,7 +259,7 @@ func (v *view) other(keyword string, said *node) {
 	v.others[keyword] += said.canonical()
 }
 
-// fillGroup adds alternatives. One that is null alone makes the schema nullable; what is left alone belongs to the schema itself.
+// fillGroup adds alternatives. A null alternative makes the schema nullable; a single remaining alternative is merged into the schema itself.
 func (c *comparer) fillGroup(v *view, keyword string, parts []*node) {
 	if len(parts) == 0 {
 		return
@@ -286,7 +286,7 @@ func (c *comparer) fillGroup(v *view, keyword string, parts []*node) {
 	v.null = v.nullable || before && null
 }
 
-// take makes v say what w says too.
+// take merges w into v.
 func (v *view) take(w *view) {
 	v.nothing = v.nothing || w.nothing
 	v.types &= w.types
@@ -321,7 +321,8 @@ func (v *view) take(w *view) {
 	}
 }
 
-// takeMembers takes over what w says of properties. What one of the two says of further properties it says also of those that the other alone lists.
+// takeMembers merges what w says about properties. What one of the two says about additional properties also applies to those that only the other
+// lists.
 func (v *view) takeMembers(w *view) {
 	bounded := func(of *view) *node {
 		if of.additional.isTrue() || of.others["patternProperties"] != "" {
@@ -394,7 +395,7 @@ func put[V any](m map[string]V, name string, value V) map[string]V {
 	return m
 }
 
-// both returns a schema that says what a and b say.
+// both returns a schema that combines a and b.
 func both(a, b *node) *node {
 	switch {
 	case a == nil:

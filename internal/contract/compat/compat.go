@@ -1,5 +1,5 @@
-// Package compat compares the law of two versions of a contract: who may call an operation, and under which limits (security and x-fountain).
-// Shapes of requests and answers are left to oasdiff (tools/breaking).
+// Package compat compares the policies of two versions of a contract: who may call an operation, and under which limits (security and x-fountain).
+// Shapes of requests and answers are compared by oasdiff (tools/breaking).
 package compat
 
 import (
@@ -11,14 +11,14 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Severity says whom a change concerns.
+// Severity is the effect of a change on callers.
 type Severity int
 
-// The severities. Tightens and Loosens must be accepted by name before a contract may take the place of another.
+// The severities. Tightens and Loosens must be accepted by name before a contract may replace another.
 const (
-	Harmless Severity = iota + 1 // a caller of the old contract notices nothing but more room
+	Harmless Severity = iota + 1 // a caller of the old contract gets at most more room
 	Tightens                     // what was allowed may be refused: it breaks clients
-	Loosens                      // what was refused may be allowed: it weakens the guard
+	Loosens                      // what was refused may be allowed: it weakens the protection
 )
 
 // String returns the severity as a word.
@@ -29,14 +29,14 @@ func (s Severity) String() string {
 // Change is one difference.
 type Change struct {
 	Operation string // "METHOD /path" of the old contract, without its base path; "" for the contract as a whole
-	ID        string // its name: the key of the policy, and what happened to it
+	ID        string // its name: the policy key, and the kind of change
 	Severity  Severity
 	Text      string              // one sentence with the old and the new value
 	Old, New  *contract.Operation // nil for the contract as a whole
 }
 
-// Compare returns the changes from old to new, by operation. An operation that is in one of them only is not compared, but where a new one takes a
-// part of the paths of an old one: what loosens the guard there is told.
+// Compare returns the changes from old to new, by operation. An operation that exists in only one of them is not compared; but where a new operation
+// takes over part of an old one's paths, weaker protection there is reported.
 func Compare(old, new *contract.Contract) []Change {
 	d := &differ{}
 	if old.BasePath != new.BasePath {
@@ -65,7 +65,7 @@ func Compare(old, new *contract.Contract) []Change {
 	return d.changes
 }
 
-// Route returns the method and the path without the base path, with every parameter as {}: how a parameter is called does not tell two paths apart.
+// Route returns the method and the path without the base path, with every parameter as {}: paths that differ only in parameter names are the same.
 func Route(c *contract.Contract, op *contract.Operation) string {
 	return RouteOf(op.Method, strings.TrimPrefix(op.Path, c.BasePath))
 }
@@ -85,7 +85,7 @@ func RouteOf(method, path string) string {
 	}
 }
 
-// takesPartOf reports whether every path of a route is one of a wider route, part by part: /notes/mine of /notes/{}.
+// takesPartOf reports whether every path of a route also belongs to a wider route, segment by segment: /notes/mine and /notes/{}.
 func takesPartOf(parts, wider []string) bool {
 	if len(parts) != len(wider) {
 		return false
@@ -102,7 +102,7 @@ func takesPartOf(parts, wider []string) bool {
 	return true
 }
 
-// differ collects the changes of one operation after the other.
+// differ collects the changes, one operation after the other.
 type differ struct {
 	operation string
 	was, is   *contract.Operation
@@ -118,7 +118,7 @@ func (d *differ) say(s Severity, id, format string, args ...any) {
 	d.changes = append(d.changes, Change{d.operation, id, s, fmt.Sprintf(format, args...), d.was, d.is})
 }
 
-// either says tightens when worse, loosens when better.
+// either adds Tightens when worse, Loosens when better.
 func (d *differ) either(worse, better bool, id, format string, args ...any) {
 	switch {
 	case worse:
@@ -128,7 +128,7 @@ func (d *differ) either(worse, better bool, id, format string, args ...any) {
 	}
 }
 
-// room says tightens when there is less room for callers, harmless when there is more.
+// room adds Tightens when callers get less, Harmless when they get more.
 func (d *differ) room(less, more bool, id, format string, args ...any) {
 	switch {
 	case less:
@@ -163,7 +163,7 @@ func (d *differ) compare(old, new *contract.Operation) {
 	}
 }
 
-// security compares the alternatives of credentials. One that is gone refuses those who used it; a new one that asks for less lets others in.
+// security compares the alternative credentials. A removed alternative refuses its users; a new one that demands less admits others.
 func (d *differ) security(old, new *contract.Operation) {
 	if old.Public != new.Public {
 		d.either(old.Public, new.Public, "security", "public is %t instead of %t", new.Public, old.Public)
@@ -181,7 +181,7 @@ func (d *differ) security(old, new *contract.Operation) {
 	}
 }
 
-// asksNoMore reports whether who meets b meets a.
+// asksNoMore reports whether credentials that satisfy b satisfy a.
 func asksNoMore(a, b contract.Requirement) bool {
 	if a.OTP && !b.OTP {
 		return false
@@ -200,7 +200,7 @@ func requirementText(r contract.Requirement) string {
 	return text
 }
 
-// set compares a set of those who may.
+// set compares the sets of permitted callers.
 func (d *differ) set(id string, was, is []string) {
 	for _, one := range was {
 		d.either(!slices.Contains(is, one), false, id, "%s does not name %s any more", id, one)
@@ -210,7 +210,7 @@ func (d *differ) set(id string, was, is []string) {
 	}
 }
 
-// roles compares the demands: an empty one asks for nothing.
+// roles compares the role requirements; an empty one requires nothing.
 func (d *differ) roles(was, is contract.Roles) {
 	switch {
 	case len(was.AnyOf) == 0 && len(is.AnyOf) > 0:
@@ -249,7 +249,7 @@ func (d *differ) stepUp(was, is *contract.StepUp) {
 	}
 }
 
-// rates compares limits by name. A limit protects the service, so that less of it loosens the guard.
+// rates compares limits by name. A limit protects the service, so a weaker one loosens the protection.
 func (d *differ) rates(was, is []contract.Rate) {
 	find := func(list []contract.Rate, name string) *contract.Rate {
 		i := slices.IndexFunc(list, func(r contract.Rate) bool { return r.Name == name })
@@ -278,15 +278,15 @@ func (d *differ) rates(was, is []contract.Rate) {
 	}
 }
 
-// perSecond is how many requests a limit allows in the long run.
+// perSecond returns how many requests per second a limit allows in the long run.
 func perSecond(r contract.Rate) float64 {
 	return float64(r.Quota) / float64(max(r.Cost, 1)) / r.Window.Seconds()
 }
 
-// burst is how many requests it allows at once.
+// burst returns how many requests a limit allows at once.
 func burst(r contract.Rate) int { return max(r.Burst, r.Cost, 1) / max(r.Cost, 1) }
 
-// idempotency: a key that was taken must still be taken, and none may become necessary.
+// idempotency: a key that was accepted must still be accepted, and none may become required.
 func (d *differ) idempotency(was, is string) {
 	if was == is {
 		return
@@ -334,7 +334,7 @@ func (d *differ) stream(was, is *contract.Stream) {
 	d.room(is.LineMax < was.LineMax, is.LineMax > was.LineMax, "stream", "stream.lineMax is %d instead of %d bytes", is.LineMax, was.LineMax)
 }
 
-// responses: an answer that was enforced and is not any more may tell what it should not.
+// responses: answers whose validation is no longer enforced may disclose what they should not.
 func (d *differ) responses(was, is contract.Mode) {
 	d.either(false, strictness(is) < strictness(was), "validate-response", "validate.response is %s instead of %s", modeText(is), modeText(was))
 	if strictness(is) > strictness(was) {
@@ -342,7 +342,7 @@ func (d *differ) responses(was, is contract.Mode) {
 	}
 }
 
-// strictness orders the modes.
+// strictness returns a number that orders the modes.
 func strictness(m contract.Mode) float64 {
 	switch m.Kind {
 	case contract.ModeEnforce:
@@ -362,7 +362,7 @@ func modeText(m contract.Mode) string {
 	return m.Kind
 }
 
-// atMost turns "0: no limit" into a number that compares.
+// atMost converts 0, "no limit", to a number that compares.
 func atMost(n int) int {
 	if n == 0 {
 		return int(^uint(0) >> 1)

@@ -8,7 +8,8 @@ import (
 	"github.com/getkin/kin-openapi/openapi3"
 )
 
-// besideAccepted are the segments beside a parameter that may have their text, by contract. They are there, and what is named so can't be reached by its name as it is.
+// besideAccepted are static segments that a parameter in the same position could match, by contract. They are accepted: a resource with such a name
+// cannot be reached by it.
 var besideAccepted = map[string][]string{
 	"search":   {"/collections/{}/documents/sync", "/collections/{}/documents/export", "/collections/{}/documents/delete-by-query"},
 	"sequence": {"/scopes/{}/changes", "/scopes/{}/search", "/scopes/{}/export", "/scopes/{}/import", "/scopes/{}/reindex"},
@@ -17,7 +18,7 @@ var besideAccepted = map[string][]string{
 var besideRules = []Rule{
 	{"segment-beside-parameter", "No segment of a path is a value of a parameter in the same place: what is named so could not be reached.", func(f *family, r reporter) {
 		for _, d := range f.documents {
-			fixed := map[string][]string{} // the segments in a place, by what is before it
+			fixed := map[string][]string{} // static segments in a position, keyed by the path before it
 			d.each(func(op operation) {
 				before := ""
 				for segment := range strings.SplitSeq(strings.Trim(op.path, "/"), "/") {
@@ -47,7 +48,7 @@ func besideParameters(op operation, fixed map[string][]string, r reporter) {
 	}
 }
 
-// alike makes parameters of different names one.
+// alike returns a segment with its parameter names replaced, so that segments that differ only in them are equal.
 func alike(segment string) string {
 	if strings.Contains(segment, "{") {
 		return "{}"
@@ -55,7 +56,7 @@ func alike(segment string) string {
 	return segment
 }
 
-// takes reports whether a text is a value of a schema.
+// takes reports whether a text is valid for a schema.
 func takes(ref *openapi3.SchemaRef, text string) bool {
 	if ref == nil || ref.Value == nil {
 		return true

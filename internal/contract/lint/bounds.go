@@ -10,10 +10,10 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// boundedFormats are string formats whose length is bounded by themselves.
+// boundedFormats are string formats of bounded length.
 var boundedFormats = []string{"date", "date-time", "uuid", "ipv4", "ipv6"}
 
-// request calls do for every schema of a request that is not marked as any JSON the caller likes.
+// request calls do for every schema of a request, except those marked as arbitrary JSON.
 func (f *family) request(do func(visit)) {
 	f.schemas(func(v visit) {
 		if v.request && v.schema.Extensions["x-free-form"] != true {
@@ -118,7 +118,7 @@ var boundRules = []Rule{
 	}},
 }
 
-// anchored reports whether every match of pattern begins at the beginning and ends at the end.
+// anchored reports whether every match of pattern spans from the beginning to the end.
 func anchored(pattern string) bool {
 	re, err := syntax.Parse(pattern, syntax.Perl)
 	if err != nil {

@@ -78,7 +78,7 @@ var compileRules = []Rule{
 	}},
 }
 
-// knownExtensions are those of this house and of oapi-codegen and oasdiff.
+// knownExtensions are those of this project and of oapi-codegen and oasdiff.
 var knownExtensions = []string{
 	"x-fountain", "x-sensitive", "x-free-form", "x-unconditional", "x-go-type", "x-go-type-import", "x-go-type-skip-optional-pointer", "x-go-name", "x-enum-varnames", "x-extensible-enum", "x-sunset",
 }

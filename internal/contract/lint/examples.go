@@ -55,10 +55,10 @@ var exampleRules = []Rule{
 	}},
 }
 
-// refuses reports whether the answers under a key of responses are refusals and faults.
+// refuses reports whether the answers under a key of responses are errors.
 func refuses(status string) bool { return status == "default" || status[0] == '4' || status[0] == '5' }
 
-// wrongProblem says why an example can't be the problem that is answered under a key of responses; "" when it can.
+// wrongProblem returns why an example cannot be the problem that is answered under a key of responses, or "" when it can.
 func wrongProblem(op operation, under string, value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
@@ -77,7 +77,7 @@ func wrongProblem(op operation, under string, value any) string {
 	case said.Status != said.Code.Status() || said.Title != said.Code.Title() || said.Type != said.Code.TypeURI():
 		return fmt.Sprintf("type, title or status of the example are not those of %s", said.Code)
 	}
-	if op.compiled == nil || under == "default" && op.responses()[status] != nil { // what default does not stand for
+	if op.compiled == nil || under == "default" && op.responses()[status] != nil { // default does not apply to a declared status
 		return ""
 	}
 	if err := op.compiled.CheckResponse(said.Status, http.Header{"Content-Type": {problem.MediaType}}, text); err != nil {
@@ -130,7 +130,7 @@ func exampleValues(mt *openapi3.MediaType) []any {
 	return out
 }
 
-// fits sends the example through the compiled contract.
+// fits validates the example with the compiled contract.
 func fits(op operation, where, mediaType string, value any) error {
 	text, err := json.Marshal(value)
 	if err != nil {

@@ -1,5 +1,5 @@
-// Package lint keeps the house rules of the contracts (DESIGN section 4): names, bounds, problems, lists, idempotency, policy,
-// examples. A rule exists only with a contract in testdata that breaks it.
+// Package lint enforces the house rules for contracts (DESIGN section 4): names, bounds, problems, lists, idempotency, policy, examples. Every rule
+// has a contract in testdata that breaks it.
 package lint
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Finding is one breach of one rule.
+// Finding is one violation of a rule.
 type Finding struct {
 	Rule    string // name of the rule
 	Where   string // operationId, path, or place in the components
@@ -50,7 +50,7 @@ type document struct {
 	broken   error // why model or compiled is nil
 }
 
-// operation is one operation with where it stands.
+// operation is an operation with its place.
 type operation struct {
 	*openapi3.Operation
 	document *document
@@ -60,10 +60,10 @@ type operation struct {
 	compiled *contract.Operation // nil when the contract does not compile
 }
 
-// reporter takes a breach; origin is the element's place in the file, or nil.
+// reporter records a violation; origin is the element's place in the file, or nil.
 type reporter func(where string, origin *openapi3.Origin, file, format string, args ...any)
 
-// Check reads the contracts of words from fsys and returns every breach, sorted by file and line.
+// Check reads the contracts of words from fsys and returns all violations, sorted by file and line.
 func Check(fsys fs.FS, words ...string) []Finding {
 	f := &family{}
 	for _, word := range words {
@@ -96,10 +96,10 @@ func Check(fsys fs.FS, words ...string) []Finding {
 		}
 		return a.Where < b.Where
 	})
-	return slices.Compact(found) // a shared component is reached many times
+	return slices.Compact(found) // a shared component is visited many times
 }
 
-// each calls do for every operation of every contract that could be read.
+// each calls do for every operation of every contract that could be parsed.
 func (f *family) each(do func(operation)) {
 	for _, d := range f.documents {
 		d.each(do)
@@ -125,7 +125,7 @@ func (d *document) each(do func(operation)) {
 
 func (d *document) file() string { return d.word + ".yaml" }
 
-// report reports a breach at an operation.
+// report records a violation at an operation.
 func (op operation) report(r reporter, format string, args ...any) {
 	where := op.OperationID
 	if where == "" {
@@ -173,7 +173,7 @@ func sortedKeys[V any](m map[string]V) []string {
 	return keys
 }
 
-// visit is one schema with where it was found.
+// visit is a schema with its place.
 type visit struct {
 	schema   *openapi3.Schema
 	where    string

@@ -13,7 +13,7 @@ var (
 	placeholder = regexp.MustCompile(`^\{([a-z][a-zA-Z0-9]*)\}$`)
 )
 
-// rfcNames are the names that RFC 6749, 7009, 7517, 7636, 7662, 8414, 8707 and 9207 and OpenID Connect fix, in JSON and in queries.
+// rfcNames are names that RFC 6749, 7009, 7517, 7636, 7662, 8414, 8707 and 9207 and OpenID Connect prescribe, in JSON and in queries.
 var rfcNames = map[string]bool{
 	"access_token": true, "token_type": true, "expires_in": true, "refresh_token": true, "grant_type": true, "client_id": true,
 	"client_secret": true, "error_description": true, "error_uri": true, "jwks_uri": true, "token_endpoint": true,
@@ -29,7 +29,7 @@ var rfcNames = map[string]bool{
 	"claims_parameter_supported": true, "request_parameter_supported": true, "request_uri_parameter_supported": true,
 }
 
-// fixedPaths are named by an RFC, or hold one thing that is no collection.
+// fixedPaths are prescribed by an RFC, or name a single resource that is not a collection.
 var fixedPaths = []string{"/.well-known/", "/openapi/", "/console/"}
 
 var nameRules = []Rule{

@@ -8,10 +8,10 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// problemRef is the problem response of the family, for default; with a status behind it, that of the status.
+// problemRef is the family's problem response, used for default; followed by a status it is that status's response.
 const problemRef = "common.yaml#/components/responses/Problem"
 
-// limitHeaders are the headers by which the gateway tells callers how they stand, each with its component in common.yaml.
+// limitHeaders are the headers with which the gateway reports limits to callers, each with its component in common.yaml.
 var limitHeaders = map[string]string{"RateLimit": "#/components/headers/RateLimit", "RateLimit-Policy": "#/components/headers/RateLimitPolicy"}
 
 var operationRules = []Rule{

@@ -43,7 +43,7 @@ var shapeRules = []Rule{
 				return
 			}
 			if op.parameter("query", "limit") != nil && op.parameter("query", "after") != nil && schema.Properties["position"] != nil {
-				return // a feed, whose position the reader keeps for ever, has no end for a nextCursor to mark
+				return // a feed, whose position the reader stores, has no end that a nextCursor could mark
 			}
 			if op.parameter("query", "limit") == nil || op.parameter("query", "cursor") == nil {
 				op.report(r, "a list takes limit and cursor")

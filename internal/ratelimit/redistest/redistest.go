@@ -1,4 +1,4 @@
-// Package redistest gives tests a real Redis of their own, which they may kill and start again.
+// Package redistest starts a real Redis for a test, which may kill and restart it.
 package redistest
 
 import (
@@ -16,14 +16,14 @@ import (
 // requireVariable is a list: with "redis" in it a missing redis-server fails a test instead of skipping it.
 const requireVariable = "FOUNTAIN_TEST_REQUIRE"
 
-// Server is a Redis on a loopback port that keeps nothing.
+// Server is a Redis without persistence on a loopback port.
 type Server struct {
 	tb  testing.TB
 	dir string
 	URL string
 }
 
-// Start starts a Redis that is stopped after the test. Where there is no redis-server the test is skipped, unless FOUNTAIN_TEST_REQUIRE holds
+// Start starts a Redis that is stopped after the test. Without a redis-server the test is skipped, or fails when FOUNTAIN_TEST_REQUIRE contains
 // "redis".
 func Start(tb testing.TB) *Server {
 	tb.Helper()
@@ -39,13 +39,13 @@ func Start(tb testing.TB) *Server {
 	return s
 }
 
-// Kill ends it without a word to its clients, and all that it knew is lost.
+// Kill kills it without notice to its clients; its data is lost.
 func (s *Server) Kill() {
 	s.tb.Helper()
 	s.script("stop")
 }
 
-// Restart starts it again on the same port, empty.
+// Restart starts it again on the same port, without data.
 func (s *Server) Restart() {
 	s.tb.Helper()
 	_, url, _ := strings.Cut(s.script("start"), "'")

@@ -1,4 +1,4 @@
-// Package storetest runs a store's tests on every database the house supports.
+// Package storetest runs a store's tests on every supported database.
 package storetest
 
 import (
@@ -19,15 +19,15 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Environment variables that rule the PostgreSQL half.
+// Environment variables that control the PostgreSQL half.
 const (
 	urlVariable     = "FOUNTAIN_TEST_POSTGRES_URL" // an administrator's URL; tools/postgres.sh start prints one
 	requireVariable = "FOUNTAIN_TEST_REQUIRE"      // a list: with "postgres" in it a missing URL fails the test
 )
 
-// Each runs f as the subtest "sqlite" always, and as "postgres" when FOUNTAIN_TEST_POSTGRES_URL is set. Every subtest has a
-// fresh database, removed after it. On PostgreSQL every call of open is one more replica on it. SQLite has no replicas:
-// there open returns the handle that is still open, or opens the same file again after a Close.
+// Each runs f as the subtest "sqlite" always, and as "postgres" when FOUNTAIN_TEST_POSTGRES_URL is set. Every subtest has a fresh database, which is
+// removed afterwards. On PostgreSQL every call of open adds a replica. SQLite has no replicas: there open returns the handle that is still open, or
+// opens the same file again after a Close.
 func Each(t *testing.T, migrations []fs.FS, f func(t *testing.T, open func(t *testing.T) *store.DB)) {
 	t.Helper()
 	EachConfig(t, migrations, func(t *testing.T, c store.Config) {
@@ -59,7 +59,7 @@ func EachConfig(t *testing.T, migrations []fs.FS, f func(t *testing.T, c store.C
 	})
 }
 
-// EachPair runs f for each way from one database to another of either kind, with two fresh ones each time.
+// EachPair runs f for every pair of source and target kind, with two fresh databases each time.
 func EachPair(t *testing.T, migrations []fs.FS, f func(t *testing.T, from, to store.Config)) {
 	t.Helper()
 	for _, same := range []bool{true, false} { // of the two that meet one "from", one at a time: the next one has a fresh "from"
@@ -75,14 +75,14 @@ func EachPair(t *testing.T, migrations []fs.FS, f func(t *testing.T, from, to st
 	}
 }
 
-// required reports whether a test must fail where there is no server.
+// required reports whether a test must fail when there is no server.
 func required() bool {
 	return slices.Contains(strings.FieldsFunc(os.Getenv(requireVariable), isSeparator), "postgres")
 }
 
 func isSeparator(r rune) bool { return r == ',' || r == ' ' }
 
-// handles closes what a test opened.
+// handles closes the databases that a test opened.
 type handles struct {
 	config store.Config
 	last   *store.DB
@@ -101,7 +101,8 @@ func (h *handles) open(t *testing.T) *store.DB {
 	return db
 }
 
-// PostgresConfig is an empty database on the server of FOUNTAIN_TEST_POSTGRES_URL, removed after the test or benchmark. Without one it is skipped, or fails where FOUNTAIN_TEST_REQUIRE has postgres.
+// PostgresConfig returns an empty database on the server of FOUNTAIN_TEST_POSTGRES_URL, which is removed after the test or benchmark. Without a
+// server the test is skipped, or fails when FOUNTAIN_TEST_REQUIRE contains postgres.
 func PostgresConfig(t testing.TB) store.Config {
 	t.Helper()
 	admin := os.Getenv(urlVariable)
@@ -114,7 +115,7 @@ func PostgresConfig(t testing.TB) store.Config {
 	return store.Config{Name: "test", URL: createDatabase(t, admin), Log: slog.New(slog.DiscardHandler), MaxConns: 8}
 }
 
-// createDatabase makes an empty database and returns its URL.
+// createDatabase creates an empty database and returns its URL.
 func createDatabase(t testing.TB, admin string) string {
 	t.Helper()
 	ctx := context.Background()
