@@ -1436,8 +1436,11 @@ type AuditEventActorKind string
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
 	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
-	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
-	Items          []AuditEvent `json:"items"`
+	ArchivedBefore *int64 `json:"archivedBefore,omitempty"`
+
+	// At When the list was read, by the clock of the kms that answers; by it the age of events is judged.
+	At    *time.Time   `json:"at,omitempty"`
+	Items []AuditEvent `json:"items"`
 
 	// KeptSeconds For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
 	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
@@ -1523,6 +1526,21 @@ type AuditVerify struct {
 
 	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
+}
+
+// AuditWitness A checkpoint, with what its service lets go of the trail.
+type AuditWitness struct {
+	// At By the clock of the service.
+	At   time.Time `json:"at"`
+	Hash []byte    `json:"hash"`
+
+	// KeptSeconds For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+	KeptSeconds *int64 `json:"keptSeconds,omitempty"`
+	KeyID       string `json:"keyId"`
+	PublicKey   []byte `json:"publicKey"`
+	Seq         int64  `json:"seq"`
+	Service     string `json:"service"`
+	Signature   []byte `json:"signature"`
 }
 
 // Authorization defines model for Authorization.
@@ -3687,7 +3705,7 @@ type ArchiveAuditJSONRequestBody = AuditArchive
 type VerifyAuditJSONRequestBody = AuditVerify
 
 // WitnessAuditJSONRequestBody defines body for WitnessAudit for application/json ContentType.
-type WitnessAuditJSONRequestBody = AuditCheckpoint
+type WitnessAuditJSONRequestBody = AuditWitness
 
 // RefreshBrowserSessionJSONRequestBody defines body for RefreshBrowserSession for application/json ContentType.
 type RefreshBrowserSessionJSONRequestBody = BrowserSessionRefresh
@@ -4020,7 +4038,7 @@ type ClientInterface interface {
 	// WitnessAuditWithBody Record where a service's own audit trail ends
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4030,7 +4048,7 @@ type ClientInterface interface {
 	// WitnessAudit Record where a service's own audit trail ends
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5855,7 +5873,7 @@ func (c *Client) VerifyAudit(ctx context.Context, body VerifyAuditJSONRequestBod
 // WitnessAuditWithBody Record where a service's own audit trail ends
 //
 // For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5875,7 +5893,7 @@ func (c *Client) WitnessAuditWithBody(ctx context.Context, contentType string, b
 // WitnessAudit Record where a service's own audit trail ends
 //
 // For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -16232,7 +16250,7 @@ type ClientWithResponsesInterface interface {
 	// WitnessAuditWithBodyWithResponse Record where a service's own audit trail ends
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16242,7 +16260,7 @@ type ClientWithResponsesInterface interface {
 	// WitnessAuditWithResponse Record where a service's own audit trail ends
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-	// changes one trail is found by the other.
+	// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -35984,7 +36002,7 @@ func (c *ClientWithResponses) VerifyAuditWithResponse(ctx context.Context, body 
 // WitnessAuditWithBodyWithResponse Record where a service's own audit trail ends
 //
 // For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36000,7 +36018,7 @@ func (c *ClientWithResponses) WitnessAuditWithBodyWithResponse(ctx context.Conte
 // WitnessAuditWithResponse Record where a service's own audit trail ends
 //
 // For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-// changes one trail is found by the other.
+// changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

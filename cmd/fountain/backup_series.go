@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// series is a directory of archives that are named by the time at which each was begun. What has another name in it is nobody's business here.
+// series is a directory of archives that are named by the time at which each was begun, to the second. What has another name in it is nobody's business here.
 type series struct{ dir string }
 
 const (
@@ -29,6 +29,14 @@ var inSeries = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d{6}Z\.backup(\.part)?$`)
 // file is the name of an archive that is begun at a time.
 func (s series) file(at time.Time) string {
 	return filepath.Join(s.dir, at.UTC().Format(seriesLayout)+seriesSuffix)
+}
+
+// next is the file of an archive that is begun now: it is named by this second, or by the first one after it that no archive has. The lock is held, so that the name stays free.
+func (s series) next(now time.Time) string {
+	for exists(s.file(now)) {
+		now = now.Add(time.Second)
+	}
+	return s.file(now)
 }
 
 // aheadBy is how far a time may lie ahead of the clock before it was told by a clock that was wrong.

@@ -1436,8 +1436,11 @@ type AuditEventActorKind string
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
 	// ArchivedBefore The events before this number were archived, and are not in this list. Absent while none were.
-	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
-	Items          []AuditEvent `json:"items"`
+	ArchivedBefore *int64 `json:"archivedBefore,omitempty"`
+
+	// At When the list was read, by the clock of the kms that answers; by it the age of events is judged.
+	At    *time.Time   `json:"at,omitempty"`
+	Items []AuditEvent `json:"items"`
 
 	// KeptSeconds For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
 	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
@@ -1523,6 +1526,21 @@ type AuditVerify struct {
 
 	// Checkpoint Where a trail ended at one moment, signed with Ed25519 (RFC 8032).
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
+}
+
+// AuditWitness A checkpoint, with what its service lets go of the trail.
+type AuditWitness struct {
+	// At By the clock of the service.
+	At   time.Time `json:"at"`
+	Hash []byte    `json:"hash"`
+
+	// KeptSeconds For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+	KeptSeconds *int64 `json:"keptSeconds,omitempty"`
+	KeyID       string `json:"keyId"`
+	PublicKey   []byte `json:"publicKey"`
+	Seq         int64  `json:"seq"`
+	Service     string `json:"service"`
+	Signature   []byte `json:"signature"`
 }
 
 // Authorization defines model for Authorization.
@@ -3687,7 +3705,7 @@ type ArchiveAuditJSONRequestBody = AuditArchive
 type VerifyAuditJSONRequestBody = AuditVerify
 
 // WitnessAuditJSONRequestBody defines body for WitnessAudit for application/json ContentType.
-type WitnessAuditJSONRequestBody = AuditCheckpoint
+type WitnessAuditJSONRequestBody = AuditWitness
 
 // RefreshBrowserSessionJSONRequestBody defines body for RefreshBrowserSession for application/json ContentType.
 type RefreshBrowserSessionJSONRequestBody = BrowserSessionRefresh

@@ -2428,7 +2428,7 @@ export interface paths {
         /**
          * Record where a service's own audit trail ends
          * @description For the services of the family: the kms records the checkpoint in its own trail, and answers with one of its own, which the service records. Whoever
-         *     changes one trail is found by the other.
+         *     changes one trail is found by the other. `keptSeconds` goes into the record, so that whoever archives the trail knows beforehand what its service will remove.
          */
         post: operations["witnessAudit"];
         delete?: never;
@@ -4075,6 +4075,11 @@ export interface components {
              * @description For how many seconds every event is kept at least (`AUDIT_KEEP`, rounded down): `archiveAudit` removes none that is younger.
              */
             keptSeconds?: number;
+            /**
+             * Format: date-time
+             * @description When the list was read, by the clock of the kms that answers; by it the age of events is judged.
+             */
+            at?: string;
         };
         AuditArchive: {
             /**
@@ -4158,6 +4163,29 @@ export interface components {
             publicKey: string;
             /** Format: byte */
             signature: string;
+        };
+        /** @description A checkpoint, with what its service lets go of the trail. */
+        AuditWitness: {
+            service: string;
+            /** Format: int64 */
+            seq: number;
+            /** Format: byte */
+            hash: string;
+            /**
+             * Format: date-time
+             * @description By the clock of the service.
+             */
+            at: string;
+            keyId: string;
+            /** Format: byte */
+            publicKey: string;
+            /** Format: byte */
+            signature: string;
+            /**
+             * Format: int64
+             * @description For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+             */
+            keptSeconds?: number;
         };
         AuditLine: {
             /** @enum {string} */
@@ -11027,6 +11055,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "service": "search",
+                 *       "keptSeconds": 7776000,
                  *       "seq": 1204,
                  *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
                  *       "at": "2026-11-29T10:00:00.000000Z",
@@ -11035,7 +11064,7 @@ export interface operations {
                  *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
                  *     }
                  */
-                "application/json": components["schemas"]["AuditCheckpoint"];
+                "application/json": components["schemas"]["AuditWitness"];
             };
         };
         responses: {
