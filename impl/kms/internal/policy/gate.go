@@ -93,6 +93,9 @@ func (d *denied) Unwrap() error { return d.Refusal }
 
 // Recorded returns the outcome of a transaction, and records before that it was refused by Admit: the transaction has left no trace. What can't be recorded is another error.
 func (g *Gate) Recorded(ctx context.Context, outcome error) error {
+	if outcome == nil {
+		return nil
+	}
 	var d *denied
 	if !errors.As(outcome, &d) {
 		return outcome
