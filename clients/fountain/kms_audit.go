@@ -52,9 +52,8 @@ func (k *KMS) GetAuditCheckpoint(ctx context.Context, opts ...CallOption) (*kms.
 	})
 }
 
-// WitnessAudit records the end of a service's own audit trail in the trail of the kms. It is for the FountainAI
-// services.
-func (k *KMS) WitnessAudit(ctx context.Context, body kms.AuditCheckpoint, opts ...CallOption) (*kms.AuditCheckpoint, error) {
+// WitnessAudit records where a service's own audit trail ends, in the kms's; for services of the family.
+func (k *KMS) WitnessAudit(ctx context.Context, body kms.AuditWitness, opts ...CallOption) (*kms.AuditCheckpoint, error) {
 	return send[kms.AuditCheckpoint](ctx, k.client, opWitnessAudit, opts, func(server string) (*http.Request, error) {
 		return kms.NewWitnessAuditRequest(server, body)
 	})

@@ -1526,6 +1526,21 @@ type AuditVerify struct {
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 }
 
+// AuditWitness A checkpoint, with what its service lets go of the trail.
+type AuditWitness struct {
+	// At By the clock of the service.
+	At   time.Time `json:"at"`
+	Hash []byte    `json:"hash"`
+
+	// KeptSeconds For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+	KeptSeconds *int64 `json:"keptSeconds,omitempty"`
+	KeyID       string `json:"keyId"`
+	PublicKey   []byte `json:"publicKey"`
+	Seq         int64  `json:"seq"`
+	Service     string `json:"service"`
+	Signature   []byte `json:"signature"`
+}
+
 // Authorization defines model for Authorization.
 type Authorization struct {
 	Client ClientName `json:"client"`
@@ -3708,7 +3723,7 @@ type ArchiveAuditJSONRequestBody = AuditArchive
 type VerifyAuditJSONRequestBody = AuditVerify
 
 // WitnessAuditJSONRequestBody defines body for WitnessAudit for application/json ContentType.
-type WitnessAuditJSONRequestBody = AuditCheckpoint
+type WitnessAuditJSONRequestBody = AuditWitness
 
 // RefreshBrowserSessionJSONRequestBody defines body for RefreshBrowserSession for application/json ContentType.
 type RefreshBrowserSessionJSONRequestBody = BrowserSessionRefresh

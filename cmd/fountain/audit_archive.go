@@ -26,7 +26,6 @@ import (
 	"github.com/fountainai/fountain/clients/fountain"
 	"github.com/fountainai/fountain/clients/kms"
 	"github.com/fountainai/fountain/internal/audit"
-	"github.com/fountainai/fountain/internal/clock"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -48,10 +47,11 @@ func newAuditArchive(o *operator) *cobra.Command {
 ends with a checkpoint, encrypted with age to your key ("fountain backup key" creates one), or --plain.
 It verifies what it has written and reads it from the disk again. Only then it asks the kms to remove
 these events; the kms refuses what the trail has not signed, what does not begin where the trail
-begins, and what is younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days). Of its own trail the kms is
-asked for that first, before anything is written. A call that was broken off is taken up by the next
-with the same directory. Copy the directory to another machine: the archives
-are the only copy then. "fountain audit verify --archives" verifies them and the seam to the trail.
+begins, and what is younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days). The kms is asked for that
+first, by the clock of the service and by what the service has told, before anything is written. A call
+that was broken off is taken up by the next with the same directory. Copy the directory to another
+machine: the archives are the only copy then. "fountain audit verify --archives" verifies them and the
+seam to the trail.
 
 The trails of other services are read from their databases, up to the last checkpoint before the date
 that the kms has witnessed: archive those before the kms's own trail. They remove events within minutes.`
@@ -165,8 +165,9 @@ func (a *archiving) ownSource(cmd *cobra.Command, c *fountain.Client, before tim
 	if page.ArchivedBefore != nil {
 		s.after = *page.ArchivedBefore - 1
 	}
-	if page.KeptSeconds != nil {
-		s.old = func() error { return oldEnough(cmd.Context(), c, before, time.Duration(*page.KeptSeconds)*time.Second) }
+	if page.KeptSeconds != nil && page.At != nil {
+		b := keepBound{service: a.service, kept: seconds(*page.KeptSeconds), now: *page.At}
+		s.old = func() error { return b.refuseOwn(cmd.Context(), c, before) }
 	}
 	s.write = func(w io.Writer) error {
 		_, err := c.KMS.WriteAuditBefore(cmd.Context(), w, s.after, &before)
@@ -175,23 +176,61 @@ func (a *archiving) ownSource(cmd *cobra.Command, c *fountain.Client, before tim
 	return s, nil
 }
 
-// oldEnough refuses a time before which the kms has recorded something that it still keeps: the archive would be written in vain. What it tells is the kms's to judge in the end.
-func oldEnough(ctx context.Context, c *fountain.Client, before time.Time, kept time.Duration) error {
-	bound := clock.System.Now().Add(-kept)
-	if !before.After(bound) {
+// keepBound says for how long a service keeps events. By it an archive is refused that would be written in vain; the service judges in the end.
+type keepBound struct {
+	service string
+	kept    time.Duration
+	now     time.Time     // by the clock of the kms
+	ahead   time.Duration // of the service's clock before that of the kms
+}
+
+func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+
+// refuse refuses the youngest event that an archive would have, by the clock of its service, when it has to be kept still.
+func (b keepBound) refuse(seq int64, at time.Time) error {
+	latest := b.now.Add(-b.kept)
+	if !at.After(latest.Add(b.ahead)) {
 		return nil
 	}
+	return fmt.Errorf("event %d is of %s, and the %s keeps every event for %s: give a --before of %s or earlier, or --keep, which writes the archive and has nothing removed; nothing was written",
+		seq, at.UTC().Format(time.RFC3339), named(b.service), audit.KeptFor(b.kept), latest.UTC().Format(time.RFC3339))
+}
+
+// named is a service in a sentence: the kms, the twofactor service.
+func named(service string) string {
+	if service == "kms" {
+		return service
+	}
+	return service + " service"
+}
+
+// refuseOwn refuses a time before which the kms has recorded something that it still keeps.
+func (b keepBound) refuseOwn(ctx context.Context, c *fountain.Client, before time.Time) error {
 	for e, err := range c.KMS.AuditEvents(ctx, kms.ListAuditEventsParams{To: &before}) { // the newest is the first
 		if err != nil {
 			return err
 		}
-		if e.At.After(bound) {
-			return fmt.Errorf("event %d is of %s, and the kms keeps every event for %s: give a --before of %s or earlier, or --keep, which writes the archive and has nothing removed; nothing was written",
-				e.Seq, e.At.UTC().Format(time.RFC3339), audit.KeptFor(kept), bound.UTC().Format(time.RFC3339))
-		}
-		return nil
+		return b.refuse(e.Seq, e.At)
 	}
 	return nil
+}
+
+// toldBound is what another service has told the kms last, with a checkpoint: for how long it keeps events, and what its clock says. false: it has not, being of an older release.
+func toldBound(ctx context.Context, c *fountain.Client, service string) (b keepBound, told bool, err error) {
+	page, err := c.KMS.ListAuditEvents(ctx, &kms.ListAuditEventsParams{Limit: new(common.Limit(1))})
+	if err != nil || page.At == nil {
+		return b, false, err
+	}
+	e, d, err := newestWitness(ctx, c, service, nil)
+	if err != nil || d == nil || d["keptSeconds"] == "" {
+		return b, false, err
+	}
+	kept, err1 := strconv.ParseInt(d["keptSeconds"], 10, 64)
+	at, err2 := time.Parse(time.RFC3339Nano, d["at"])
+	if errors.Join(err1, err2) != nil {
+		return b, false, noCheckpoint(e)
+	}
+	return keepBound{service: service, kept: seconds(kept), now: *page.At, ahead: at.Sub(e.At)}, true, nil
 }
 
 // otherSource reads another service's database, up to the newest checkpoint that the kms has witnessed before the time.
@@ -208,13 +247,27 @@ func (a *archiving) otherSource(cmd *cobra.Command, c *fountain.Client, before t
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	judged := func() error { return nil } // by the service alone, by its own AUDIT_KEEP
-	return &trailSource{after: from.Seq, public: end.PublicKey, close: db.Close, old: judged, write: func(w io.Writer) error {
-		if !found || end.Seq <= from.Seq {
-			return errNothing
-		}
-		return exportStored(cmd.Context(), db, end, w)
-	}}, nil
+	s := &trailSource{after: from.Seq, public: end.PublicKey, close: db.Close}
+	if !found || end.Seq <= from.Seq {
+		s.old, s.write = func() error { return nil }, func(io.Writer) error { return errNothing }
+		return s, nil
+	}
+	s.old = func() error { return refuseStored(cmd.Context(), c, db, from.Seq, end) }
+	s.write = func(w io.Writer) error { return exportStored(cmd.Context(), db, end, w) }
+	return s, nil
+}
+
+// refuseStored refuses an archive of another service's trail that has an event which the service still keeps.
+func refuseStored(ctx context.Context, c *fountain.Client, db *store.DB, after int64, end audit.Checkpoint) error {
+	b, told, err := toldBound(ctx, c, end.Service)
+	if err != nil || !told {
+		return err
+	}
+	seq, at, err := audit.NewestWithin(ctx, db.Read(ctx), after, end.Seq)
+	if err != nil || seq == 0 {
+		return err
+	}
+	return b.refuse(seq, at)
 }
 
 // errNothing says that there is no event to archive.
@@ -226,28 +279,39 @@ func exportStored(ctx context.Context, db *store.DB, end audit.Checkpoint, w io.
 	return audit.ExportStored(ctx, db.Read(ctx), end, func(l audit.Line) error { return lines.Encode(l) })
 }
 
+// newestWitness returns the newest record of a checkpoint of a service in the kms's trail, before a time if there is one, and its detail; nil when there is none.
+func newestWitness(ctx context.Context, c *fountain.Client, service string, before *time.Time) (kms.AuditEvent, map[string]string, error) {
+	action := "witnessAudit"
+	for e, err := range c.KMS.AuditEvents(ctx, kms.ListAuditEventsParams{Action: &action, Target: &service, To: before}) {
+		if err != nil {
+			return e, nil, err
+		}
+		if e.Detail != nil {
+			return e, *e.Detail, nil
+		}
+	}
+	return kms.AuditEvent{}, nil, nil
+}
+
+func noCheckpoint(e kms.AuditEvent) error {
+	return fmt.Errorf("event %d of the kms's trail holds no checkpoint", e.Seq)
+}
+
 // witnessed returns the newest checkpoint of a service that the kms has recorded before a time.
 func witnessed(ctx context.Context, c *fountain.Client, service string, before time.Time) (end audit.Checkpoint, found bool, err error) {
-	action := "witnessAudit"
-	for e, err := range c.KMS.AuditEvents(ctx, kms.ListAuditEventsParams{Action: &action, Target: &service, To: &before}) {
-		if err != nil {
-			return end, false, err
-		}
-		if e.Detail == nil {
-			continue
-		}
-		d := *e.Detail
-		seq, err1 := strconv.ParseInt(d["seq"], 10, 64)
-		hash, err2 := base64.StdEncoding.DecodeString(d["hash"])
-		at, err3 := time.Parse(time.RFC3339Nano, d["at"])
-		public, err4 := base64.StdEncoding.DecodeString(d["publicKey"])
-		signature, err5 := base64.StdEncoding.DecodeString(d["signature"])
-		if errors.Join(err1, err2, err3, err4, err5) != nil {
-			return end, false, fmt.Errorf("event %d of the kms's trail holds no checkpoint", e.Seq)
-		}
-		return audit.Checkpoint{Service: service, Seq: seq, Hash: hash, At: at, KeyID: audit.KeyName(public), PublicKey: public, Signature: signature}, true, nil
+	e, d, err := newestWitness(ctx, c, service, &before)
+	if err != nil || d == nil {
+		return end, false, err
 	}
-	return end, false, nil
+	seq, err1 := strconv.ParseInt(d["seq"], 10, 64)
+	hash, err2 := base64.StdEncoding.DecodeString(d["hash"])
+	at, err3 := time.Parse(time.RFC3339Nano, d["at"])
+	public, err4 := base64.StdEncoding.DecodeString(d["publicKey"])
+	signature, err5 := base64.StdEncoding.DecodeString(d["signature"])
+	if errors.Join(err1, err2, err3, err4, err5) != nil {
+		return end, false, noCheckpoint(e)
+	}
+	return audit.Checkpoint{Service: service, Seq: seq, Hash: hash, At: at, KeyID: audit.KeyName(public), PublicKey: public, Signature: signature}, true, nil
 }
 
 // write writes, verifies and names a new archive with its label; "" when there are no events for it.

@@ -123,11 +123,7 @@ func (b *backupCall) add(cmd *cobra.Command) (made archive, err error) {
 	if err := s.sweep(); err != nil {
 		return made, err
 	}
-	to, err := archiveTo(s.file(clock.System.Now()))
-	if err != nil {
-		return made, err
-	}
-	if made, err = b.write(cmd, to); err == nil && b.keep > 0 {
+	if made, err = b.write(cmd, s.next(clock.System.Now())); err == nil && b.keep > 0 {
 		made.removed, err = s.trim(b.keep, made.file)
 	}
 	return made, err

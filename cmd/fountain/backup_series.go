@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// series is a directory of archives that are named by their start time. Files with other names are ignored.
+// series is a directory of archives that are named by the time at which each was begun, to the second. What has another name in it is nobody's business here.
 type series struct{ dir string }
 
 const (
@@ -31,8 +31,15 @@ func (s series) file(at time.Time) string {
 	return filepath.Join(s.dir, at.UTC().Format(seriesLayout)+seriesSuffix)
 }
 
-// aheadBy is how far the time of an archive may be ahead of the clock before the clock at that time is considered
-// wrong.
+// next is the file of an archive that is begun now: it is named by this second, or by the first one after it that no archive has. The lock is held, so that the name stays free.
+func (s series) next(now time.Time) string {
+	for exists(s.file(now)) {
+		now = now.Add(time.Second)
+	}
+	return s.file(now)
+}
+
+// aheadBy is how far a time may lie ahead of the clock before it was told by a clock that was wrong.
 const aheadBy = time.Minute
 
 // names returns the names of the complete archives, newest first, and of the unfinished ones. An empty file is

@@ -66,7 +66,22 @@ func TestSeries_keepsTheNewestAndTouchesNothingElse(t *testing.T) {
 	require.ElementsMatch(t, append([]string{"2026-11-30T030000Z.backup", "2026-11-01T030000Z.backup", "2026-11-02T030000Z.backup"}, strangers...), namesIn(t, dir))
 }
 
-// A killed backup leaves a partial file, which the next one removes. A running backup keeps a second one out.
+// Archives that are begun within one second have names of their own, in their order.
+func TestSeries_namesArchivesOfOneSecond(t *testing.T) {
+	s := series{t.TempDir()}
+	var names []string
+	for _, now := range []time.Time{monday, monday, monday.Add(999 * time.Millisecond), monday.Add(2 * time.Second)} {
+		file := s.next(now)
+		put(t, s.dir, filepath.Base(file))
+		newest, _, err := s.newest(now)
+		require.NoError(t, err)
+		require.Equal(t, file, newest)
+		names = append(names, filepath.Base(file))
+	}
+	require.Equal(t, []string{"2026-11-30T030000Z.backup", "2026-11-30T030001Z.backup", "2026-11-30T030002Z.backup", "2026-11-30T030003Z.backup"}, names)
+}
+
+// A backup that was killed leaves a part, which the next one removes; one that runs keeps a second one out.
 func TestSeries_isOfOneBackupAtATime(t *testing.T) {
 	dir := t.TempDir()
 	s := series{dir}
@@ -252,7 +267,7 @@ func TestBackup_onASchedule(t *testing.T) {
 	require.Empty(t, list()[0].Failed)
 }
 
-// A second archive within a second, a wrong call and a missing directory each give one sentence.
+// A wrong call and a directory that is not there are one sentence.
 func TestBackup_intoADirectoryRefusesWithOneSentence(t *testing.T) {
 	recipient := strings.TrimSpace(run(t, "backup", "key", filepath.Join(t.TempDir(), "key")).stdout)
 	dir := t.TempDir()

@@ -53,7 +53,13 @@ func apiCheckpoint(c audit.Checkpoint) api.AuditCheckpoint {
 	return api.AuditCheckpoint{Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature}
 }
 
-// Only an administrator can have the events of an archive removed. Events that are too young, or that would be in no archive, stay.
+func apiWitness(c api.AuditCheckpoint, kept int64) api.AuditWitness {
+	return api.AuditWitness{
+		Service: c.Service, Seq: c.Seq, Hash: c.Hash, At: c.At, KeyID: c.KeyID, PublicKey: c.PublicKey, Signature: c.Signature, KeptSeconds: &kept,
+	}
+}
+
+// An administrator has the events of an archive removed, and nobody else; what is too young, or would be in no archive, stays.
 func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t
@@ -115,6 +121,7 @@ func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 		page, err = h.client.ListAuditEventsWithResponse(t.Context(), &api.ListAuditEventsParams{}, bearer(raised))
 		require.NoError(t, err)
 		require.EqualValues(t, 24*60*60, *page.JSON200.KeptSeconds)
+		require.Equal(t, h.clock.Now().UTC().Truncate(time.Microsecond), page.JSON200.At.UTC())
 	})
 }
 

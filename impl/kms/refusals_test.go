@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -219,19 +220,20 @@ func TestWitnessAudit_recordsTheEndOfAnotherTrail(t *testing.T) {
 	token := h.token(h.enrol("search"), "kms")
 	_, part := h.exported(raised, api.ExportAuditParams{})
 	end := ofService(t, part.End, "search")
-	forged := apiCheckpoint(end)
+	forged := apiWitness(apiCheckpoint(end), 7776000)
 	forged.Seq++
 	refused, err := h.client.WitnessAuditWithResponse(t.Context(), forged, bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusUnprocessableEntity, refused.StatusCode(), string(refused.Body))
 	require.Empty(t, h.trail(raised, api.ListAuditEventsParams{Action: ptr("witnessAudit")}))
 
-	told, err := h.client.WitnessAuditWithResponse(t.Context(), apiCheckpoint(end), bearer(token))
+	told, err := h.client.WitnessAuditWithResponse(t.Context(), apiWitness(apiCheckpoint(end), 7776000), bearer(token))
 	require.NoError(t, err)
 	require.Equal(t, http.StatusOK, told.StatusCode(), string(told.Body))
 	records := h.trail(raised, api.ListAuditEventsParams{Action: ptr("witnessAudit")})
 	require.Len(t, records, 1)
-	require.Equal(t, []string{"search", fmt.Sprint(end.Seq)}, []string{records[0].Target, (*records[0].Detail)["seq"]})
+	detail := *records[0].Detail
+	require.Equal(t, []string{"search", fmt.Sprint(end.Seq), "7776000", end.At.Format(time.RFC3339Nano)}, []string{records[0].Target, detail["seq"], detail["keptSeconds"], detail["at"]})
 	require.GreaterOrEqual(t, told.JSON200.Seq, records[0].Seq)
 	verified, err := h.client.VerifyAuditWithResponse(t.Context(), api.AuditVerify{Checkpoint: told.JSON200}, bearer(raised))
 	require.NoError(t, err)

@@ -111,7 +111,7 @@ func TestTrail_isVerifiedExportedAndWitnessed(t *testing.T) {
 		require.NotContains(t, whole, adminPassword)
 
 		service := h.token(h.enrol("search"), "kms")
-		foreign, err := h.client.WitnessAuditWithResponse(t.Context(), *kept.JSON200, bearer(service))
+		foreign, err := h.client.WitnessAuditWithResponse(t.Context(), apiWitness(*kept.JSON200, 0), bearer(service))
 		require.NoError(t, err)
 		require.Equal(t, http.StatusForbidden, foreign.StatusCode(), "a service tells of its own trail alone")
 

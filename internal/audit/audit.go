@@ -13,8 +13,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"strings"
+	"sync"
 
 	"github.com/fountainai/fountain/internal/requestid"
 	"github.com/fountainai/fountain/internal/store"
@@ -44,13 +46,28 @@ var genesis = sha256.Sum256([]byte("fountain audit chain v1"))
 
 // link is the hash of one event: SHA-256 over the version, the hash before, the number, the length and the bytes as stored.
 func link(prev []byte, seq int64, body []byte) []byte {
-	h := sha256.New()
-	h.Write([]byte("v1"))
-	h.Write(prev)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(seq)))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(body))))
-	h.Write(body)
-	return h.Sum(nil)
+	h := links.Get().(*hasher)
+	defer links.Put(h)
+	h.text = append(append(h.text[:0], "v1"...), prev...)
+	h.text = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(h.text, uint64(seq)), uint64(len(body)))
+	return h.of(h.text, body)
+}
+
+// hasher is a hash that is used again and again, by one at a time: every event of every service needs two.
+type hasher struct {
+	hash.Hash
+	text []byte // what goes before
+}
+
+var links = sync.Pool{New: func() any { return &hasher{Hash: sha256.New()} }}
+
+// of returns the hash of the parts one after the other.
+func (h *hasher) of(parts ...[]byte) []byte {
+	h.Reset()
+	for _, part := range parts {
+		h.Write(part)
+	}
+	return h.Sum(make([]byte, 0, sha256.Size))
 }
 
 // inserts are the statements that insert events, by how many: powers of two, so that any number of events takes few statements and these are few texts to be kept

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -84,8 +83,13 @@ func (e Event) text() []byte {
 		out = appendText(append(out, field.name...), field.value)
 	}
 	if len(e.Detail) > 0 {
-		before := `,"detail":{`
-		for _, name := range slices.Sorted(maps.Keys(e.Detail)) {
+		before, few := `,"detail":{`, [8]string{}
+		names := few[:0]
+		for name := range e.Detail {
+			names = append(names, name)
+		}
+		slices.Sort(names)
+		for _, name := range names {
 			out = append(appendText(append(out, before...), name), ':')
 			out, before = appendText(out, e.Detail[name]), ","
 		}

@@ -53,6 +53,9 @@ func Stored(e Event) (stored, want []byte, err error) {
 // VerifyOnce is what the keeper does every day.
 func (k *Keeper) VerifyOnce(ctx context.Context) { k.verifyOnce(ctx) }
 
+// Compare is what the keeper does at its start.
+func (k *Keeper) Compare(ctx context.Context) { k.compare(ctx) }
+
 // MakeCheckpoint is what the keeper does when a checkpoint is due.
 func (k *Keeper) MakeCheckpoint(ctx context.Context) error { return k.try(ctx) }
 

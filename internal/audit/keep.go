@@ -37,7 +37,7 @@ type Keeping struct {
 	// Archive says what another service has ordered to be removed from the chain, because it is in an archive; false: nothing. nil: nobody orders so.
 	Archive func(ctx context.Context) (Order, bool, error)
 	// Witness has another service record a checkpoint in its chain, and returns one of that chain, to be recorded in this one; nil: nobody. When it fails
-	// the checkpoint is made again.
+	// the checkpoint is made again. It is called once by every process, also where nothing was appended: what it tells beside the checkpoint may be new.
 	Witness func(ctx context.Context, c Checkpoint) (Checkpoint, error)
 }
 
@@ -50,7 +50,8 @@ type Keeper struct {
 	last   *Checkpoint // the newest that this process knows the chain to have held; nil: none
 	cut    bool        // the chain does not hold the checkpoint in the file, or the last
 
-	stopping bool // the other service may be gone
+	stopping  bool // the other service may be gone
+	witnessed bool // the other service has recorded a checkpoint of this process
 
 	other *Checkpoint // the newest of the other service's chain
 
@@ -158,7 +159,8 @@ func (k *Keeper) try(ctx context.Context) error {
 func (k *Keeper) checkpoint(ctx context.Context) error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if refused := k.chain.refused.Swap(false); k.chain.End() == k.signed && !refused {
+	told := k.witnessed || k.Witness == nil || k.stopping
+	if refused := k.chain.refused.Swap(false); k.chain.End() == k.signed && !refused && told {
 		return nil
 	}
 	c, err := k.chain.Checkpoint(ctx)
@@ -178,6 +180,7 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 	if k.Witness != nil && !k.stopping {
 		var witnessed error
 		seq, witnessed = k.witness(ctx, c)
+		k.witnessed = k.witnessed || witnessed == nil
 		err = errors.Join(err, witnessed)
 	}
 	if err == nil {

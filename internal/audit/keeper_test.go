@@ -296,6 +296,30 @@ func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
 	})
 }
 
+// Every process has a checkpoint witnessed once, also where nothing was appended since the one before: what is told with it may be new.
+func TestKeeper_hasACheckpointOfEveryProcessWitnessed(t *testing.T) {
+	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
+	chain := audittest.Open(t, db)
+	other, key, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	told := 0
+	for start := 1; start <= 3; start++ {
+		k := keep(t, chain, file)
+		k.Witness = func(_ context.Context, c audit.Checkpoint) (audit.Checkpoint, error) {
+			told++
+			theirs := audit.Checkpoint{Service: "kms", Seq: 7, Hash: make([]byte, 32), At: c.At, PublicKey: other}
+			theirs.Sign(key)
+			return theirs, nil
+		}
+		k.Compare(t.Context())
+		require.NoError(t, k.MakeCheckpoint(t.Context()))
+		require.NoError(t, k.MakeCheckpoint(t.Context()))
+		require.Equal(t, start, told)
+		require.NoError(t, k.Close())
+		require.Equal(t, start, told, "at the stop the other may be gone")
+	}
+}
+
 // A service tells when the other one's trail is not the one that it has recorded: an older state, or a copy that answers beside it.
 func TestKeeper_tellsWhenTheOtherTrailWentBack(t *testing.T) {
 	db := sqlite(t)

@@ -11,6 +11,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"sync"
 
 	"github.com/fountainai/fountain/internal/store"
 )
@@ -30,6 +31,8 @@ type key struct {
 	mac       []byte
 	sign      ed25519.PrivateKey
 	lost      bool // it does not open
+
+	sums sync.Pool // of *hasher under mac
 }
 
 // newKey makes a key, and its secret as it is stored.
@@ -63,11 +66,13 @@ func (k *key) derive(secret []byte) (err error) {
 
 // sum is the HMAC-SHA-256 that vouches for an event or for the head.
 func (k *key) sum(of string, seq int64, hash []byte) []byte {
-	h := hmac.New(sha256.New, k.mac)
-	h.Write([]byte(of))
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(seq)))
-	h.Write(hash)
-	return h.Sum(nil)
+	h, _ := k.sums.Get().(*hasher)
+	if h == nil {
+		h = &hasher{Hash: hmac.New(sha256.New, k.mac)}
+	}
+	defer k.sums.Put(h)
+	h.text = binary.BigEndian.AppendUint64(append(h.text[:0], of...), uint64(seq))
+	return h.of(h.text, hash)
 }
 
 func (k *key) public() ed25519.PublicKey { return k.sign.Public().(ed25519.PublicKey) }

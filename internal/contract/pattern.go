@@ -9,11 +9,12 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// pattern is a regular expression for a whole string. The most common form in contracts, a sequence of repeated character sets, is matched in one
-// pass over the string; everything else by package regexp.
+// pattern is a regular expression for the whole of a string. The form that contracts use most, a row of character sets each repeated some times, and then perhaps another row that is
+// repeated as a whole (words between dots), is matched by one walk over the string; everything else by package regexp.
 type pattern struct {
 	expression *regexp.Regexp
-	runs       []run // nil: only expression can match it
+	runs       []run // nil: only the expression knows
+	tail       tail  // what follows them
 
 	backtracking *regexp2.Regexp // in place of expression, in an adopted document
 	cost         int             // cost per byte, in an adopted document; 0: not counted
@@ -25,6 +26,12 @@ type run struct {
 	ascii    [2]uint64
 	wide     []rune // ranges beyond ASCII, in pairs
 	min, max int    // max -1: no bound
+}
+
+// tail is a row of runs that is repeated as a whole up to the end. Each round begins with one character that no varying run before it has, so that how many there are is never a choice.
+type tail struct {
+	runs     []run // nil: nothing is repeated
+	min, max int   // max -1: no bound
 }
 
 // rewriteCodepoints finds ECMA's four-digit escapes, which RE2 writes differently.
@@ -45,36 +52,78 @@ func compilePattern(text string) (*pattern, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.runs = runsOf(tree)
+	p.runs, p.tail = wholeOf(tree)
 	return p, nil
 }
 
-// runsOf converts an expression to a sequence of runs, or returns nil when it has another form.
-func runsOf(tree *syntax.Regexp) []run {
+// wholeOf returns the row of sets that an expression is, with its tail, or nil when it is something else.
+func wholeOf(tree *syntax.Regexp) ([]run, tail) {
 	if tree.Op != syntax.OpConcat || len(tree.Sub) < 3 || tree.Sub[0].Op != syntax.OpBeginText || tree.Sub[len(tree.Sub)-1].Op != syntax.OpEndText {
-		return nil
+		return nil, tail{}
 	}
+	parts := tree.Sub[1 : len(tree.Sub)-1]
+	if runs := runsOf(parts); runs != nil {
+		return runs, tail{}
+	}
+	end := tailOf(parts[len(parts)-1])
+	runs := runsOf(parts[:len(parts)-1])
+	// Two rounds of the tail stand for all: what may follow a run in one is what may follow it in every other.
+	if end.runs == nil || runs == nil || !determined(slices.Concat(runs, end.runs, end.runs)) {
+		return nil, tail{}
+	}
+	return runs, end
+}
+
+// tailOf returns the row that is repeated as a whole, or none.
+func tailOf(part *syntax.Regexp) tail {
+	low, high, ok := repeats(part)
+	if !ok || len(part.Sub) != 1 {
+		return tail{}
+	}
+	inner := part.Sub[0]
+	if inner.Op == syntax.OpCapture {
+		inner = inner.Sub[0]
+	}
+	if inner.Op != syntax.OpConcat {
+		return tail{}
+	}
+	runs := runsOf(inner.Sub)
+	if runs == nil || runs[0].min != 1 || runs[0].max != 1 {
+		return tail{}
+	}
+	return tail{runs, low, high}
+}
+
+// repeats returns how often a part is there; false: its repetition is of a kind that is not for a walk.
+func repeats(part *syntax.Regexp) (low, high int, ok bool) {
+	switch part.Op {
+	case syntax.OpStar:
+		low, high = 0, -1
+	case syntax.OpPlus:
+		low, high = 1, -1
+	case syntax.OpQuest:
+		low, high = 0, 1
+	case syntax.OpRepeat:
+		low, high = part.Min, part.Max
+	default:
+		return 1, 1, true
+	}
+	return low, high, part.Flags&syntax.NonGreedy == 0
+}
+
+// runsOf returns the row of sets that parts of an expression are, or nil when they are something else.
+func runsOf(parts []*syntax.Regexp) []run {
 	var runs []run
-	for _, part := range tree.Sub[1 : len(tree.Sub)-1] {
+	for _, part := range parts {
 		if part.Op == syntax.OpLiteral && part.Flags&syntax.FoldCase == 0 {
 			for _, r := range part.Rune {
 				runs = append(runs, newRun([]rune{r, r}, 1, 1))
 			}
 			continue
 		}
-		low, high := 1, 1
-		switch part.Op {
-		case syntax.OpStar:
-			low, high = 0, -1
-		case syntax.OpPlus:
-			low, high = 1, -1
-		case syntax.OpQuest:
-			low, high = 0, 1
-		case syntax.OpRepeat:
-			low, high = part.Min, part.Max
-		}
+		low, high, ok := repeats(part)
 		if part.Op != syntax.OpCharClass {
-			if len(part.Sub) != 1 || part.Flags&syntax.NonGreedy != 0 {
+			if len(part.Sub) != 1 || !ok {
 				return nil
 			}
 			part = part.Sub[0]
@@ -165,9 +214,19 @@ func (p *pattern) match(s string) bool {
 		}
 		return p.expression.MatchString(s)
 	}
-	at := 0
-	for i := range p.runs {
-		r, n := &p.runs[i], 0
+	at, fits := walk(p.runs, s, 0)
+	rounds := 0
+	for fits && len(p.tail.runs) > 0 && at < len(s) && rounds != p.tail.max {
+		at, fits = walk(p.tail.runs, s, at)
+		rounds++
+	}
+	return fits && at == len(s) && rounds >= p.tail.min
+}
+
+// walk goes from a place over what the runs are of, and returns where they end; false when a run is too short.
+func walk(runs []run, s string, at int) (int, bool) {
+	for i := range runs {
+		r, n := &runs[i], 0
 		for at < len(s) && n != r.max {
 			c, size := rune(s[at]), 1
 			if c >= utf8.RuneSelf {
@@ -180,8 +239,8 @@ func (p *pattern) match(s string) bool {
 			n++
 		}
 		if n < r.min {
-			return false
+			return at, false
 		}
 	}
-	return at == len(s)
+	return at, true
 }

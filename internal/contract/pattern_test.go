@@ -24,7 +24,8 @@ func patternsOf(t testing.TB) []string {
 			walkPatterns(ref, seen, 0)
 		}
 	}
-	out := []string{`^a*b+c?$`, `^[a-c]{0,3}[c-e]$`, `^é+[^a-zé]$`, `^x{2,}y{0,2}$`, `^$`, `a`, `^(a|b)$`, `^(?i)ab$`, `^[\x{80}-\x{ff}\x{1f600}]{1,2}.$`, `^[a-z]{2}[a-z]*$`}
+	out := []string{`^a*b+c?$`, `^[a-c]{0,3}[c-e]$`, `^é+[^a-zé]$`, `^x{2,}y{0,2}$`, `^$`, `a`, `^(a|b)$`, `^(?i)ab$`, `^[\x{80}-\x{ff}\x{1f600}]{1,2}.$`, `^[a-z]{2}[a-z]*$`,
+		`^a+(-[a-c]{1,2}){0,2}$`, `^a?(b)+$`, `^[a-c](_é*){2}$`, `^aa(ab*){1,3}$`}
 	for p := range seen {
 		out = append(out, p)
 	}
@@ -68,6 +69,7 @@ func TestPattern_leavesChoicesToTheExpression(t *testing.T) {
 	for text, row := range map[string]bool{
 		`^[a-z]{1,64}$`: true, `^usr_[0-9A-Z]{26}$`: true, `^[a-z][a-z0-9-]{0,62}$`: true, `^[*]$`: true, `^[^"]*"$`: true,
 		`^[a-z]*z$`: false, `^(a|b)c$`: true, `^(ab|b)c$`: false, `[a-z]+`: false, `^a`: false, `^[a-z]?[0-9]*[a-z]$`: false, `^(?i)k$`: false,
+		`^[a-z]{1,9}([.][a-z]{1,9}){0,7}$`: true, `^a(b*c){2,}$`: false, `^a(bc*)*$`: true, `^[a-z]+(-?[a-z]){0,3}$`: false, `^a*(ab)+$`: false, `^x(ab?)+$`: true, `^x(aa?)+$`: false, `^x(ab?)+?$`: false, `^x(ab)*y$`: false,
 	} {
 		tree, err := compilePattern(text)
 		require.NoError(t, err)

@@ -4,17 +4,22 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"time"
 
 	"github.com/fountainai/fountain/internal/audit"
 )
 
-// WitnessAudit makes the kms record a checkpoint of the service's audit trail, and returns a checkpoint of the kms for the service to record.
-func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint) (kms audit.Checkpoint, err error) {
+// WitnessAudit has the kms record a checkpoint of the service's audit trail, and for how long the service keeps its events, and returns a checkpoint of the kms's own, for the service to record.
+func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint, keep time.Duration) (kms audit.Checkpoint, err error) {
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {
 		return kms, err
 	}
-	err = s.call(ctx, request{method: http.MethodPost, path: "/kms/v1/audit/witness", bearer: bearer, json: c, want: http.StatusOK}, &kms)
+	told := struct {
+		audit.Checkpoint
+		KeptSeconds int64 `json:"keptSeconds"`
+	}{c, int64(keep / time.Second)}
+	err = s.call(ctx, request{method: http.MethodPost, path: "/kms/v1/audit/witness", bearer: bearer, json: told, want: http.StatusOK}, &kms)
 	if err != nil {
 		return kms, fmt.Errorf("have the kms record an audit checkpoint: %w", err)
 	}

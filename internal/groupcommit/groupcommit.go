@@ -83,6 +83,8 @@ type Committer[Req, Res any] struct {
 	idle  chan struct{} // closed when the queue is drained
 	lanes lanes[Req, Res]
 
+	timers sync.Pool // of *time.Timer, for await
+
 	turn     sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
 	met      atomic.Int32  // above 0: some callers met others lately
 	expected int           // how many the last commit had, and waited behind it, until somebody has waited for them; of whoever has the turn
@@ -138,41 +140,62 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	if loaded, ok := any(req).(Loaded); ok {
 		w.load = loaded.Load()
 	}
-	over, stop := c.patience(w)
-	defer stop()
+	var over <-chan time.Time
+	if c.o.Wait > 0 {
+		w.until = time.Now().Add(c.o.Wait)
+		timer := time.NewTimer(c.o.Wait)
+		defer timer.Stop()
+		over = timer.C
+	}
 	if c.alone() {
 		c.commitHere(w)
 	} else if err := c.enqueue(w); err != nil {
 		return none, err
 	}
-	gaveUp := error(nil)
-	select {
-	case r := <-w.answer:
+	r, gaveUp := c.await(ctx, w, over)
+	if gaveUp == nil {
 		return r.Value, r.Err
-	case <-ctx.Done():
-		gaveUp = ctx.Err()
-	case <-over:
-		gaveUp = errWaited
 	}
 	if w.state.CompareAndSwap(queued, abandoned) {
 		return none, gaveUp
 	}
-	r := <-w.answer
+	r = <-w.answer
 	return r.Value, r.Err
+}
+
+// promptly is how long a caller waits for its answer without asking its context for what tells the end: the contexts of requests make that, a timer and more, for whoever asks
+// first, and nearly all answers come before. Who does end is told so much later at the most.
+const promptly = 10 * time.Millisecond
+
+// await returns the answer, or why the caller gives up.
+func (c *Committer[Req, Res]) await(ctx context.Context, w *waiting[Req, Res], over <-chan time.Time) (r Result[Res], gaveUp error) {
+	timer, _ := c.timers.Get().(*time.Timer)
+	if timer == nil {
+		timer = time.NewTimer(promptly)
+	} else {
+		timer.Reset(promptly)
+	}
+	select {
+	case r = <-w.answer:
+		timer.Stop()
+		c.timers.Put(timer)
+		return r, nil
+	case <-over:
+		return r, errWaited
+	case <-timer.C:
+	}
+	select {
+	case r = <-w.answer:
+		return r, nil
+	case <-ctx.Done():
+		return r, ctx.Err()
+	case <-over:
+		return r, errWaited
+	}
 }
 
 // errWaited refuses a request whose wait is over. It was not applied.
 var errWaited = fmt.Errorf("%w: the change has waited too long for a commit", store.ErrUnavailable)
-
-// patience begins the wait of a request.
-func (c *Committer[Req, Res]) patience(w *waiting[Req, Res]) (over <-chan time.Time, stop func() bool) {
-	if c.o.Wait <= 0 {
-		return nil, func() bool { return false }
-	}
-	w.until = time.Now().Add(c.o.Wait)
-	timer := time.NewTimer(c.o.Wait)
-	return timer.C, timer.Stop
-}
 
 // alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
 // and the one back. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.

@@ -3,6 +3,7 @@ package lifecycle
 import (
 	"context"
 	"path/filepath"
+	"time"
 
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/store"
@@ -32,7 +33,7 @@ func (s *Service) KeepAudit(chain *audit.Chain) {
 
 // witness records the checkpoints of this service in a chain of its own.
 type witness interface {
-	WitnessAudit(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error)
+	WitnessAudit(ctx context.Context, c audit.Checkpoint, keep time.Duration) (audit.Checkpoint, error)
 	AuditOrder(ctx context.Context) (order audit.Order, found bool, err error)
 }
 
@@ -43,7 +44,12 @@ func (s *Service) order(ctx context.Context) (audit.Order, bool, error) {
 	return o, found, err
 }
 
-// keepAudit runs the keeper of the chain once the chain is open.
+// witnessed has the kms record a checkpoint, and for how long this service keeps events: whoever archives the trail asks the kms for that before.
+func (s *Service) witnessed(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error) {
+	return s.witness.WitnessAudit(ctx, c, s.config.AuditKeep)
+}
+
+// keepAudit keeps the chain from the moment it is open.
 func (s *Service) keepAudit(ctx context.Context) error {
 	select {
 	case <-ctx.Done():
@@ -53,7 +59,7 @@ func (s *Service) keepAudit(ctx context.Context) error {
 			File: filepath.Join(s.config.DataDir, s.word+checkpointFile), Log: s.config.Log, Registerer: s.config.Registerer, Failed: s.CountFailure,
 		}
 		if s.witness != nil {
-			keeping.Witness, keeping.Archive = s.witness.WitnessAudit, s.order
+			keeping.Witness, keeping.Archive = s.witnessed, s.order
 		}
 		s.keeper = audit.NewKeeper(chain, keeping)
 		return s.keeper.Run(ctx)

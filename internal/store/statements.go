@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/golang-lru/v2/simplelru"
@@ -33,7 +34,8 @@ type sqliteConn interface {
 // As every connection, it is used by one goroutine at a time.
 type keepingConn struct {
 	sqliteConn
-	kept *simplelru.LRU[string, *keptStatement]
+	kept  *simplelru.LRU[string, *keptStatement]
+	given []driver.NamedValue // room for the arguments of a statement; empty between two
 }
 
 // keptStatement is a compiled statement. It has one set of bindings and one cursor, so it has one user at a time.
@@ -59,7 +61,7 @@ func newKeepingConn(conn driver.Conn) (*keepingConn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &keepingConn{whole, kept}, nil
+	return &keepingConn{sqliteConn: whole, kept: kept}, nil
 }
 
 // evict closes a statement, or leaves that to its current user. The driver's Close frees memory, and its errors cannot be acted on.
@@ -179,10 +181,11 @@ func (c *keepingConn) QueryContext(ctx context.Context, query string, args []dri
 
 // change runs a statement and returns how many rows it changed.
 func (c *keepingConn) change(ctx context.Context, query string, args []any) (int64, error) {
-	named, err := driverValues(args)
+	named, err := c.driverValues(args)
 	if err != nil {
 		return 0, err
 	}
+	defer clear(named) // they may be secret
 	result, err := c.ExecContext(ctx, query, named)
 	if err != nil {
 		return 0, err
@@ -192,11 +195,12 @@ func (c *keepingConn) change(ctx context.Context, query string, args []any) (int
 
 // selectEach calls each with every row of a query.
 func (c *keepingConn) selectEach(ctx context.Context, each func(row []any) error, query string, args []any) (err error) {
-	named, err := driverValues(args)
+	named, err := c.driverValues(args)
 	if err != nil {
 		return err
 	}
-	rows, err := c.QueryContext(ctx, query, named)
+	rows, err := c.QueryContext(ctx, query, named) // which binds them
+	clear(named)
 	if err != nil {
 		return err
 	}
@@ -218,15 +222,17 @@ func (c *keepingConn) selectEach(ctx context.Context, each func(row []any) error
 	}
 }
 
-// driverValues converts arguments as database/sql does for a driver.
-func driverValues(args []any) ([]driver.NamedValue, error) {
-	named := make([]driver.NamedValue, len(args))
+// driverValues are arguments as database/sql gives them to a driver, until the next statement.
+func (c *keepingConn) driverValues(args []any) ([]driver.NamedValue, error) {
+	named := slices.Grow(c.given[:0], len(args))[:len(args)]
+	c.given = named
 	for i, arg := range args {
 		switch arg.(type) {
 		case nil, int64, string, []byte:
 		default:
 			var err error
 			if arg, err = driver.DefaultParameterConverter.ConvertValue(arg); err != nil {
+				clear(named)
 				return nil, fmt.Errorf("argument %d: %w", i+1, err)
 			}
 		}

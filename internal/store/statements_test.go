@@ -137,3 +137,28 @@ func TestRepeated_isWhatReadsAndChangesRows(t *testing.T) {
 		require.Equal(t, want, repeated(query), query)
 	}
 }
+
+// The room for arguments is used again: nothing of one statement is left in it for the next, or in memory, and rows are of the arguments that they were asked with.
+func TestKeepingConn_keepsNoArguments(t *testing.T) {
+	c := keeping(t)
+	empty := func() {
+		t.Helper()
+		for _, v := range c.given[:cap(c.given)] {
+			require.Zero(t, v)
+		}
+	}
+	_, err := c.change(t.Context(), "INSERT INTO things (id, name) VALUES (?, ?), (?, ?)", []any{int64(7), "secret", int64(8), "secret too"})
+	require.NoError(t, err)
+	empty()
+	_, err = c.change(t.Context(), "INSERT INTO things (id, name) VALUES (?, ?)", []any{int64(7), "another"})
+	require.Error(t, err, "there is one")
+	empty()
+	var names []any
+	require.NoError(t, c.selectEach(t.Context(), func(row []any) error {
+		names = append(names, row[0])
+		_, err := c.change(t.Context(), "UPDATE things SET name = name || ? WHERE id = ?", []any{"!", int64(0)})
+		return err
+	}, "SELECT name FROM things WHERE id >= ? ORDER BY id", []any{int64(2)}))
+	require.Equal(t, []any{"thing 2", "secret", "secret too"}, names)
+	empty()
+}

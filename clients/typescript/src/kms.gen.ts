@@ -4116,6 +4116,11 @@ export interface components {
              * @description The minimum number of seconds for which events are kept (`AUDIT_KEEP`, rounded down); `archiveAudit` removes no younger events.
              */
             keptSeconds?: number;
+            /**
+             * Format: date-time
+             * @description When the list was read, by the clock of the kms that answers; by it the age of events is judged.
+             */
+            at?: string;
         };
         AuditArchive: {
             /**
@@ -4200,6 +4205,29 @@ export interface components {
             publicKey: string;
             /** Format: byte */
             signature: string;
+        };
+        /** @description A checkpoint, with what its service lets go of the trail. */
+        AuditWitness: {
+            service: string;
+            /** Format: int64 */
+            seq: number;
+            /** Format: byte */
+            hash: string;
+            /**
+             * Format: date-time
+             * @description By the clock of the service.
+             */
+            at: string;
+            keyId: string;
+            /** Format: byte */
+            publicKey: string;
+            /** Format: byte */
+            signature: string;
+            /**
+             * Format: int64
+             * @description For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+             */
+            keptSeconds?: number;
         };
         AuditLine: {
             /** @enum {string} */
@@ -11081,6 +11109,7 @@ export interface operations {
                 /**
                  * @example {
                  *       "service": "search",
+                 *       "keptSeconds": 7776000,
                  *       "seq": 1204,
                  *       "hash": "rE3SEcJ4nJ3UoTzRFA/kUO8VpYkXPpcYpGDBm6ARkgU=",
                  *       "at": "2026-11-29T10:00:00.000000Z",
@@ -11089,7 +11118,7 @@ export interface operations {
                  *       "signature": "5VZDAMNgrHKQhuLMgG6CioSHfx645dl02HPgZSJJAVVfuIIVkKM7rMYeOXAc+bRr0lv18FlbviRlUUFDjnoQCw=="
                  *     }
                  */
-                "application/json": components["schemas"]["AuditCheckpoint"];
+                "application/json": components["schemas"]["AuditWitness"];
             };
         };
         responses: {

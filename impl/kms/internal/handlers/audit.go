@@ -11,6 +11,7 @@ import (
 
 	"github.com/fountainai/fountain/generated/kmsapi"
 	"github.com/fountainai/fountain/impl/kms/internal/auditlog"
+	"github.com/fountainai/fountain/impl/kms/internal/domain"
 	"github.com/fountainai/fountain/internal/audit"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
@@ -38,7 +39,7 @@ func (h api) ListAuditEvents(ctx context.Context, r kmsapi.ListAuditEventsReques
 	if err != nil {
 		return nil, err
 	}
-	answer := kmsapi.ListAuditEvents200JSONResponse{Items: bodies(records, eventBody), KeptSeconds: new(int64(h.Retention.Keep / time.Second))}
+	answer := kmsapi.ListAuditEvents200JSONResponse{Items: bodies(records, eventBody), KeptSeconds: new(int64(h.Retention.Keep / time.Second)), At: new(domain.Now(h.Clock))}
 	if next > 0 {
 		answer.NextCursor = present(page.Encode(auditList, next))
 	}
@@ -104,7 +105,10 @@ func (h api) GetAuditCheckpoint(ctx context.Context, _ kmsapi.GetAuditCheckpoint
 
 // WitnessAudit implements witnessAudit.
 func (h api) WitnessAudit(ctx context.Context, r kmsapi.WitnessAuditRequestObject) (kmsapi.WitnessAuditResponseObject, error) {
-	own, err := h.Witness.Record(ctx, caller(ctx), checkpointFrom(*r.Body))
+	c := audit.Checkpoint{
+		Service: r.Body.Service, Seq: r.Body.Seq, Hash: r.Body.Hash, At: r.Body.At, KeyID: r.Body.KeyID, PublicKey: r.Body.PublicKey, Signature: r.Body.Signature,
+	}
+	own, err := h.Witness.Record(ctx, caller(ctx), c, r.Body.KeptSeconds)
 	if err != nil {
 		return nil, err
 	}

@@ -19,7 +19,7 @@ func TestSecretAnswer_writesWhatTheGeneratedAnswerWrites(t *testing.T) {
 		}
 		want, w := httptest.NewRecorder(), httptest.NewRecorder()
 		require.NoError(t, answer.VisitGetSecretResponse(want))
-		require.NoError(t, (*secretAnswer)(&answer).VisitGetSecretResponse(w))
+		require.NoError(t, (&secretAnswer{GetSecret200JSONResponse: answer}).VisitGetSecretResponse(w))
 		require.Equal(t, want.Body.String(), w.Body.String())
 		require.Equal(t, want.Header(), w.Header())
 		require.Equal(t, want.Code, w.Code)
@@ -29,7 +29,7 @@ func TestSecretAnswer_writesWhatTheGeneratedAnswerWrites(t *testing.T) {
 func TestSecretAnswer_tellsATimeThatCantBeWritten(t *testing.T) {
 	for _, body := range []kmsapi.Secret{{CreatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}, {UpdatedAt: time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC)}} {
 		w := httptest.NewRecorder()
-		require.Error(t, (&secretAnswer{Body: body}).VisitGetSecretResponse(w))
+		require.Error(t, (&secretAnswer{GetSecret200JSONResponse: kmsapi.GetSecret200JSONResponse{Body: body}}).VisitGetSecretResponse(w))
 		require.Empty(t, w.Body.String())
 	}
 }

@@ -50,12 +50,12 @@ func (h api) GetSecret(ctx context.Context, r kmsapi.GetSecretRequestObject) (km
 	if err != nil {
 		return nil, err
 	}
-	return &secretAnswer{
+	return &secretAnswer{GetSecret200JSONResponse: kmsapi.GetSecret200JSONResponse{
 		Body: kmsapi.Secret{
 			Name: found.Name, Version: found.Version, Value: value, CreatedAt: found.CreatedAt, UpdatedAt: found.UpdatedAt,
 		},
 		Headers: kmsapi.GetSecret200ResponseHeaders{ETag: etag.Of(found.Version)},
-	}, nil
+	}}, nil
 }
 
 // ListSecrets implements listSecrets.

@@ -95,6 +95,9 @@ func (d *denied) Unwrap() error { return d.Refusal }
 // Recorded returns the outcome of a transaction. If Admit refused it, Recorded first records the refusal in a transaction of its own, since the refused one was
 // rolled back. It returns another error if that fails.
 func (g *Gate) Recorded(ctx context.Context, outcome error) error {
+	if outcome == nil {
+		return nil
+	}
 	var d *denied
 	if !errors.As(outcome, &d) {
 		return outcome

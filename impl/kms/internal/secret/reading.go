@@ -59,13 +59,16 @@ var errHeld = fmt.Errorf("%w: %w", store.ErrUnavailable, store.ErrHeld)
 func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*reading) ([]groupcommit.Result[struct{}], error) {
 	results := make([]groupcommit.Result[struct{}], len(batch))
 	inLane := groupcommit.MayWait(ctx) > 0
-	var here []*reading
-	for i, r := range batch {
-		if _, waits := s.waiting.Load(r.lane()); waits && !inLane {
-			results[i].Lane = r.lane()
-			continue
+	here := batch
+	if tx.Dialect() == store.PostgreSQL && !inLane {
+		here = nil
+		for i, r := range batch {
+			if _, waits := s.waiting.Load(r.lane()); waits {
+				results[i].Lane = r.lane()
+				continue
+			}
+			here = append(here, r)
 		}
-		here = append(here, r)
 	}
 	if waits := len(batch) - len(here); waits > 0 {
 		s.Held(ctx, waits, nil)
@@ -126,19 +129,19 @@ func (s *Secrets) enterAll(ctx context.Context, tx *store.Tx, batch []*reading, 
 	}
 	callers, at, err := s.holdAll(ctx, tx, batch)
 	refused = map[entry]error{}
-	for _, r := range batch {
+	for _, r := range firstOf(batch, (*reading).entry) {
 		if err != nil {
 			break
-		}
-		if _, known := refused[r.entry()]; known {
-			continue
 		}
 		by := callers[r.stand()]
 		refusal := by.refused
 		if refusal == nil {
 			refusal = s.gate.Admit(inRequest{ctx, r.request}, tx, r.caller, by.Held, r.op, r.name)
 		}
-		if refused[r.entry()] = refusal; refusal != nil && !isRefusal(refusal) {
+		switch {
+		case isRefusal(refusal):
+			refused[r.entry()] = refusal
+		case refusal != nil:
 			at, err = r, refusal // the transaction may be no more
 		}
 	}
@@ -179,10 +182,9 @@ type heldCaller struct {
 // holdAll holds the callers of readings in the order of all (authority.Standing.Hold), each once. at is the reading whose caller an error is of.
 func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (_ map[stand]heldCaller, at *reading, err error) {
 	callers := map[stand]heldCaller{}
-	for _, r := range slices.SortedFunc(slices.Values(batch), func(a, b *reading) int { return a.stand().compare(b.stand()) }) {
-		if _, known := callers[r.stand()]; known {
-			continue
-		}
+	firsts := firstOf(batch, (*reading).stand)
+	slices.SortFunc(firsts, func(a, b *reading) int { return a.stand().compare(b.stand()) })
+	for _, r := range firsts {
 		held, err := s.gate.Standing.Hold(inRequest{ctx, r.request}, tx, r.caller)
 		if err != nil && !isRefusal(err) {
 			return nil, r, err
@@ -192,7 +194,28 @@ func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (
 	return callers, nil, nil
 }
 
+// firstOf returns the first reading of each kind, in their order. Those of one kind often come in a row.
+func firstOf[K comparable](batch []*reading, kind func(*reading) K) (firsts []*reading) {
+	seen := map[K]bool{}
+	var last K
+	for i, r := range batch {
+		k := kind(r)
+		if i > 0 && k == last {
+			continue
+		}
+		last = k
+		if !seen[k] {
+			seen[k] = true
+			firsts = append(firsts, r)
+		}
+	}
+	return firsts
+}
+
 func isRefusal(err error) bool {
+	if err == nil {
+		return false
+	}
 	var refusal *domain.Refusal
 	return errors.As(err, &refusal)
 }

@@ -25,13 +25,20 @@ type Witness struct {
 	Audit    auditlog.Log
 }
 
-// Record records a checkpoint of the caller's own trail, and returns a checkpoint of the kms's trail that covers this record. A checkpoint of another
-// service is domain.Forbidden, one with an invalid signature domain.ValidationFailed.
-func (w *Witness) Record(ctx context.Context, caller *auth.Principal, c audit.Checkpoint) (_ audit.Checkpoint, err error) {
+// Record records a checkpoint of the caller's own trail, and for how many seconds the caller keeps its events (nil: it does not say), and returns a checkpoint of the kms's, which
+// covers that record. Another service's is forbidden, one that its own key does not sign validation_failed.
+func (w *Witness) Record(ctx context.Context, caller *auth.Principal, c audit.Checkpoint, keptSeconds *int64) (_ audit.Checkpoint, err error) {
 	defer tried.To(&err, "record checkpoint")
 	if c.Verify(c.PublicKey) != nil {
 		return audit.Checkpoint{}, domain.Refuse(domain.ValidationFailed, "The checkpoint is not signed by its key.").
 			WithField("body", "/signature", "signature", "does not verify")
+	}
+	detail := map[string]string{
+		"seq": strconv.FormatInt(c.Seq, 10), "hash": base64.StdEncoding.EncodeToString(c.Hash), "at": c.At.UTC().Format(time.RFC3339Nano),
+		"publicKey": base64.StdEncoding.EncodeToString(c.PublicKey), "signature": base64.StdEncoding.EncodeToString(c.Signature),
+	}
+	if keptSeconds != nil {
+		detail["keptSeconds"] = strconv.FormatInt(*keptSeconds, 10)
 	}
 	err = w.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		held, err := w.Standing.Hold(ctx, tx, caller)
@@ -41,10 +48,7 @@ func (w *Witness) Record(ctx context.Context, caller *auth.Principal, c audit.Ch
 		if caller.Kind != auth.KindService || held.Caller.Name != c.Service {
 			return domain.Refuse(domain.Forbidden, "A service tells of its own audit trail alone.")
 		}
-		return w.Audit.Append(ctx, tx, auditlog.Event{Action: "witnessAudit", Target: c.Service, Detail: map[string]string{
-			"seq": strconv.FormatInt(c.Seq, 10), "hash": base64.StdEncoding.EncodeToString(c.Hash), "at": c.At.UTC().Format(time.RFC3339Nano),
-			"publicKey": base64.StdEncoding.EncodeToString(c.PublicKey), "signature": base64.StdEncoding.EncodeToString(c.Signature),
-		}})
+		return w.Audit.Append(ctx, tx, auditlog.Event{Action: "witnessAudit", Target: c.Service, Detail: detail})
 	})
 	if err != nil {
 		return audit.Checkpoint{}, err
