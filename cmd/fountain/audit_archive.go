@@ -39,7 +39,7 @@ type archiving struct {
 
 func newAuditArchive(o *operator) *cobra.Command {
 	var a archiving
-	cmd := o.command("archive", "Write old events of an audit trail into an archive, verify it, and have them removed from the trail",
+	cmd := o.command("archive", "Archive old events of an audit trail, verify the archive, and remove the events from the trail",
 		`  fountain audit archive --before 2026-09-01 --dir /archives --recipient age1...
   fountain audit archive --service sequence --data ./data --before 2026-09-01 --dir /archives --plain`, noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error { return a.run(cmd, o, c) })
@@ -65,14 +65,14 @@ that the kms has witnessed: archive those before the kms's own trail. They remov
 		}
 		return run(cmd, args)
 	}
-	cmd.Flags().StringVar(&a.before, "before", "", "archive events from before this day or time (UTC)")
-	cmd.Flags().StringVar(&a.dir, "dir", "", "directory of the archives; all of one trail in one")
-	cmd.Flags().StringVar(&a.service, "service", "kms", "whose trail: kms, twofactor, search or sequence")
-	cmd.Flags().StringVar(&a.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA), for trails of other services; FOUNTAIN_<SERVICE>_... name a database elsewhere")
-	cmd.Flags().StringArrayVar(&a.recipients, "recipient", nil, "public key that the archive is encrypted to (age1...); several may be given")
-	cmd.Flags().StringVar(&a.recipientsFile, "recipients-file", "", "file with public keys, one a line")
-	cmd.Flags().BoolVar(&plain, "plain", false, "do not encrypt")
-	cmd.Flags().BoolVar(&a.keep, "keep", false, "only write the archive: remove nothing yet; the next call without it goes on")
+	cmd.Flags().StringVar(&a.before, "before", "", "archive events before this day or time (UTC)")
+	cmd.Flags().StringVar(&a.dir, "dir", "", "directory of the archives; use the same one for all archives of a trail")
+	cmd.Flags().StringVar(&a.service, "service", "kms", "service of the trail: kms, twofactor, search or sequence")
+	cmd.Flags().StringVar(&a.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA), for the trails of services other than the kms; FOUNTAIN_<SERVICE>_... settings take precedence")
+	cmd.Flags().StringArrayVar(&a.recipients, "recipient", nil, "age public key that the archive is encrypted to (age1...); may be repeated")
+	cmd.Flags().StringVar(&a.recipientsFile, "recipients-file", "", "file with age public keys, one per line")
+	cmd.Flags().BoolVar(&plain, "plain", false, "do not encrypt the archive")
+	cmd.Flags().BoolVar(&a.keep, "keep", false, "only write the archive, and remove nothing; the next call without --keep continues")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ import (
 func newToken() *cobra.Command {
 	o := &operator{}
 	var raised bool
-	cmd := o.command("token NAME", "Print an access token for a service, for other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
+	cmd := o.command("token NAME", "Print an access token for a service, for use by other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
   fountain token sequence --output json
   fountain token notes --step-up`, oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
@@ -42,7 +42,7 @@ token is taken where a contract asks for a second factor.`
 		}
 		return one(cmd, args)
 	}
-	cmd.Flags().BoolVar(&raised, "step-up", false, "the token carries a second factor, for operations that ask for one")
+	cmd.Flags().BoolVar(&raised, "step-up", false, "get a token with a second factor, for operations that require one")
 	return calling(cmd)
 }
 
@@ -55,7 +55,7 @@ type calls struct {
 
 func newCall() *cobra.Command {
 	o := &calls{}
-	cmd := o.command("call METHOD PATH", "Send a request to an adopted service, with your token for it", `  fountain call GET /notes/v1/notes
+	cmd := o.command("call METHOD PATH", "Send a request to an adopted service, with your access token for it", `  fountain call GET /notes/v1/notes
   fountain call POST /notes/v1/notes --body-file note.json
   fountain call DELETE /notes/v1/notes/01KBB6Q3Y5W1V9T2ZD0G7M4N8P`, nil, nil)
 	cmd.Long = `call sends one request through the gateway, and prints the body of the answer. The first word of the path is the service. The token
@@ -67,8 +67,8 @@ a refusal, which is told on standard error.`
 		}
 		return nil
 	}
-	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header of the request, NAME:VALUE; may be repeated")
-	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "the body of the request is in this file, - for standard input; JSON unless a header says otherwise")
+	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "request header, NAME:VALUE; may be repeated")
+	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "read the request body from this file, or from standard input with -; its type is JSON unless --header sets another Content-Type")
 	cmd.RunE = o.run
 	return calling(cmd)
 }

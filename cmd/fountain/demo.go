@@ -26,7 +26,7 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "demo",
 		Example: "  fountain demo\n  fountain demo --url https://fountain.example.org --username ada --password-file password",
-		Short:   "Tell the whole story, step by step, on a short play",
+		Short:   "Demonstrate all services, step by step, with a short play",
 		Long: `demo runs a family of its own in a temporary directory, stores a short screenplay in it,
 searches it, changes it, and shows what a second factor is for. It exits 0 only if every
 step did what it says.
@@ -53,11 +53,11 @@ authenticator yet gives the invitation that came with the account, in --invitati
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway (not FOUNTAIN_URL: the demo writes)"
+	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway; FOUNTAIN_URL is ignored, because the demo writes data"
 	cmd.Flags().StringVar(&tokenFile, "bootstrap-token-file", "", "create the first administrator with the token in this file")
-	cmd.Flags().StringVar(&username, "username", "", "who signs in")
+	cmd.Flags().StringVar(&username, "username", "", "username to sign in with")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password")
-	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "file with an administrator's invitation, for the first authenticator")
+	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "file with the invitation, for an administrator without an authenticator")
 	return cmd
 }
 

@@ -45,7 +45,7 @@ func newDoctor() *cobra.Command {
 	var e examination
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at keys, files, databases, disks, clocks and certificates of a family, and say what to do",
+		Short: "Check keys, files, databases, disks, clocks and certificates of a family, and recommend actions",
 		Long: `doctor looks at the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container
 or a unit of one service, and otherwise at the data directory of fountain up. On the machine of the services it
 looks at settings, modes and owners of files, the root key and the services' own keys, free room, every
@@ -73,12 +73,12 @@ Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not lo
 			return e.run(cmd)
 		},
 	}
-	cmd.Flags().StringVar(&e.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); where it is given, the environment of single services is not looked at")
-	cmd.Flags().StringVar(&e.url, "url", "", "where the gateway answers, to look at it as clients do, with its certificate (FOUNTAIN_URL); default: the address that is configured on this machine")
-	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the authorities in this PEM file for --url (FOUNTAIN_CA_FILE)")
-	cmd.Flags().BoolVar(&e.quick, "quick", false, "leave out what reads the whole of a database: its pages and its audit trail")
+	cmd.Flags().StringVar(&e.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); if given, the environment of separate services is ignored")
+	cmd.Flags().StringVar(&e.url, "url", "", "address of the gateway, to check it and its certificate as a client (FOUNTAIN_URL); default: the address that is configured on this machine")
+	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the CA certificates in this PEM file for --url (FOUNTAIN_CA_FILE)")
+	cmd.Flags().BoolVar(&e.quick, "quick", false, "skip the checks that read a whole database: its pages and its audit trail")
 	cmd.Flags().BoolVar(&e.asJSON, "json", false, "print the findings as JSON")
-	cmd.Flags().BoolVar(&e.keep, "keep", false, "keep the report in the data directory of the kms, for the console")
+	cmd.Flags().BoolVar(&e.keep, "keep", false, "store the report in the data directory of the kms, for the console and doctor report")
 	cmd.AddCommand(newDoctorReport())
 	return cmd
 }

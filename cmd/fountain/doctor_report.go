@@ -12,7 +12,7 @@ import (
 // newDoctorReport makes the command that reads the report that the doctor has left for the kms.
 func newDoctorReport() *cobra.Command {
 	o := &operator{}
-	cmd := o.command("report", "Tell what the doctor found last on the machine of the kms", "  fountain doctor report\n  fountain doctor report --output json", noArgs,
+	cmd := o.command("report", "Show the last report of the doctor from the machine of the kms", "  fountain doctor report\n  fountain doctor report --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			d, err := c.KMS.GetDiagnosis(cmd.Context())
 			if err != nil {

@@ -42,7 +42,7 @@ type begun struct {
 func newDocumentsImport(o *operator) *cobra.Command {
 	d := &documentImport{}
 	var tenant string
-	cmd := o.command("import COLLECTION FILE.ndjson", "Store the documents of an NDJSON file in a collection",
+	cmd := o.command("import COLLECTION FILE.ndjson", "Import the documents of an NDJSON file into a collection",
 		"  fountain documents import plays plays.ndjson\n  fountain documents import plays plays.ndjson --batch 2000 --failed refused.ndjson", collectionAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			most := 5000
@@ -82,13 +82,13 @@ the documents of its last request.
 With --background each request is carried out by a job of the search service, in parts that wait for the
 search engine where it is busy or away (fountain jobs shows it). It suits large files; a job that is under
 way goes on when the import is interrupted.`
-	cmd.Flags().IntVar(&d.Batch, "batch", 0, "how many documents go in one request, 1 to 5000, with --background to 100000 (default: 1000, with --background 20000)")
-	cmd.Flags().BoolVar(&d.background, "background", false, "have jobs of the search service carry the import out")
-	cmd.Flags().StringVar(&d.failedPath, "failed", "", "the file for what is refused (default: FILE.ndjson.failed)")
-	cmd.Flags().StringVar(&tenant, "tenant", "", "whose the documents are; for the owner of a tenant-scoped collection")
-	cmd.Flags().BoolVar(&d.IfAbsent, "if-absent", false, "replace no document; in a collection that keeps versions")
-	cmd.Flags().StringVar(&d.VersionField, "version-field", "", "the member of each document that has the version which it replaces; in a collection that keeps versions")
-	cmd.Flags().BoolVar(&d.restart, "restart", false, "begin at the first line, also where an import was interrupted")
+	cmd.Flags().IntVar(&d.Batch, "batch", 0, "number of documents per request, 1 to 5000, with --background up to 100000 (default: 1000, with --background 20000)")
+	cmd.Flags().BoolVar(&d.background, "background", false, "run the import as background jobs of the search service")
+	cmd.Flags().StringVar(&d.failedPath, "failed", "", "write refused documents to this file (default: FILE.ndjson.failed)")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the documents; for the owner of a tenant-scoped collection")
+	cmd.Flags().BoolVar(&d.IfAbsent, "if-absent", false, "replace no existing document; for versioned collections")
+	cmd.Flags().StringVar(&d.VersionField, "version-field", "", "member of each document that holds the version that it replaces; for versioned collections")
+	cmd.Flags().BoolVar(&d.restart, "restart", false, "start at the first line, even after an interrupted import")
 	return cmd
 }
 

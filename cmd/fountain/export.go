@@ -18,7 +18,7 @@ func newExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "export SCOPE",
 		Example: "  fountain export hamlet >hamlet.fountain\n  fountain export hamlet --out hamlet.fountain",
-		Short:   "Write a stored screenplay in the Fountain format",
+		Short:   "Export a stored screenplay in the Fountain format",
 		Long: `export writes the screenplay that a scope holds in the open Fountain format
 (https://fountain.io/syntax): what fountain import stored, line by line, in UTF-8, with \n at the
 end of each line and none that is empty at the end. Elements that were changed since are
@@ -51,6 +51,6 @@ error. It needs elements:read.`,
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().StringVar(&file, "out", "", "write into this file (default: standard output)")
+	cmd.Flags().StringVar(&file, "out", "", "write to this file (default: standard output)")
 	return cmd
 }

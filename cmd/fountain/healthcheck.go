@@ -26,7 +26,7 @@ func newHealthcheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "healthcheck [SERVICE]",
 		Example: "  fountain healthcheck\n  fountain healthcheck kms --timeout 10s\n  fountain healthcheck kms --alive",
-		Short:   "Ask the service on this machine whether it is ready, for containers",
+		Short:   "Check whether the service on this machine is ready, for health checks of containers",
 		Long: `healthcheck exits 0 when the service is ready. Without an argument it is the one that the
 environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of
 fountain up.
@@ -55,8 +55,8 @@ drain, is no reason to end a process.`,
 			return checkAnswer(ctx, word, alive)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
-	cmd.Flags().BoolVar(&alive, "alive", false, "ask whether it answers, not whether it is ready")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the response")
+	cmd.Flags().BoolVar(&alive, "alive", false, "check whether the service responds, not whether it is ready")
 	return cmd
 }
 

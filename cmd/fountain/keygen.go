@@ -15,7 +15,7 @@ func newKeygen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "keygen FILE",
 		Example: "  fountain keygen root.key\n  fountain keygen --keep /run/keys/fountain-root.key\n  fountain keygen --replace /run/keys/fountain-root.key",
-		Short:   "Create a root key for a kms that does not create its own, or the next one",
+		Short:   "Create a root key for a kms that does not create its own, or the next one for a rotation",
 		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
 
 The root key seals everything the kms stores. Keep it on a volume of its own, never
@@ -43,8 +43,8 @@ puts a new one in its place. The kms may run. Then: fountain root-key rotate.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "succeed where FILE is a root key already, which stays as it is: for scripts that run at every start")
-	cmd.Flags().BoolVar(&replace, "replace", false, "keep the key that is there as FILE.previous, for a rotation")
+	cmd.Flags().BoolVar(&keep, "keep", false, "succeed and change nothing if FILE is a root key already; for scripts that run at every start")
+	cmd.Flags().BoolVar(&replace, "replace", false, "keep the existing key as FILE.previous, for a rotation")
 	cmd.MarkFlagsMutuallyExclusive("keep", "replace")
 	return cmd
 }

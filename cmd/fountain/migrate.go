@@ -13,7 +13,7 @@ func newMigrate() *cobra.Command {
 	return &cobra.Command{
 		Use:     "migrate SERVICE",
 		Example: "  fountain migrate kms\n  FOUNTAIN_SEQUENCE_DATABASE_URL_FILE=url fountain migrate sequence",
-		Short:   "Bring a service's database up to date, without starting the service",
+		Short:   "Apply the pending migrations to a service's database, without starting the service",
 		Long: `migrate applies the migrations that the service's database lacks and ends. Every start does
 the same; by hand it is for those who want it to happen at a time of their choice. The
 settings are those of serve.`,

@@ -23,7 +23,7 @@ func newMoveStore() *cobra.Command {
 	var m moveStore
 	cmd := &cobra.Command{
 		Use:   "move-store SERVICE",
-		Short: "On the machine of a service: move its database from SQLite to PostgreSQL, or back",
+		Short: "Move a service's database from SQLite to PostgreSQL, or back (on the service's machine)",
 		Long: `move-store copies every row of a service's database into an empty one, reads both again, compares them
 row by row in the order of their keys, and only then lets the service open the new one. It refuses a
 place that holds a database, a service that runs, and a database of another release. While it copies,
@@ -44,11 +44,11 @@ is also the way back without what was written since: empty the new place first.`
 		Args: oneArg("a service"),
 		RunE: func(cmd *cobra.Command, args []string) error { return m.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVar(&m.urlFile, "to-url-file", "", "file with the postgres:// URL of the empty database that takes the rows")
-	cmd.Flags().BoolVar(&m.toSQLite, "to-sqlite", false, "the rows go into a new SQLite database in the service's data directory")
-	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let services open the configured database again that a move has closed; the other place is the one it was moved to")
-	cmd.Flags().BoolVar(&m.asJSON, "json", false, "print what was moved as JSON")
-	cmd.Flags().StringVar(&m.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR names that of a service alone")
+	cmd.Flags().StringVar(&m.urlFile, "to-url-file", "", "file with the postgres:// URL of the target database, which must be empty")
+	cmd.Flags().BoolVar(&m.toSQLite, "to-sqlite", false, "move to a new SQLite database in the service's data directory")
+	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let the service open the configured database again after a move closed it; --to-url-file or --to-sqlite is the target of that move")
+	cmd.Flags().BoolVar(&m.asJSON, "json", false, "print the result of the move as JSON")
+	cmd.Flags().StringVar(&m.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR is that of a separate service")
 	return cmd
 }
 

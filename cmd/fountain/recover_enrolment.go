@@ -17,7 +17,7 @@ func newRecoverEnrolment(data *string) *cobra.Command {
 	var into string
 	cmd := &cobra.Command{
 		Use:   "enrolment-token NAME...",
-		Short: "Create an enrolment token, for a further instance of a service",
+		Short: "Create an enrolment token for an additional instance of a service",
 		Long: `enrolment-token prints a token by which an instance of a service gets its first key. It works once,
 for ten minutes.
 
@@ -52,7 +52,7 @@ is the data directory of the further instance. An instance that has a key there 
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&into, "into", "", "directory with the data directories of further instances, by their services' names")
+	cmd.Flags().StringVar(&into, "into", "", "write the tokens to the data directories of additional instances in this directory, named by their services")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ func newRestore() *cobra.Command {
 	var r restore
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "On the machine of the services: fill empty places from an archive",
+		Short: "Restore an archive to empty data directories and databases (on the services' machine)",
 		Long: `restore brings back what "fountain backup" copied, into empty data directories and empty PostgreSQL
 databases. It refuses every other place, another key, an archive that is not whole, and one of a
 newer release, before it touches anything. The services must not run.
@@ -36,10 +36,10 @@ with that one alone.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&r.identity, "identity", "", "file with the secret key of the archive")
-	cmd.Flags().StringVar(&r.administrator, "administrator", "", "name of the administrator who stays enabled, while all other users are disabled")
-	cmd.Flags().BoolVar(&r.keepUsers, "keep-users", false, "leave users as the backup has them: nobody was disabled or deleted since")
-	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print what was done as JSON")
-	cmd.Flags().StringVar(&r.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
+	cmd.Flags().StringVar(&r.administrator, "administrator", "", "username of the administrator who stays enabled; all other users are disabled")
+	cmd.Flags().BoolVar(&r.keepUsers, "keep-users", false, "keep users as they are in the backup; use it only if nobody was disabled or deleted since")
+	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print the result of the restore as JSON")
+	cmd.Flags().StringVar(&r.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE are those of separate services")
 	return cmd
 }
 

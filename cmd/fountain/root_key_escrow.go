@@ -19,7 +19,7 @@ func newRootKeySplit() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "split",
-		Short: "On the machine of the kms: split a copy of the root key into shares, for safe keeping",
+		Short: "Split a copy of the root key into shares, for safekeeping (on the machine of the kms)",
 		Long: `split writes shares of the root key (Shamir's scheme). As many of them as --threshold says give the key
 again ("fountain root-key combine"); fewer tell nothing of it. The kms does not need them: they are for
 the day on which its file is lost. The key itself is not printed.
@@ -38,10 +38,10 @@ as there are backups from before.`,
 			return splitRootKey(cmd, file, shares, threshold, out)
 		},
 	}
-	cmd.Flags().IntVar(&shares, "shares", 5, "how many shares")
-	cmd.Flags().IntVar(&threshold, "threshold", 3, "how many of them give the key again")
-	cmd.Flags().StringArrayVar(&out, "out", nil, "directory for a share; once for each")
-	cmd.Flags().StringVar(&file, "file", rootKeyFile(), "file of the root key (FOUNTAIN_KMS_ROOT_KEY_FILE, or kms/root.key in FOUNTAIN_DATA)")
+	cmd.Flags().IntVar(&shares, "shares", 5, "number of shares")
+	cmd.Flags().IntVar(&threshold, "threshold", 3, "number of shares that are needed to combine the key again")
+	cmd.Flags().StringArrayVar(&out, "out", nil, "directory for a share; repeat it once for each share")
+	cmd.Flags().StringVar(&file, "file", rootKeyFile(), "file with the root key (FOUNTAIN_KMS_ROOT_KEY_FILE, or kms/root.key in FOUNTAIN_DATA)")
 	return cmd
 }
 
@@ -112,7 +112,7 @@ func newRootKeyCombine() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "combine FILE...",
-		Short: "Put the root key together from its shares",
+		Short: "Combine shares into the root key",
 		Long: `combine reads shares that "fountain root-key split" wrote, as many as are needed or more, and writes the root
 key to a new file (0600), which is where the kms looks for it, or root.key.previous beside it. It writes
 nothing unless the key is the one that was split. A share that was damaged, is given twice, or is of
@@ -143,7 +143,7 @@ another set, is named.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "the new file of the root key")
+	cmd.Flags().StringVar(&out, "out", "", "write the root key to this file, which must not exist")
 	return cmd
 }
 

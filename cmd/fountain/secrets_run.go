@@ -43,7 +43,7 @@ var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscal
 
 func newSecretsRun(o *operator) *cobra.Command {
 	run := &secretsRun{operator: o, known: map[string]int64{}}
-	cmd := o.command("run --env NAME=SECRET --file FILE=SECRET -- COMMAND", "Run a process with secrets, and start it again when they change",
+	cmd := o.command("run --env NAME=SECRET --file FILE=SECRET -- COMMAND", "Run a process with secrets, and restart it when they change",
 		`  fountain secrets run --env DB_PASSWORD=app.db -- ./server
   fountain secrets run --file tls.key=app.tls -- sh -c 'exec server --key "$FOUNTAIN_SECRETS_DIR/tls.key"'`,
 		func(cmd *cobra.Command, args []string) error {
@@ -70,10 +70,10 @@ name, unless a policy says otherwise: the service app reads app and app.db ("fou
 
 A person is asked for a code before the process starts, and never while it runs; when the code does not
 hold any more, changes can't be read, which is said once.`
-	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "variable of the environment and the secret whose value it gets, NAME=SECRET; may be repeated")
-	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret whose value it gets, FILE=SECRET; may be repeated")
-	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "between SIGTERM and SIGKILL when the process is started again")
-	cmd.Flags().BoolVar(&run.once, "once", false, "don't start the process again when a secret changes")
+	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "environment variable and the secret that provides its value, NAME=SECRET; may be repeated")
+	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret that provides its contents, FILE=SECRET; may be repeated")
+	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "time between SIGTERM and SIGKILL when the process is restarted")
+	cmd.Flags().BoolVar(&run.once, "once", false, "do not restart the process when a secret changes")
 	return cmd
 }
 

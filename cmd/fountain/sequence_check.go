@@ -31,7 +31,7 @@ type sequenceCheck struct {
 
 func newSequenceCheck() *cobra.Command {
 	o := &sequenceCheck{}
-	cmd := o.command("check [SCOPE]", "Check that numbers, versions, the change feed and search keep their promises",
+	cmd := o.command("check [SCOPE]", "Check the guarantees of numbers, versions, the change feed and search",
 		"  fountain sequence check\n  fountain sequence check audit-2026 --clients 32 --appends 100000 --for 10m --out history.ndjson\n"+
 			"  fountain sequence check hamlet --read-only\n  fountain sequence check --history history.ndjson", nil,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error { return o.online(cmd, c, args) })
@@ -57,13 +57,13 @@ meanwhile. --out keeps what was seen, without data, and --history checks such a 
 
 It needs elements:read, and elements:write unless --read-only. A broken promise is told, and the exit status
 is 1 then.`
-	cmd.Flags().IntVar(&o.Clients, "clients", 8, "clients that append at once")
-	cmd.Flags().IntVar(&o.Appends, "appends", 1000, "end after so many acknowledged appends")
-	cmd.Flags().DurationVar(&o.For, "for", time.Minute, "end after this time in any case")
-	cmd.Flags().DurationVar(&o.SearchWithin, "search-within", time.Minute, "how long search may take to find everything; 0 leaves it out")
-	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "check what SCOPE holds, and write nothing")
-	cmd.Flags().StringVar(&o.out, "out", "", "keep the history in this file, which others can't read")
-	cmd.Flags().StringVar(&o.file, "history", "", "check the history in this file, and call nobody")
+	cmd.Flags().IntVar(&o.Clients, "clients", 8, "number of clients that append concurrently")
+	cmd.Flags().IntVar(&o.Appends, "appends", 1000, "stop after this number of acknowledged appends")
+	cmd.Flags().DurationVar(&o.For, "for", time.Minute, "stop after this time at the latest")
+	cmd.Flags().DurationVar(&o.SearchWithin, "search-within", time.Minute, "how long search may take to find everything; 0 skips this check")
+	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "only check the contents of SCOPE, and write nothing")
+	cmd.Flags().StringVar(&o.out, "out", "", "write the history to this file, readable only by you")
+	cmd.Flags().StringVar(&o.file, "history", "", "check the history in this file, without sending a request")
 	return cmd
 }
 

@@ -14,7 +14,7 @@ import (
 func newScopeExport() *cobra.Command {
 	o := &operator{}
 	file := ""
-	cmd := o.command("export SCOPE", "Write a scope with all its versions as NDJSON",
+	cmd := o.command("export SCOPE", "Export a scope with all its versions as NDJSON",
 		"  fountain sequence export hamlet >hamlet.ndjson\n  fountain sequence export hamlet --out hamlet.ndjson", oneArg("the scope"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if file == "" {
@@ -35,7 +35,7 @@ func newScopeExport() *cobra.Command {
 	cmd.Long = `export writes the elements of a scope as they are at one moment, each with its number, its status and
 all its versions, and a line with the checksum of the others at the end. fountain sequence import
 takes it. A broken connection or a checksum that does not fit is an error, and leaves no file.`
-	cmd.Flags().StringVar(&file, "out", "", "write into this file, which others can't read (default: standard output)")
+	cmd.Flags().StringVar(&file, "out", "", "write to this file, readable only by you (default: standard output)")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func exportScope(cmd *cobra.Command, c *fountain.Client, scope string, w io.Writ
 
 func newScopeImport() *cobra.Command {
 	o := &operator{}
-	cmd := o.command("import SCOPE FILE.ndjson", "Create a scope of what fountain sequence export wrote",
+	cmd := o.command("import SCOPE FILE.ndjson", "Import a scope that fountain sequence export has written",
 		"  fountain sequence import hamlet hamlet.ndjson\n  fountain sequence import hamlet-2026 hamlet.ndjson --output json",
 		func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
