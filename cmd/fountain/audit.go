@@ -138,14 +138,14 @@ func newAuditVerify(o *operator) *cobra.Command {
   fountain audit verify --service sequence --data ./data --public-key KEY
   fountain audit verify --archives /archives --identity archive.key --public-key KEY --file audit.ndjson`, noArgs, nil)
 	online := o.command("verify", "", "", noArgs, func(cmd *cobra.Command, c *fountain.Client, _ []string) error { return check.online(cmd, o, c) }).RunE
-	cmd.Long = `verify asks the kms to verify its trail with its key. With --file or --service it needs no kms and no
-secret: it checks the hashes of an export, or of a service's own database (on SQLite beside the running
-service), against checkpoints that the public key signs. Take the public key and the checkpoints from
-where they were kept: the log of the service has one every minute in which something was recorded. It
-exits with 1 when the trail does not hold.
+	cmd.Long = `verify asks the kms to verify its audit trail with its key. With --file or --service it needs no kms and no
+secret: it verifies the hashes of an export, or of a service's own database (on SQLite while the service
+runs), against checkpoints that are signed with the public key. Take the public key and the checkpoints from
+where you stored them; the log of the service has a checkpoint for every minute in which events were recorded.
+The exit status is 1 if the trail is not valid.
 
-With --archives it verifies everything that "fountain audit archive" wrote into a directory, from the
-first event on, and, with --file or --database, what the trail still holds behind them.`
+With --archives it verifies all archives that "fountain audit archive" has written to a directory, from the
+first event on, and, with --file or --database, the events that the trail still has after them.`
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if check.file == "" && check.archives == "" && !check.database && !cmd.Flags().Changed("service") {
 			return online(cmd, args)

@@ -44,17 +44,18 @@ func newAuditArchive(o *operator) *cobra.Command {
   fountain audit archive --service sequence --data ./data --before 2026-09-01 --dir /archives --plain`, noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error { return a.run(cmd, o, c) })
 	var plain bool
-	cmd.Long = `archive writes the oldest events of a trail, up to a date, into a new file of a directory: an export that
-ends with a checkpoint, encrypted with age to your key ("fountain backup key" creates one), or --plain.
-It verifies what it has written and reads it from the disk again. Only then it asks the kms to remove
-these events; the kms refuses what the trail has not signed, what does not begin where the trail
-begins, and what is younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days). Of its own trail the kms is
-asked for that first, before anything is written. A call that was broken off is taken up by the next
-with the same directory. Copy the directory to another machine: the archives
-are the only copy then. "fountain audit verify --archives" verifies them and the seam to the trail.
+	cmd.Long = `archive writes the oldest events of a trail, up to a date, to a new file in a directory: an export that ends
+with a checkpoint, encrypted with age to your key ("fountain backup key" creates one), or with --plain
+unencrypted. It verifies the events, and reads the written file again from the disk. Only then does it ask the
+kms to remove these events. The kms refuses events that the trail has not signed, an archive that does not
+begin where the trail begins, and events that are younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days); for
+its own trail it is asked about this before anything is written. The next call with the same directory
+continues an interrupted one. Copy the directory to another machine: afterwards the archives are the only
+copy. "fountain audit verify --archives" verifies them and their connection to the trail.
 
-The trails of other services are read from their databases, up to the last checkpoint before the date
-that the kms has witnessed: archive those before the kms's own trail. They remove events within minutes.`
+The trails of other services are read from their databases, up to the last checkpoint, of those that the kms
+has recorded, that is before the date: archive them before the trail of the kms. They remove the events within
+minutes.`
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.dir == "" || a.before == "" {

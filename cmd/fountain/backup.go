@@ -28,19 +28,19 @@ func newBackup() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "backup",
 		Short: "Back up the databases of all services to one encrypted archive while they run (on the services' machine)",
-		Long: `backup copies the databases of kms, twofactor, search and sequence, and the documents of the embedded
-search engine, into one archive that is encrypted to your key (age-encryption.org; "fountain backup
-key" creates one). Each copy is one state of its database, and holds every write that was
-acknowledged before its instant; "backup verify" shows the instants. SQLite and PostgreSQL are
-copied in the same form, and restored to either.
+		Long: `backup copies the databases of kms, twofactor, search and sequence, and the documents of the embedded search
+engine, to one archive that is encrypted to your key (age-encryption.org; "fountain backup key" creates one).
+Each copy is one consistent state of its database, and contains every write that was acknowledged before its
+point in time; "backup verify" shows these times. SQLite and PostgreSQL are copied in the same format, and can
+be restored to either.
 
-With --into the archive is named by its time in a directory of archives, of which --keep leaves the newest.
-With --every the command goes on until SIGTERM or SIGINT: it backs up when the newest archive of the directory
-is that old, and tries a failed one again within 15 minutes. It then writes its log to standard error, and its
-exit status is 0 when it was ended between two backups.
+With --into the archive is named by its time, in a directory of which --keep keeps the newest archives. With
+--every the command keeps running until SIGTERM or SIGINT: it backs up when the newest archive of the
+directory has reached that age, and retries a failed backup within 15 minutes. It then writes its log to
+standard error, and its exit status is 0 if it was stopped between two backups.
 
-The root key is never in it: keep that at another place than the archives. The documents of a
-Typesense of your own are not in it either.`,
+An archive never contains the root key: store the root key in another place than the archives. It also does
+not contain the documents of your own Typesense server.`,
 		Example: `  fountain backup --to family.backup --recipient age1...
   fountain backup --to /backups/monday --recipients-file keys.txt --data /var/lib/fountain
   fountain backup --into /backups --keep 14 --every 24h --recipients-file keys.txt`,
@@ -247,8 +247,8 @@ func newBackupKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "key FILE",
 		Short: "Create a key pair for archives: write the secret key to a new file, print the public key",
-		Long: `key writes a secret key of age into FILE (0600), which must not exist, and prints the public key. Backups
-need the public key alone: keep FILE on another machine than the one that writes them.`,
+		Long: `key writes an age secret key to FILE (mode 0600), which must not exist, and prints the public key. Backups
+need only the public key: keep FILE on another machine than the one that writes the backups.`,
 		Example: "  fountain backup key backup.key\n  fountain backup --to family.backup --recipient \"$(fountain backup key backup.key)\"",
 		Args:    oneArg("a file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -283,9 +283,9 @@ func newBackupVerify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify FILE|DIRECTORY",
 		Short: "Verify that an archive can be decrypted and is complete, and list its contents",
-		Long: `verify reads an archive to its end, the newest of a directory that backup --into fills. It needs nothing but
-the archive and its secret key. With --data, on the machine of the services, the list of backups says afterwards
-that this one was verified, or has failed.`,
+		Long: `verify reads an archive to its end; for a directory that backup --into fills, the newest one. It needs only
+the archive and its secret key. With --data, on the services' machine, it also records in the list of backups
+whether this archive was verified or failed.`,
 		Example: "  fountain backup verify family.backup --identity backup.key\n  fountain backup verify /backups --identity backup.key --json",
 		Args:    oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -326,13 +326,13 @@ func newBackupDrill() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "drill FILE|DIRECTORY",
 		Short: "Test a restore: restore an archive to a temporary directory, check it, and remove it",
-		Long: `drill does what restore does, in a directory that is removed afterwards: it reads the archive, creates every
-database of it, has SQLite check each, holds every audit trail against its hashes, and ends what a
-restore ends. It needs as much room as the data, and no root key. Its exit status says whether all
-of it succeeded. With --data, on the machine of the services, the list of backups says afterwards that
-this one passed a drill, or has failed. Of a directory that backup --into fills it takes the newest archive; with
---every it goes on until SIGTERM or SIGINT, writes its log to standard error, and tries a failed one again within
-15 minutes.`,
+		Long: `drill does the same as restore, in a directory that is removed afterwards: it reads the archive, creates each
+of its databases, has SQLite check each of them, verifies the hashes of every audit trail, and ends everything
+that a restore ends. It needs as much disk space as the data, and no root key. It is suitable for a timer: the
+exit status is 0 only if all of it succeeded. With --data, on the services' machine, it also records in the
+list of backups whether this archive passed the drill or failed. For a directory that backup --into fills, it
+takes the newest archive. With --every it keeps running until SIGTERM or SIGINT, writes its log to standard
+error, and retries a failed drill within 15 minutes.`,
 		Example: `  fountain backup drill family.backup --identity backup.key
   fountain backup drill family.backup --identity backup.key --data /var/lib/fountain --dir /var/tmp
   fountain backup drill /backups --identity backup.key --every 24h`,

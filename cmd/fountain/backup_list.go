@@ -41,9 +41,9 @@ func newBackupList() *cobra.Command {
 			}
 			return o.print(cmd, all, []string{"ID", "CREATED", "BY", "BYTES", "FILE", "CHECK", "CHECKED"}, rows)
 		})
-	cmd.Long = `list asks the kms which backups were written on its machine with its data directory, the newest 100, and
-which check each has passed or failed there (backup verify and backup drill with --data). An administrator with a
-second factor can read it. Whether an archive is still where it was written to, list does not know.`
+	cmd.Long = `list asks the kms which backups were written on its machine with its data directory, the newest 100, and which
+check each of them has passed or failed there (backup verify and backup drill with --data). It requires the
+role admin and a second factor. It does not know whether an archive still exists where it was written.`
 	return cmd
 }
 

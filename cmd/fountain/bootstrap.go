@@ -26,8 +26,9 @@ func newBootstrap() *cobra.Command {
 		Use:   "bootstrap --username NAME",
 		Short: "Create the first administrator of a family, and sign in",
 		Long: `bootstrap creates the first administrator with the one-time token that the kms has written (fountain
-bootstrap-token creates a fresh one), and signs in as them. It prints an invitation, once: with it they
-enrol their first authenticator, which all that administrators do asks for.`,
+bootstrap-token creates a new one), and signs in as this user. It prints an invitation, once: with it the
+administrator enrols a first authenticator, because every operation of administrators requires a second
+factor.`,
 		Example: `  fountain bootstrap --username ada --token-file token --password-file password
   fountain bootstrap --username ada >invitation
   fountain otp enrol --invitation-file invitation

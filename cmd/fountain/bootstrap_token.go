@@ -21,9 +21,9 @@ func newBootstrapToken() *cobra.Command {
 		Use:     "bootstrap-token",
 		Example: "  fountain bootstrap-token --data ./data\n  docker compose exec kms /fountain bootstrap-token --show",
 		Short:   "Create a new one-time token for the first administrator",
-		Long: `bootstrap-token asks the kms that runs on this machine for a fresh token, by removing the
-file of the old one, and prints the path of the new one. It works while there is no
-administrator. --show prints the token itself, for containers without a shell.`,
+		Long: `bootstrap-token asks the kms on this machine for a new token, by removing the file of the old one, and prints
+the path of the new file. It works while there is no administrator. --show prints the token itself, for
+containers without a shell.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir := filepath.Join(data, "kms")

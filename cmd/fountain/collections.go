@@ -61,9 +61,10 @@ func newCollections() *cobra.Command {
     {"name": "year", "type": "int32", "optional": true},
     {"name": "tags", "type": "string[]", "facet": true, "optional": true}]}
 
-Types are string, int32, int64, float, bool, each also as a list (string[]), and auto. A field may be "facet", "sort", "optional", and
-not searchable ("index": false). Beside the fields there are "defaultSortingField", "tenantScoped" and "versioned". Each document has
-a string "id" of its own; fountain documents import takes them as NDJSON.`
+Types are string, int32, int64, float, bool, each also as a list (string[]), and auto. A field can be "facet",
+"sort", "optional", and not searchable ("index": false). In addition to the fields there are
+"defaultSortingField", "tenantScoped" and "versioned". Each document has a string "id"; fountain documents
+import takes documents as NDJSON.`
 	return group("collections", "Manage collections of the search service and access to them", list, get, create, o.deleteCollection(), o.schema(), o.reindexes(), o.collectionSets(), o.grants(), o.grant(), o.revokeGrant())
 }
 

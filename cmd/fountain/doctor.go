@@ -46,22 +46,22 @@ func newDoctor() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check keys, files, databases, disks, clocks and certificates of a family, and recommend actions",
-		Long: `doctor looks at the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container
-or a unit of one service, and otherwise at the data directory of fountain up. On the machine of the services it
-looks at settings, modes and owners of files, the root key and the services' own keys, free room, every
-database and its audit trail, certificates, the last backup and restore, and asks what runs whether it is
-ready, of which release it is, and how its clock and contract differ.
+		Long: `doctor checks the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container or a
+unit of a single service, and otherwise the data directory of fountain up. On the services' machine it checks
+settings, modes and owners of files, the root key and the services' own keys, free disk space, every database
+and its audit trail, certificates, and the last backup and restore; it also asks the running services whether
+they are ready, for their release, and for differences of clock and contract.
 
-Where there is neither, it looks at the family at --url or FOUNTAIN_URL, from outside: whether each service
-is ready, of which release it is, how its contract and its clock differ from this program's and this machine's,
-and when the certificate of the front ends. It needs no credential for that, and sees no files, databases,
-keys or backups: for those run it on the machine of the services.
+If there is neither, it checks the family at --url or FOUNTAIN_URL from outside: whether each service is
+ready, its release, how its contract and clock differ from those of this program and this machine, and when
+the certificate of the gateway's address expires. This needs no credential, and covers no files, databases,
+keys or backups: run it on the services' machine to check those.
 
-It changes nothing and shows no secret. For what it finds it says what to do. With --keep it leaves its report
-in the data directory of the kms, where administrators read it in the console and by doctor report.
+It changes nothing and shows no secret. For each finding it recommends an action. With --keep it stores its
+report in the data directory of the kms, where administrators can read it in the console and with doctor
+report.
 
-Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not look; 2 a wrong call;
-3 there are warnings alone.`,
+Exit status: 0 no findings; 1 errors were found, or doctor could not check; 2 wrong usage; 3 only warnings.`,
 		Example: `  fountain doctor
   fountain doctor --data /var/lib/fountain --json
   fountain doctor --quick --keep

@@ -42,9 +42,9 @@ func newDocumentsExport(o *operator) *cobra.Command {
 			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d %s to %s\n", n, plural(n, "document"), file)
 			return nil
 		})
-	cmd.Long = `export writes each document of a collection that you may read on a line of its own, as fountain documents
-import takes it. Of a tenant-scoped collection --tenant says whose documents, where you reach those of
-several tenants. A broken connection is an error, and leaves no file.`
+	cmd.Long = `export writes each document of a collection that you can read on a line of its own, in the format of fountain
+documents import. For a tenant-scoped collection of which you can read several tenants, --tenant selects one.
+A broken connection is an error, and leaves no file.`
 	cmd.Flags().StringVar(&file, "out", "", "write to this file, readable only by you (default: standard output)")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only the documents of this tenant; for the owner of a tenant-scoped collection")
 	cmd.Flags().StringSliceVar(&fields, "field", nil, "field to write in addition to the id; may be repeated (default: all)")

@@ -46,17 +46,16 @@ func newExplain() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL | REQUEST-ID",
 		Short: "Explain which checks apply to a request, where the contract defines them, and which one refuses it",
-		Long: `explain METHOD URL tells in the order of the gateway what each check asks of the request, the
-line of the contract that says so, and its verdict. It works on the contracts in this program,
-and with --contract on that of an adopted service, and sends no request. With --adopted an administrator
-has the contract in force read from the kms. Of the URL only path and query count. What it is not told (a token,
-a body) stays undecided, and what depends on the running gateway is marked so. A token is read, not
-verified.
+		Long: `explain METHOD URL shows, in the order of the gateway, what each check requires of the request, the line of
+the contract that defines it, and the result. It uses the contracts in this program, with --contract also that
+of an adopted service, and sends no request. With --adopted, administrators get the contract in force from the
+kms. Only path and query of the URL are used. A check stays undecided if its input is not given (a token, a
+body), and checks that depend on the running gateway are marked. A token is only decoded, not verified.
 
-explain req_... tells what the log knows of a request: the lines of gateway and services, and
-the check that refused. The log is read from --log or from standard input.
+explain req_... shows what the log contains about a request: the lines of gateway and services, and the check
+that refused it. The log is read from --log or from standard input.
 
-It exits 0 when nothing refuses or the request was found, and 1 when a check refuses.`,
+The exit status is 0 if no check refuses or the request was found, and 1 if a check refuses.`,
 		Example: `  fountain explain GET '/sequence/v1/scopes/hamlet/spokenWord/elements?limit=500'
   fountain explain POST /kms/v1/users --as-me --body-file user.json --header Content-Type:application/json
   fountain explain DELETE /notes/v1/notes/1 --contract notes.yaml --as-me

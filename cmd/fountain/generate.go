@@ -29,10 +29,11 @@ func newGenerateClient() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "client FILE",
 		Short: "Generate a typed Go client for a service from its OpenAPI document",
-		Long: `client writes two files into a folder: the client with its types, written with the settings of the family's own
-clients, and New, which opens it by the credentials of the SDK (github.com/fountainai/fountain/clients/fountain).
-The module that holds them needs that and github.com/oapi-codegen/runtime. It works without a running family.
-What of the document can't be as it says in Go, or not at all, is told with file and line; all else is written.`,
+		Long: `client writes two files to a directory: the client with its types, generated with the settings of the family's
+own clients, and New, which opens it with the credentials of the SDK
+(github.com/fountainai/fountain/clients/fountain). The module that contains them needs that package and
+github.com/oapi-codegen/runtime. The command works without a running family. Parts of the document that Go
+cannot express as written, or not at all, are reported with file and line; everything else is generated.`,
 		Example: `  fountain generate client notes.yaml
   fountain generate client openapi.json --name billing --package billingapi --out internal/billingapi`,
 		Args: oneArg("the OpenAPI document"),

@@ -27,12 +27,11 @@ func newHealthcheck() *cobra.Command {
 		Use:     "healthcheck [SERVICE]",
 		Example: "  fountain healthcheck\n  fountain healthcheck kms --timeout 10s\n  fountain healthcheck kms --alive",
 		Short:   "Check whether the service on this machine is ready, for health checks of containers",
-		Long: `healthcheck exits 0 when the service is ready. Without an argument it is the one that the
-environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of
-fountain up.
+		Long: `healthcheck exits with 0 if the service is ready. Without an argument it checks the service that the
+environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of fountain up.
 
-With --alive it exits 0 when the service answers at all, ready or not: a database that is away, or a
-drain, is no reason to end a process.`,
+With --alive it exits with 0 if the service responds at all, ready or not: an unavailable database or a drain
+is no reason to kill a process.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%s takes at most one argument, a service", cmd.CommandPath())

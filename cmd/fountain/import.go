@@ -38,18 +38,17 @@ func newImport() *cobra.Command {
 		Example: "  fountain import hamlet.fountain\n  fountain import hamlet.fountain --scope hamlet-draft-2 --batch 500\n" +
 			"  fountain import hamlet.fountain --dry-run\n  fountain import hamlet.fountain --update",
 		Short: "Import a screenplay as numbered, searchable elements",
-		Long: `import reads a screenplay in the open Fountain format (https://fountain.io/syntax) and stores
-it through the gateway as elements of the types script, section, character, action, spokenWord
-and note, in batches. fountain export gives it back line by line. Running it again does no harm:
-what is there is not stored twice.
+		Long: `import reads a screenplay in the open Fountain format (https://fountain.io/syntax) and stores it through the
+gateway as elements of the types script, section, character, action, spokenWord and note, in batches. fountain
+export returns it line by line. Repeating an import is safe: existing elements are not stored twice.
 
-A play that differs from what its scope holds is refused. --dry-run shows the difference.
---update stores it: what is new is added, what changed gets a new version, what is gone is
-omitted, and the numbers follow the play, for which a person is asked for a one-time code.
-What somebody changed in the service stays, where the play did not change.
+A play that differs from the contents of its scope is refused. --dry-run shows the differences. --update
+stores them: new elements are appended, changed ones get a new version, removed ones are omitted, and the
+order follows the play, for which a user is asked for a one-time code. Changes that were stored in the service
+are kept where the play did not change.
 
-It reads UTF-8, UTF-16 and Windows-1252, and Final Draft's XML (.fdx), of which it says what
-Fountain has no place for. It needs elements:read and elements:write.`,
+It reads UTF-8, UTF-16 and Windows-1252, and Final Draft's XML (.fdx), for which it reports what Fountain
+cannot represent. It needs the scopes elements:read and elements:write.`,
 		Args: oneArg("a file in the Fountain format"),
 		RunE: o.run,
 	}

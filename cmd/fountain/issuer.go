@@ -19,12 +19,12 @@ func newIssuer() *cobra.Command {
 	move := &cobra.Command{
 		Use:   "move URL",
 		Short: "Change the issuer that was fixed at the first start",
-		Long: `move gives the family another name in its tokens. On SQLite the kms (fountain up) must be stopped; on
-PostgreSQL stop every instance of it. FOUNTAIN_KMS_... names database and root key as for fountain
-serve kms. Afterwards every service is started with the new issuer.
+		Long: `move changes the issuer in the tokens of the family. On SQLite the kms (fountain up) must be stopped; on
+PostgreSQL stop all its instances. FOUNTAIN_KMS_... settings specify database and root key, as for fountain
+serve kms. Afterwards start every service with the new issuer.
 
-Access tokens of the old name are refused from then on. Sessions, refresh tokens and API keys go on.
-Passkeys belong to the name of a site and do not come along.`,
+Access tokens of the old issuer are refused from then on. Sessions, refresh tokens and API keys stay valid.
+Passkeys belong to the host name of a site and do not work at another one.`,
 		Example: `  fountain issuer move https://fountain.example.org
   fountain issuer move https://fountain.example.org --data /var/lib/fountain`,
 		Args: oneArg("the new issuer"),

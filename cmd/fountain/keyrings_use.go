@@ -95,7 +95,7 @@ func (o *operator) encryptData() *cobra.Command {
 			}
 			return o.bytesOut(cmd, sealed, sealed.KeyVersion, sealed.Ciphertext)
 		})
-	cmd.Long = "encrypt takes up to 32 KiB. For more use a data key (fountain keyrings data-key) and a program of yours."
+	cmd.Long = "encrypt takes up to 32 KiB. For more, encrypt with a data key (fountain keyrings data-key) in your own program."
 	cmd.Example = "  fountain keyrings encrypt invoices --file invoice.txt --context invoice-7\n  printf 4711 | fountain keyrings encrypt invoices"
 	in.flags(cmd, "the data", true)
 	return cmd
@@ -246,8 +246,9 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 		return nil
 	})
 	in.flags(cmd, "the data", false)
-	cmd.Long = fmt.Sprintf(`%s needs --key-version: the %s is what the algorithm gives and nothing else, as other programs and libraries take it, so it does not
-say by which key. The answer with it told the version of the key (keyVersion): keep both together. A %s by another key is not valid.`, verb, flag, flag)
+	cmd.Long = fmt.Sprintf(`%s needs --key-version: the %s is exactly what the algorithm produces, as other programs and libraries use it,
+so it does not name its key. The version of the key was part of the response that returned it (keyVersion):
+store both together. A %s of another key is not valid.`, verb, flag, flag)
 	cmd.Flags().StringVar(&given, flag, "", "the "+flag+", in base64")
 	cmd.Flags().Int64Var(&number, "key-version", 0, "version of the key, as printed by sign and mac")
 	return cmd

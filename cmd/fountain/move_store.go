@@ -24,18 +24,18 @@ func newMoveStore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "move-store SERVICE",
 		Short: "Move a service's database from SQLite to PostgreSQL, or back (on the service's machine)",
-		Long: `move-store copies every row of a service's database into an empty one, reads both again, compares them
-row by row in the order of their keys, and only then lets the service open the new one. It refuses a
-place that holds a database, a service that runs, and a database of another release. While it copies,
-and afterwards, nobody opens the old database; it stays where it is, untouched but for that.
+		Long: `move-store copies every row of a service's database to an empty one, reads both again, compares them row by
+row in key order, and only then lets the service open the new one. It refuses a target that contains a
+database, a running service, and a database of another release. During the copy and afterwards, no service can
+open the old database; apart from that it is not changed.
 
-FOUNTAIN_<SERVICE>_... name the database as it is now, as for fountain serve, or --data does for a data
-directory of fountain up (which knows SQLite alone: start the services by fountain serve afterwards).
-Documents of the embedded search engine stay where they are.
+FOUNTAIN_<SERVICE>_... settings specify the current database, as for fountain serve, or --data does for a data
+directory of fountain up (which supports only SQLite: start the services with fountain serve afterwards).
+Documents of the embedded search engine are not moved.
 
---reopen takes back that the old database is closed, after a move that was killed. Where the move had come
-to its last step, the other place must be named too, and must be empty: no two places are ever open. So it
-is also the way back without what was written since: empty the new place first.`,
+--reopen opens the old database again after a move that was killed. If the move had reached its last step, the
+target must be given too, and must be empty: two databases are never open. It is also how to move back without
+the data that was written since: empty the new database first.`,
 		Example: `  fountain move-store kms --to-url-file /etc/fountain/kms-url
   FOUNTAIN_KMS_DATABASE_URL_FILE=/etc/fountain/kms-url fountain move-store kms --to-sqlite
   fountain move-store sequence --to-url-file url --data /var/lib/fountain

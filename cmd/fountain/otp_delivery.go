@@ -134,10 +134,10 @@ func newPreviewMessages() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "preview-messages",
 		Short: "Preview the messages in which codes are sent, and check their templates",
-		Long: `preview-messages writes the mail (subject, text, HTML) and the SMS in which codes are
-sent, with a sample code. --templates names a directory with files that replace
-built-in ones: email.subject.tmpl, email.txt.tmpl, email.html.tmpl, sms.txt.tmpl, in
-the language of Go's templates, with .Issuer, .Code, .Purpose, .Operation and .Life.`,
+		Long: `preview-messages writes the mail (subject, text, HTML) and the SMS in which codes are sent, with a sample
+code. --templates names a directory with files that replace built-in ones: email.subject.tmpl, email.txt.tmpl,
+email.html.tmpl and sms.txt.tmpl, in the language of Go templates, with .Issuer, .Code, .Purpose, .Operation
+and .Life.`,
 		Example: "  fountain otp preview-messages\n  fountain otp preview-messages --templates ./templates --issuer Acme",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

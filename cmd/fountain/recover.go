@@ -23,11 +23,11 @@ func newRecover() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "recover",
 		Short: "Recover users and services without the API (on the machine of the kms)",
-		Long: `recover works on the kms's own database, with its root key: who has both has everything already. On
-SQLite the kms (fountain up) must be stopped first; on PostgreSQL it may run, and FOUNTAIN_KMS_...
-names database and root key as for fountain serve kms.
+		Long: `recover works directly on the database of the kms, with its root key: access to both already is access to
+everything. On SQLite the kms (fountain up) must be stopped first; on PostgreSQL it can keep running, and
+FOUNTAIN_KMS_... settings specify database and root key, as for fountain serve kms.
 
-Every recovery of a person ends their sessions, API keys and tokens, and is in the audit log.`,
+Every recovery of a user ends the user's sessions, API keys and tokens, and is recorded in the audit trail.`,
 		Example: `  fountain recover password ada
   fountain recover factors ada --data /var/lib/fountain`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -78,13 +78,13 @@ func newRecoverDataKey(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "data-key SERVICE",
 		Short: "Delete a service's data key that no kms can unwrap any more, with the data that it encrypts",
-		Long: `data-key is for a service that ends with "this kms has not wrapped the service's data key": the
-kms's database was lost for good. It deletes the key and what is sealed with it in the service's own
-database. twofactor loses every authenticator; search and sequence lose the answers that are kept
-for repeated requests, and none of their data. The next start has a new key created.
+		Long: `data-key is for a service that fails with "this kms has not wrapped the service's data key" because the
+database of the kms was permanently lost. It deletes the key, and everything that is encrypted with it, in the
+service's own database. twofactor loses all authenticators; search and sequence lose the stored responses for
+repeated requests, and none of their data. At the next start the service gets a new key.
 
-On SQLite the service must be stopped. On PostgreSQL stop its replicas first; FOUNTAIN_SERVICE_...
-name the database as for fountain serve.`,
+On SQLite the service must be stopped. On PostgreSQL stop its replicas first; FOUNTAIN_SERVICE_... settings
+specify the database, as for fountain serve.`,
 		Example: `  fountain recover data-key twofactor
   fountain recover data-key sequence --data /var/lib/fountain`,
 		Args: oneArg("a service"),

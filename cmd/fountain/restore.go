@@ -19,17 +19,17 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Restore an archive to empty data directories and databases (on the services' machine)",
-		Long: `restore brings back what "fountain backup" copied, into empty data directories and empty PostgreSQL
-databases. It refuses every other place, another key, an archive that is not whole, and one of a
-newer release, before it touches anything. The services must not run.
+		Long: `restore restores what "fountain backup" has copied to empty data directories and empty PostgreSQL databases.
+It refuses any other target, a wrong key, an incomplete archive and an archive of a newer release, before it
+changes anything. The services must not run.
 
-Nothing comes back to life with it: sessions, tokens, API keys, invitations and codes of before are
-refused, signing keys are new, and the family's services enrol again. Who was disabled after the
-backup can't be known, so all users are disabled but the administrator that you name; with
---keep-users you say that nobody was. What has ended is listed.
+Nothing becomes valid again by a restore: earlier sessions, tokens, API keys, invitations and codes are
+refused, the signing keys are new, and the family's services enrol again. Users who were disabled after the
+backup cannot be known, so all users are disabled except the administrator that you name; with --keep-users
+you state that nobody was disabled or deleted. The command lists what it has ended.
 
-Bring back the root key (root.key in the kms's data directory), before or after; the kms starts
-with that one alone.`,
+Restore the root key (root.key in the data directory of the kms) yourself, before or after; the kms starts
+only with that one.`,
 		Example: `  fountain restore family.backup --identity backup.key --administrator ada
   fountain restore family.backup --identity backup.key --keep-users --data /var/lib/fountain`,
 		Args: oneArg("an archive"),

@@ -29,14 +29,14 @@ func newRootKey() *cobra.Command {
 			}
 			return o.printRootKey(cmd, k)
 		})
-	rotate.Long = `rotate has the new root key seal, and everything that the old one has sealed be sealed again in the
-background; no request fails. Before it, put the new key into the root key file and the old one beside
-it, at every replica of the kms: on the machine of the file that is
+	rotate.Long = `rotate activates the new root key; everything that the old one has encrypted is encrypted again in the
+background, and no request fails. Before, put the new key into the root key file and the old one next to it,
+at every replica of the kms. On the machine with the file, that is
 
   fountain keygen --replace root.key
 
-When root-key status says idle again, take root.key.previous off the machine, and keep it for as long
-as there are backups from before the rotation: they open with it alone.`
+When root-key status shows idle again, remove root.key.previous from the machine, and keep it for as long as
+there are backups from before the rotation: only it can decrypt them.`
 	cmd := group("root-key", "Rotate the root key, which encrypts all other keys, and split it into shares", status, rotate)
 	cmd.AddCommand(newRootKeySplit(), newRootKeyCombine())
 	return cmd

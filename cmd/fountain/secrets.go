@@ -121,9 +121,9 @@ func (o *operator) putSecret() *cobra.Command {
 		}
 		return o.print(cmd, s, secretHead, [][]string{secretRow(*s)})
 	})
-	cmd.Long = `put stores a value, sealed. The name says who reads it: a service reads the secrets of its own name, so that app.db is
-for the service app, and administrators read all, unless policies say otherwise ("fountain secrets policies list").
-"fountain secrets run" gives it to a process.`
+	cmd.Long = `put stores a value, encrypted. The name determines who can read it: a service can read the secrets of its own
+name, so app.db is for the service app, and administrators can read all, unless policies say otherwise
+("fountain secrets policies list"). "fountain secrets run" passes it to a process.`
 	cmd.Flags().StringVar(&file, "value-file", "", "read the value from this file, or from standard input with -, without the line break at its end; default: prompt for it")
 	cmd.Flags().Int64Var(&over, "if-version", 0, "fail unless this version is current")
 	cmd.Flags().BoolVar(&create, "create", false, "fail if the secret exists")
@@ -217,8 +217,8 @@ func (o *operator) destroySecret() *cobra.Command {
 			}
 			return o.print(cmd, d, destructionHead, [][]string{{strconv.FormatInt(d.Version, 10), when(d.DestroyedAt), strings.Join(remains, ", ")}})
 		})
-	cmd.Long = `destroy overwrites the version's data key and its sealed value; it can't be undone. Backups that were written
-before keep both until they expire.`
+	cmd.Long = `destroy overwrites the version's data key and its encrypted value; it cannot be undone. Backups from before
+contain both until they expire.`
 	return cmd
 }
 

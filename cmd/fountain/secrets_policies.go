@@ -115,9 +115,10 @@ func (o *operator) putSecretPolicy() *cobra.Command {
 			}
 			return o.print(cmd, p, secretPolicyHead, [][]string{secretPolicyRow(*p)})
 		})
-	cmd.Long = `put creates a policy, or replaces the one of that name. Policies only allow: what several give is given together, and what none gives is not allowed.
-A path is the secret of that name and those that go on behind it with a dot: team.payments is not about team.payments2. It may be '*' for all secrets,
-and '{service}' for those of the name of the service that asks; --service '*' is every service.`
+	cmd.Long = `put creates a policy, or replaces the one with that name. Policies only allow: what several policies allow
+adds up, and what none allows is denied. A path covers the secret of that name and those whose name continues
+with a dot: team.payments does not cover team.payments2. It can be '*' for all secrets, and '{service}' for
+those with the name of the calling service; --service '*' is every service.`
 	whom.flags(cmd, "allow")
 	cmd.Flags().StringVar(&path, "path", "", "path of the secrets, '*' for all secrets, or '{service}' for those of the calling service")
 	cmd.Flags().StringSliceVar(&may, "may", nil, "capabilities, separated by commas: list, read, write, delete, destroy, rotate")

@@ -68,9 +68,9 @@ func (o *operator) deleteService() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators have
-every declared scope: where it declares some, the access tokens of all administrators end with them, yours
-too. Sessions go on, and the next command that needs a second factor asks for a code again.`
+	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators
+have every declared scope: if the service declares any, the access tokens of all administrators end with them,
+including yours. Sessions continue, and the next command that requires a second factor asks for a code again.`
 	return cmd
 }
 

@@ -70,7 +70,7 @@ func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Comm
 	var over int64
 	var fresh bool
 	at := "  fountain " + string(kind) + " put plays plays.json"
-	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, as "+example, at+"\n"+at+" --over 2", nameAndFile,
+	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, for example "+example, at+"\n"+at+" --over 2", nameAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			var want search.SearchSetPut
 			if err := readJSON(args[1], &want, &search.SearchSet{}); err != nil {

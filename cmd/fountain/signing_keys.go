@@ -43,9 +43,9 @@ func newSigningKeys() *cobra.Command {
 			}
 			return o.print(cmd, k, signingKeyHead, [][]string{signingKeyRow(*k)})
 		})
-	revoke.Long = `revoke is for a key that somebody else may have. Every token that it has signed is refused within
-seconds by every service, also one that was verified before. When it is the key that signs, the next one
-signs at once: people go on with their refresh token, services with their API key.`
+	revoke.Long = `revoke is for a key that may be compromised. Every service refuses every token that the key has signed within
+seconds, including tokens that were verified before. If it is the active key, the next one signs immediately:
+users continue with their refresh token, services with their API key.`
 	return group("signing-keys", "Manage token-signing keys", list, o.rotateSigningKey(), revoke)
 }
 
@@ -66,8 +66,9 @@ func (o *operator) rotateSigningKey() *cobra.Command {
 			}
 			return o.print(cmd, k, signingKeyHead, [][]string{signingKeyRow(*k)})
 		})
-	cmd.Long = `rotate names the key that will sign and prints when: in 10 seconds, or once it has been published for
-10 minutes. No token fails meanwhile. The kms rotates by itself every FOUNTAIN_KMS_SIGNING_KEY_LIFE.`
+	cmd.Long = `rotate prints the key that will sign, and when it starts: in 10 seconds, or once it has been published for 10
+minutes. No token becomes invalid. The kms also rotates the key automatically, every
+FOUNTAIN_KMS_SIGNING_KEY_LIFE.`
 	cmd.Flags().StringVar(&algorithm, "algorithm", "", "algorithm: EdDSA or ES256; default: that of the next key")
 	return cmd
 }

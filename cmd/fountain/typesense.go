@@ -31,9 +31,9 @@ func newServeTypesense() *cobra.Command {
 			"  fountain serve typesense --data /srv/typesense --check\n" +
 			"  fountain serve typesense --data /srv/typesense --repair",
 		Short: "Run the embedded search engine alone, for Typesense clients",
-		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
-API of Typesense, on loopback unless --host says otherwise, to those who have the key in
---key-file, which is created when there is none. docs/embedded-engine.md says what it can do.`,
+		Long: `serve typesense runs the embedded search engine as a separate process. It provides the HTTP API of Typesense,
+on loopback unless --host is given, to clients that have the key in --key-file, which is created if it does
+not exist. docs/embedded-engine.md describes what it supports.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {

@@ -29,9 +29,9 @@ func newUp() *cobra.Command {
 		Use:     "up",
 		Example: "  fountain up\n  fountain up --data /srv/fountain --addr 127.0.0.1:8100 --cors-origins https://app.example.org",
 		Short:   "Run all services in one process",
-		Long: `up runs all services in one process on loopback, with everything they keep in one
-directory, and prints "ready <gateway URL>" when every service is ready. SIGTERM drains
-and ends it. A second start on the same directory goes on where the first one stopped.`,
+		Long: `up runs all services in one process on loopback, with all their data in one directory, and prints "ready
+<gateway URL>" when every service is ready. SIGTERM drains and stops it. Another start with the same directory
+continues with the same data.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for name, addr := range map[string]string{"--addr": c.Addr, "--admin-addr": c.AdminAddr} {
