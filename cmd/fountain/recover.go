@@ -51,7 +51,7 @@ Every recovery of a user ends the user's sessions, API keys and tokens, and is r
 		cmd.AddCommand(sub)
 		return sub
 	}
-	add("administrator", "a username", "Enable a user as an administrator who can sign in", func(name string) (kms.Recovery, error) {
+	add("administrator", "a username", "Give a user the role admin, and enable the user to sign in", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{Administrator: name}, nil
 	})
 	password := add("password", "a username", "Set a new password for a user", func(name string) (kms.Recovery, error) {

@@ -19,7 +19,7 @@ func newRestore() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
 		Short: "Restore an archive to empty data directories and databases (on the services' machine)",
-		Long: `restore restores what "fountain backup" has copied to empty data directories and empty PostgreSQL databases.
+		Long: `restore restores an archive of "fountain backup" to empty data directories and empty PostgreSQL databases.
 It refuses any other target, a wrong key, an incomplete archive and an archive of a newer release, before it
 changes anything. The services must not run.
 

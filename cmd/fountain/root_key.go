@@ -30,7 +30,7 @@ func newRootKey() *cobra.Command {
 			return o.printRootKey(cmd, k)
 		})
 	rotate.Long = `rotate activates the new root key; everything that the old one has encrypted is encrypted again in the
-background, and no request fails. Before, put the new key into the root key file and the old one next to it,
+background, and no request fails. Before that, put the new key into the root key file and the old one next to it,
 at every replica of the kms. On the machine with the file, that is
 
   fountain keygen --replace root.key

@@ -42,6 +42,6 @@ func newSearchKeys() *cobra.Command {
 		})
 	create.Flags().DurationVar(&life, "life", time.Hour, "lifetime of the key, 1m to 24h; the key cannot be revoked")
 	create.Flags().StringSliceVar(&exclude, "exclude", nil, "fields that the results do not contain; may be repeated")
-	create.Flags().StringVar(&filterFile, "filter", "", "file with a filter that limits every search with the key, in the form of searches; Typesense cannot enforce one")
+	create.Flags().StringVar(&filterFile, "filter", "", "file with a filter that limits every search with the key, in the syntax of searches; not possible with a Typesense server")
 	return group("search-keys", "Create keys for direct searches of the engine by browsers", create)
 }
