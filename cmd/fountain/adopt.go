@@ -26,24 +26,26 @@ type adopting struct {
 
 func newAdopt() *cobra.Command {
 	o := &adopting{}
-	cmd := o.command("adopt FILE", "Put a service of your own behind the gateway by its OpenAPI document", `  fountain adopt notes.yaml --upstream http://127.0.0.1:9000
+	cmd := o.command("adopt FILE", "Adopt your own service by its OpenAPI document, or replace the document", `  fountain adopt notes.yaml --upstream http://127.0.0.1:9000
   fountain adopt openapi.json --name billing --upstream http://10.0.0.7:8080 --public getHealth --dry-run`, oneArg("the OpenAPI document"), nil)
-	cmd.Long = `adopt checks an OpenAPI 3.0 or 3.1 document, registers the service at the kms with the scopes that the
-document asks for, and hands the document to the kms, from where every gateway takes it within a second.
-From then on the service is reached through the gateway at /NAME, and only by requests that fit the document.
+	cmd.Long = `adopt validates an OpenAPI 3.0 or 3.1 document, registers the service at the kms with the scopes that the
+document requires, and sends the document to the kms, from where every gateway loads it within one second.
+From then on the service is reachable through the gateway at /NAME, only for requests that are valid by the
+document.
 
-Without x-fountain in the document a request needs a bearer token for the service alone, with the scope
-NAME:read (GET, HEAD, OPTIONS) or NAME:write; limits, body sizes and time limits have safe defaults. The document's
-own security schemes are replaced by the family's tokens. What was adopted around is told with file and line.
+Without x-fountain in the document, a request needs a bearer token for this service only, with the scope
+NAME:read (GET, HEAD, OPTIONS) or NAME:write; rate limits, body sizes and timeouts have safe defaults. The
+tokens of the family replace the document's own security schemes. Parts of the document that cannot be
+enforced as written are reported with file and line.
 
-A document that breaks clients of the one in force, or asks for less than it, is refused: --accept takes
-the changes by the names that are told.`
+A document that breaks clients of the one in force, or relaxes its requirements, is refused: --accept takes
+such changes by the names that are reported.`
 	o.document.flags(cmd)
-	cmd.Flags().StringArrayVar(&o.upstreams, "upstream", nil, "address of an instance of the service, http://host:port; may be repeated")
-	cmd.Flags().StringArrayVar(&o.accept, "accept", nil, "the name of a change that breaks clients or asks for less, and is wanted; may be repeated")
-	cmd.Flags().BoolVar(&o.active, "active-content", false, "answers may be of media types that a browser runs, such as text/html")
-	cmd.Flags().BoolVar(&o.shadow, "shadow", false, "keep the document beside the one in force, and only report what it would refuse")
-	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check the document and print what would be reachable; change nothing")
+	cmd.Flags().StringArrayVar(&o.upstreams, "upstream", nil, "address of a service instance, http://HOST:PORT or https://HOST:PORT; may be repeated")
+	cmd.Flags().StringArrayVar(&o.accept, "accept", nil, "accept the change with this name, although it breaks clients or relaxes requirements; may be repeated")
+	cmd.Flags().BoolVar(&o.active, "active-content", false, "allow responses of media types that browsers execute, such as text/html")
+	cmd.Flags().BoolVar(&o.shadow, "shadow", false, "store the document next to the one in force, and only report what it would refuse")
+	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "check the document and print which operations would be reachable; change nothing")
 	cmd.RunE = o.run
 	return calling(cmd)
 }

@@ -40,7 +40,7 @@ func (l listedContract) status() string {
 
 func newAdopted() *cobra.Command {
 	o := &operator{}
-	return calling(o.command("adopted", "List the services that were adopted", "  fountain adopted\n  fountain adopted --output json", noArgs,
+	return calling(o.command("adopted", "List adopted services", "  fountain adopted\n  fountain adopted --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			there, err := c.Gateway.ListGatewayServices(cmd.Context())
 			if err != nil {
@@ -78,7 +78,7 @@ func inForce(ctx context.Context, client *fountain.Client, name string) (contrac
 
 func newRetire() *cobra.Command {
 	o := &operator{}
-	return calling(o.command("retire NAME", "Retire an adopted service: the gateway serves it no more; it stays registered", "  fountain retire notes\n  fountain retire notes --code-file -", oneArg("an adopted service"),
+	return calling(o.command("retire NAME", "Retire an adopted service: the gateway stops serving it; the service stays registered", "  fountain retire notes\n  fountain retire notes --code-file -", oneArg("an adopted service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.RetireContract(cmd.Context(), args[0]); err != nil {
 				return err

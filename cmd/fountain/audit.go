@@ -32,8 +32,8 @@ var (
 // newAudit reads and verifies the audit trails.
 func newAudit() *cobra.Command {
 	o := &operator{}
-	return group("audit", "Read and verify who did what", newAuditList(o), newAuditVerify(o), newAuditExport(o), newAuditArchive(o),
-		o.command("checkpoint", "Have the kms sign where its audit trail ends, to be kept elsewhere",
+	return group("audit", "List, verify, export and archive audit events", newAuditList(o), newAuditVerify(o), newAuditExport(o), newAuditArchive(o),
+		o.command("checkpoint", "Get a signed checkpoint of the audit trail of the kms, to store on another machine",
 			"  fountain audit checkpoint --output json > audit-2026-11-29.json\n  fountain audit checkpoint", noArgs,
 			func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 				made, err := c.KMS.GetAuditCheckpoint(cmd.Context())
@@ -65,7 +65,7 @@ func newAuditList(o *operator) *cobra.Command {
 	var action, actor, target, outcome string
 	var last time.Duration
 	var most int
-	cmd := o.command("list", "List events of the kms, newest first", "  fountain audit list --action getSecret --last 24h\n  fountain audit list --outcome denied --most 200 --output json", noArgs,
+	cmd := o.command("list", "List audit events of the kms, newest first", "  fountain audit list --action getSecret --last 24h\n  fountain audit list --outcome denied --most 200 --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			params := kms.ListAuditEventsParams{Action: optional(action), Actor: optional(actor), Target: optional(target)}
 			if outcome != "" {
@@ -89,19 +89,19 @@ func newAuditList(o *operator) *cobra.Command {
 			}
 			return o.print(cmd, events, auditHead, rows)
 		})
-	cmd.Flags().StringVar(&action, "action", "", "only this operation")
-	cmd.Flags().StringVar(&actor, "actor", "", "only what was done by this id")
-	cmd.Flags().StringVar(&target, "target", "", "only what was done to this id or name")
-	cmd.Flags().StringVar(&outcome, "outcome", "", "only events that ended so: ok, denied or failed")
-	cmd.Flags().DurationVar(&last, "last", 0, "only events of so long a time; default: all")
-	cmd.Flags().IntVar(&most, "most", 50, "how many events at the most")
+	cmd.Flags().StringVar(&action, "action", "", "only events of this operation")
+	cmd.Flags().StringVar(&actor, "actor", "", "only events whose actor has this id")
+	cmd.Flags().StringVar(&target, "target", "", "only events whose target has this id or name")
+	cmd.Flags().StringVar(&outcome, "outcome", "", "only events with this outcome: ok, denied or failed")
+	cmd.Flags().DurationVar(&last, "last", 0, "only events of this most recent period, for example 24h; default: all")
+	cmd.Flags().IntVar(&most, "most", 50, "maximum number of events")
 	return cmd
 }
 
 func newAuditExport(o *operator) *cobra.Command {
 	var after int64
 	var file string
-	cmd := o.command("export", "Write the kms's audit trail as NDJSON, signed at its end", "  fountain audit export --file audit.ndjson\n  fountain audit export --after 120000 --file more.ndjson", noArgs,
+	cmd := o.command("export", "Export the audit trail of the kms as NDJSON, with a signed checkpoint at its end", "  fountain audit export --file audit.ndjson\n  fountain audit export --after 120000 --file more.ndjson", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			if file == "" {
 				_, err := c.KMS.WriteAudit(cmd.Context(), cmd.OutOrStdout(), after)
@@ -118,7 +118,7 @@ func newAuditExport(o *operator) *cobra.Command {
 			return o.done(cmd, fmt.Sprintf("wrote %d events to %s", n, file))
 		})
 	cmd.Flags().Int64Var(&after, "after", 0, "only events after this number")
-	cmd.Flags().StringVar(&file, "file", "", "a new file to write to; default: standard output")
+	cmd.Flags().StringVar(&file, "file", "", "write to this file, which must not exist; default: standard output")
 	return cmd
 }
 
@@ -132,20 +132,20 @@ type auditCheck struct {
 
 func newAuditVerify(o *operator) *cobra.Command {
 	var check auditCheck
-	cmd := o.command("verify", "Verify an audit trail: of the kms, of an export, or of any service's database",
+	cmd := o.command("verify", "Verify an audit trail: of the kms, in an export, in archives, or in a service's database",
 		`  fountain audit verify --checkpoint audit-2026-11-29.json
   fountain audit verify --file audit.ndjson --public-key KEY --checkpoint audit-2026-11-29.json
   fountain audit verify --service sequence --data ./data --public-key KEY
   fountain audit verify --archives /archives --identity archive.key --public-key KEY --file audit.ndjson`, noArgs, nil)
 	online := o.command("verify", "", "", noArgs, func(cmd *cobra.Command, c *fountain.Client, _ []string) error { return check.online(cmd, o, c) }).RunE
-	cmd.Long = `verify asks the kms to verify its trail with its key. With --file or --service it needs no kms and no
-secret: it checks the hashes of an export, or of a service's own database (on SQLite beside the running
-service), against checkpoints that the public key signs. Take the public key and the checkpoints from
-where they were kept: the log of the service has one every minute in which something was recorded. It
-exits with 1 when the trail does not hold.
+	cmd.Long = `verify asks the kms to verify its audit trail with its key. With --file or --service it needs no kms and no
+secret: it verifies the hashes of an export, or of a service's own database (on SQLite while the service
+runs), against checkpoints that are signed with the public key. Take the public key and the checkpoints from
+where you stored them; the log of the service has a checkpoint for every minute in which events were recorded.
+The exit status is 1 if the trail is not valid.
 
-With --archives it verifies everything that "fountain audit archive" wrote into a directory, from the
-first event on, and, with --file or --database, what the trail still holds behind them.`
+With --archives it verifies all archives that "fountain audit archive" has written to a directory, from the
+first event on, and, with --file or --database, the events that the trail still has after them.`
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if check.file == "" && check.archives == "" && !check.database && !cmd.Flags().Changed("service") {
 			return online(cmd, args)
@@ -155,15 +155,15 @@ first event on, and, with --file or --database, what the trail still holds behin
 		}
 		return check.offline(cmd, o)
 	}
-	cmd.Flags().StringVar(&check.file, "file", "", "verify this export")
-	cmd.Flags().StringVar(&check.archives, "archives", "", "verify the archives of the trail in this directory")
-	cmd.Flags().StringVar(&check.identity, "identity", "", "file with the secret key of age that opens encrypted archives")
-	cmd.Flags().BoolVar(&check.database, "database", false, "verify the service's database, after --archives too")
-	cmd.Flags().StringVar(&check.service, "service", "kms", "verify the database of this service: kms, twofactor, search or sequence; with --file: whose export it is")
-	cmd.Flags().StringVar(&check.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_... name a database elsewhere")
-	cmd.Flags().StringVar(&check.public, "public-key", "", "the public key of the checkpoints, base64")
-	cmd.Flags().StringSliceVar(&check.checkpoints, "checkpoint", nil, "file with a checkpoint that the trail must hold; may be repeated")
-	cmd.Flags().BoolVar(&check.after, "after", false, "have the kms look only at what follows the checkpoint")
+	cmd.Flags().StringVar(&check.file, "file", "", "verify the export in this file")
+	cmd.Flags().StringVar(&check.archives, "archives", "", "verify the archives of a trail in this directory")
+	cmd.Flags().StringVar(&check.identity, "identity", "", "file with the age secret key that decrypts the archives")
+	cmd.Flags().BoolVar(&check.database, "database", false, "verify the service's database; with --archives, after the archives")
+	cmd.Flags().StringVar(&check.service, "service", "kms", "verify the database of this service: kms, twofactor, search or sequence; with --file: the service of the export")
+	cmd.Flags().StringVar(&check.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_... settings take precedence")
+	cmd.Flags().StringVar(&check.public, "public-key", "", "public key of the checkpoints, in base64")
+	cmd.Flags().StringSliceVar(&check.checkpoints, "checkpoint", nil, "file with a checkpoint that the trail must contain; may be repeated")
+	cmd.Flags().BoolVar(&check.after, "after", false, "have the kms verify only the events after the checkpoint")
 	return cmd
 }
 

@@ -38,23 +38,23 @@ type archiving struct {
 
 func newAuditArchive(o *operator) *cobra.Command {
 	var a archiving
-	cmd := o.command("archive", "Write old events of an audit trail into an archive, verify it, and have them removed from the trail",
+	cmd := o.command("archive", "Archive old events of an audit trail, verify the archive, and remove the events from the trail",
 		`  fountain audit archive --before 2026-09-01 --dir /archives --recipient age1...
   fountain audit archive --service sequence --data ./data --before 2026-09-01 --dir /archives --plain`, noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error { return a.run(cmd, o, c) })
 	var plain bool
-	cmd.Long = `archive writes the oldest events of a trail, up to a date, into a new file of a directory: an export that
-ends with a checkpoint, encrypted with age to your key ("fountain backup key" creates one), or --plain.
-It verifies what it has written and reads it from the disk again. Only then it asks the kms to remove
-these events; the kms refuses what the trail has not signed, what does not begin where the trail
-begins, and what is younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days). The kms is asked for that
-first, by the clock of the service and by what the service has told, before anything is written. A call
-that was broken off is taken up by the next with the same directory. Copy the directory to another
-machine: the archives are the only copy then. "fountain audit verify --archives" verifies them and the
-seam to the trail.
+	cmd.Long = `archive writes the oldest events of a trail, up to a date, to a new file in a directory: an export that ends
+with a checkpoint, encrypted with age to your key ("fountain backup key" creates one), or with --plain
+unencrypted. It verifies the events, and reads the written file again from the disk. Only then does it ask the
+kms to remove these events. The kms refuses events that the trail has not signed, an archive that does not
+begin where the trail begins, and events that are younger than FOUNTAIN_<SERVICE>_AUDIT_KEEP (90 days); the
+command refuses those before it writes anything, by the clock of the service and the time that the service has
+reported. The next call with the same directory continues an interrupted one. Copy the directory to another machine: afterwards the archives are the only
+copy. "fountain audit verify --archives" verifies them and their connection to the trail.
 
-The trails of other services are read from their databases, up to the last checkpoint before the date
-that the kms has witnessed: archive those before the kms's own trail. They remove events within minutes.`
+The trails of other services are read from their databases, up to the last checkpoint, of those that the kms
+has recorded, that is before the date: archive them before the trail of the kms. They remove the events within
+minutes.`
 	run := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if a.dir == "" || a.before == "" {
@@ -65,14 +65,14 @@ that the kms has witnessed: archive those before the kms's own trail. They remov
 		}
 		return run(cmd, args)
 	}
-	cmd.Flags().StringVar(&a.before, "before", "", "archive events from before this day or time (UTC)")
-	cmd.Flags().StringVar(&a.dir, "dir", "", "directory of the archives; all of one trail in one")
-	cmd.Flags().StringVar(&a.service, "service", "kms", "whose trail: kms, twofactor, search or sequence")
-	cmd.Flags().StringVar(&a.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA), for trails of other services; FOUNTAIN_<SERVICE>_... name a database elsewhere")
-	cmd.Flags().StringArrayVar(&a.recipients, "recipient", nil, "public key that the archive is encrypted to (age1...); several may be given")
-	cmd.Flags().StringVar(&a.recipientsFile, "recipients-file", "", "file with public keys, one a line")
-	cmd.Flags().BoolVar(&plain, "plain", false, "do not encrypt")
-	cmd.Flags().BoolVar(&a.keep, "keep", false, "only write the archive: remove nothing yet; the next call without it goes on")
+	cmd.Flags().StringVar(&a.before, "before", "", "archive events before this day or time (UTC)")
+	cmd.Flags().StringVar(&a.dir, "dir", "", "directory of the archives; use the same one for all archives of a trail")
+	cmd.Flags().StringVar(&a.service, "service", "kms", "service of the trail: kms, twofactor, search or sequence")
+	cmd.Flags().StringVar(&a.data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA), for the trails of services other than the kms; FOUNTAIN_<SERVICE>_... settings take precedence")
+	cmd.Flags().StringArrayVar(&a.recipients, "recipient", nil, "age public key that the archive is encrypted to (age1...); may be repeated")
+	cmd.Flags().StringVar(&a.recipientsFile, "recipients-file", "", "file with age public keys, one per line")
+	cmd.Flags().BoolVar(&plain, "plain", false, "do not encrypt the archive")
+	cmd.Flags().BoolVar(&a.keep, "keep", false, "only write the archive, and remove nothing; the next call without --keep continues")
 	return cmd
 }
 

@@ -27,20 +27,20 @@ func newBackup() *cobra.Command {
 	var b backupCall
 	cmd := &cobra.Command{
 		Use:   "backup",
-		Short: "On the machine of the services: copy all their databases into one encrypted archive, while they work",
-		Long: `backup copies the databases of kms, twofactor, search and sequence, and the documents of the embedded
-search engine, into one archive that is encrypted to your key (age-encryption.org; "fountain backup
-key" creates one). Each copy is one state of its database, and holds every write that was
-acknowledged before its instant; "backup verify" shows the instants. SQLite and PostgreSQL are
-copied in the same form, and restored to either.
+		Short: "Back up the databases of all services to one encrypted archive while they run (on the services' machine)",
+		Long: `backup copies the databases of kms, twofactor, search and sequence, and the documents of the embedded search
+engine, to one archive that is encrypted to your key (age-encryption.org; "fountain backup key" creates one).
+Each copy is one consistent state of its database, and contains every write that was acknowledged before its
+point in time; "backup verify" shows these times. SQLite and PostgreSQL are copied in the same format, and can
+be restored to either.
 
-With --into the archive is named by its time in a directory of archives, of which --keep leaves the newest.
-With --every the command goes on until SIGTERM or SIGINT: it backs up when the newest archive of the directory
-is that old, and tries a failed one again within 15 minutes. It then writes its log to standard error, and its
-exit status is 0 when it was ended between two backups.
+With --into the archive is named by its time, in a directory of which --keep keeps the newest archives. With
+--every the command keeps running until SIGTERM or SIGINT: it backs up when the newest archive of the
+directory has reached that age, and retries a failed backup within 15 minutes. It then writes its log to
+standard error, and its exit status is 0 if it was stopped between two backups.
 
-The root key is never in it: keep that at another place than the archives. The documents of a
-Typesense of your own are not in it either.`,
+An archive never contains the root key: store the root key in another place than the archives. It also does
+not contain the documents of your own Typesense server.`,
 		Example: `  fountain backup --to family.backup --recipient age1...
   fountain backup --to /backups/monday --recipients-file keys.txt --data /var/lib/fountain
   fountain backup --into /backups --keep 14 --every 24h --recipients-file keys.txt`,
@@ -52,13 +52,13 @@ Typesense of your own are not in it either.`,
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return b.run(cmd) },
 	}
-	cmd.Flags().StringVar(&b.to, "to", "", "file that the archive is written to; it must not exist")
-	cmd.Flags().StringVar(&b.into, "into", "", "instead of --to: directory in which the archive gets a name by its time")
-	cmd.Flags().IntVar(&b.keep, "keep", 0, "with --into: how many archives are left in the directory, the newest; 0 for all")
-	cmd.Flags().DurationVar(&b.every, "every", 0, "with --into: go on, and back up so often, 1s at least; a twentieth of it may be added by chance")
-	cmd.Flags().StringArrayVar(&b.recipients, "recipient", nil, "public key that the archive is encrypted to (age1...); several may be given")
-	cmd.Flags().StringVar(&b.recipientsFile, "recipients-file", "", "file with public keys, one a line")
-	cmd.Flags().StringVar(&b.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
+	cmd.Flags().StringVar(&b.to, "to", "", "write the archive to this file, which must not exist")
+	cmd.Flags().StringVar(&b.into, "into", "", "instead of --to: write the archive to this directory, named by its time")
+	cmd.Flags().IntVar(&b.keep, "keep", 0, "with --into: number of archives to keep in the directory, the newest; 0 keeps all")
+	cmd.Flags().DurationVar(&b.every, "every", 0, "with --into: keep running, and back up at this interval, at least 1s; a random delay of up to a twentieth of it may be added")
+	cmd.Flags().StringArrayVar(&b.recipients, "recipient", nil, "age public key that the archive is encrypted to (age1...); may be repeated")
+	cmd.Flags().StringVar(&b.recipientsFile, "recipients-file", "", "file with age public keys, one per line")
+	cmd.Flags().StringVar(&b.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE are those of separate services")
 	cmd.AddCommand(newBackupKey(), newBackupVerify(), newBackupDrill(), newBackupList())
 	return cmd
 }
@@ -246,9 +246,9 @@ func printCopies(out io.Writer, m backup.Manifest, sums []backup.Sum) error {
 func newBackupKey() *cobra.Command {
 	return &cobra.Command{
 		Use:   "key FILE",
-		Short: "Create a key for archives: the secret half into a new file, the public half on standard output",
-		Long: `key writes a secret key of age into FILE (0600), which must not exist, and prints the public key. Backups
-need the public key alone: keep FILE on another machine than the one that writes them.`,
+		Short: "Create a key pair for archives: write the secret key to a new file, print the public key",
+		Long: `key writes an age secret key to FILE (mode 0600), which must not exist, and prints the public key. Backups
+need only the public key: keep FILE on another machine than the one that writes the backups.`,
 		Example: "  fountain backup key backup.key\n  fountain backup --to family.backup --recipient \"$(fountain backup key backup.key)\"",
 		Args:    oneArg("a file"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -282,10 +282,10 @@ func newBackupVerify() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "verify FILE|DIRECTORY",
-		Short: "Read an archive to its end: that it opens, is whole, and what is in it",
-		Long: `verify reads an archive to its end, the newest of a directory that backup --into fills. It needs nothing but
-the archive and its secret key. With --data, on the machine of the services, the list of backups says afterwards
-that this one was verified, or has failed.`,
+		Short: "Verify that an archive can be decrypted and is complete, and list its contents",
+		Long: `verify reads an archive to its end; for a directory that backup --into fills, the newest one. It needs only
+the archive and its secret key. With --data, on the services' machine, it also records in the list of backups
+whether this archive was verified or failed.`,
 		Example: "  fountain backup verify family.backup --identity backup.key\n  fountain backup verify /backups --identity backup.key --json",
 		Args:    oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -301,7 +301,7 @@ that this one was verified, or has failed.`,
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&asJSON, "json", false, "print manifest and checksums as JSON")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the manifest and the checksums as JSON")
 	c.flags(cmd)
 	return cmd
 }
@@ -325,14 +325,14 @@ func newBackupDrill() *cobra.Command {
 	var every time.Duration
 	cmd := &cobra.Command{
 		Use:   "drill FILE|DIRECTORY",
-		Short: "Restore an archive into an empty directory, look at it, and remove it: for a timer",
-		Long: `drill does what restore does, in a directory that is removed afterwards: it reads the archive, creates every
-database of it, has SQLite check each, holds every audit trail against its hashes, and ends what a
-restore ends. It needs as much room as the data, and no root key. Its exit status says whether all
-of it succeeded. With --data, on the machine of the services, the list of backups says afterwards that
-this one passed a drill, or has failed. Of a directory that backup --into fills it takes the newest archive; with
---every it goes on until SIGTERM or SIGINT, writes its log to standard error, and tries a failed one again within
-15 minutes.`,
+		Short: "Test a restore: restore an archive to a temporary directory, check it, and remove it",
+		Long: `drill does the same as restore, in a directory that is removed afterwards: it reads the archive, creates each
+of its databases, has SQLite check each of them, verifies the hashes of every audit trail, and ends everything
+that a restore ends. It needs as much disk space as the data, and no root key. It is suitable for a timer: the
+exit status is 0 only if all of it succeeded. With --data, on the services' machine, it also records in the
+list of backups whether this archive passed the drill or failed. For a directory that backup --into fills, it
+takes the newest archive. With --every it keeps running until SIGTERM or SIGINT, writes its log to standard
+error, and retries a failed drill within 15 minutes.`,
 		Example: `  fountain backup drill family.backup --identity backup.key
   fountain backup drill family.backup --identity backup.key --data /var/lib/fountain --dir /var/tmp
   fountain backup drill /backups --identity backup.key --every 24h`,
@@ -348,8 +348,8 @@ this one passed a drill, or has failed. Of a directory that backup --into fills 
 			return c.schedule(cmd, args[0], every, try)
 		},
 	}
-	cmd.Flags().StringVar(&dir, "dir", "", "where the directory of the drill is created; default: that of temporary files")
-	cmd.Flags().DurationVar(&every, "every", 0, "go on, and look so often at the newest archive of the directory, 1s at least; a twentieth of it may be added by chance")
+	cmd.Flags().StringVar(&dir, "dir", "", "parent of the temporary directory; default: the directory for temporary files")
+	cmd.Flags().DurationVar(&every, "every", 0, "keep running, and test the newest archive of the directory at this interval, at least 1s; a random delay of up to a twentieth of it may be added")
 	c.flags(cmd)
 	return cmd
 }

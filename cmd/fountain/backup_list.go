@@ -19,7 +19,7 @@ import (
 // newBackupList makes the command that lists the backups made beside the kms.
 func newBackupList() *cobra.Command {
 	o := &operator{}
-	cmd := o.command("list", "List the backups that were written beside the kms, newest first", "  fountain backup list\n  fountain backup list --output json", noArgs,
+	cmd := o.command("list", "List the backups of this kms, newest first", "  fountain backup list\n  fountain backup list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			all, rows := []kms.Backup{}, [][]string{}
 			for b, err := range c.KMS.Backups(cmd.Context()) {
@@ -41,9 +41,9 @@ func newBackupList() *cobra.Command {
 			}
 			return o.print(cmd, all, []string{"ID", "CREATED", "BY", "BYTES", "FILE", "CHECK", "CHECKED"}, rows)
 		})
-	cmd.Long = `list asks the kms which backups were written on its machine with its data directory, the newest 100, and
-which check each has passed or failed there (backup verify and backup drill with --data). An administrator with a
-second factor can read it. Whether an archive is still where it was written to, list does not know.`
+	cmd.Long = `list asks the kms which backups were written on its machine with its data directory, the newest 100, and which
+check each of them has passed or failed there (backup verify and backup drill with --data). It requires the
+role admin and a second factor. It does not know whether an archive still exists where it was written.`
 	return cmd
 }
 
@@ -77,7 +77,7 @@ func sizeOf(part string, sums []backup.Sum) (rows, bytes int64) {
 
 // checkedFlag adds --data, which names the data directory whose list of backups records a check.
 func checkedFlag(cmd *cobra.Command, data *string) {
-	cmd.Flags().StringVar(data, "data", "", "data directory of fountain up whose list of backups is told of this check; default: what FOUNTAIN_KMS_DATA_DIR or FOUNTAIN_DATA names, or no list")
+	cmd.Flags().StringVar(data, "data", "", "record the result in the list of backups in this data directory of fountain up; default: that of FOUNTAIN_KMS_DATA_DIR or FOUNTAIN_DATA, or record nothing")
 }
 
 // listAt returns the data directory of the kms with the list of backups, or "" if there is none.

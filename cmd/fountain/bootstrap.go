@@ -26,8 +26,9 @@ func newBootstrap() *cobra.Command {
 		Use:   "bootstrap --username NAME",
 		Short: "Create the first administrator of a family, and sign in",
 		Long: `bootstrap creates the first administrator with the one-time token that the kms has written (fountain
-bootstrap-token creates a fresh one), and signs in as them. It prints an invitation, once: with it they
-enrol their first authenticator, which all that administrators do asks for.`,
+bootstrap-token creates a new one), and signs in as this user. It prints an invitation, once: with it the
+administrator enrols a first authenticator, because every operation of administrators requires a second
+factor.`,
 		Example: `  fountain bootstrap --username ada --token-file token --password-file password
   fountain bootstrap --username ada >invitation
   fountain otp enrol --invitation-file invitation
@@ -36,12 +37,12 @@ enrol their first authenticator, which all that administrators do asks for.`,
 		RunE: o.run,
 	}
 	o.flags(cmd)
-	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
-	cmd.Flags().StringVar(&o.username, "username", "", "the administrator's name, in lower case")
-	cmd.Flags().StringVar(&o.tokenFile, "token-file", filepath.Join(env("FOUNTAIN_DATA", "./data"), "kms", "bootstrap.token"), "the one-time token is in this file; - is standard input")
-	cmd.Flags().StringVar(&o.passwordFile, "password-file", "", "read the password from this file instead of the terminal")
-	cmd.Flags().BoolVar(&o.plainHTTP, "plain-http", false, "send the password over plain HTTP to another machine")
-	cmd.Flags().BoolVar(&o.unknownServer, "unknown-server", false, "send the password to a server that does not look like a family's gateway")
+	cmd.Flags().StringVar(&o.output, "output", "table", "output format: table or json")
+	cmd.Flags().StringVar(&o.username, "username", "", "username of the administrator, in lower case")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", filepath.Join(env("FOUNTAIN_DATA", "./data"), "kms", "bootstrap.token"), "read the one-time token from this file, or from standard input with -")
+	cmd.Flags().StringVar(&o.passwordFile, "password-file", "", "read the password from this file; default: prompt for it")
+	cmd.Flags().BoolVar(&o.plainHTTP, "plain-http", false, "allow sending the password over plain HTTP to another machine")
+	cmd.Flags().BoolVar(&o.unknownServer, "unknown-server", false, "allow sending the password to a server that does not look like a gateway of FountainAI")
 	return calling(cmd)
 }
 

@@ -20,10 +20,10 @@ func newBootstrapToken() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "bootstrap-token",
 		Example: "  fountain bootstrap-token --data ./data\n  docker compose exec kms /fountain bootstrap-token --show",
-		Short:   "Get a fresh one-time token for the first administrator",
-		Long: `bootstrap-token asks the kms that runs on this machine for a fresh token, by removing the
-file of the old one, and prints the path of the new one. It works while there is no
-administrator. --show prints the token itself, for containers without a shell.`,
+		Short:   "Create a new one-time token for the first administrator",
+		Long: `bootstrap-token asks the kms on this machine for a new token, by removing the file of the old one, and prints
+the path of the new file. It works while there is no administrator. --show prints the token itself, for
+containers without a shell.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			dir := filepath.Join(data, "kms")
@@ -42,9 +42,9 @@ administrator. --show prints the token itself, for containers without a shell.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
-	cmd.Flags().DurationVar(&wait, "wait", 20*time.Second, "how long to wait for the kms, which looks every few seconds")
-	cmd.Flags().BoolVar(&show, "show", false, "print the token instead of its path")
+	cmd.Flags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR is that of a separate kms")
+	cmd.Flags().DurationVar(&wait, "wait", 20*time.Second, "how long to wait for the kms, which checks every few seconds")
+	cmd.Flags().BoolVar(&show, "show", false, "print the token instead of the path of its file")
 	return cmd
 }
 

@@ -18,7 +18,7 @@ import (
 func newToken() *cobra.Command {
 	o := &operator{}
 	var raised bool
-	cmd := o.command("token NAME", "Print an access token for a service, for other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
+	cmd := o.command("token NAME", "Print an access token for a service, for use by other programs such as curl", `  curl -H "Authorization: Bearer $(fountain token notes)" http://localhost:8002/notes/v1/notes
   fountain token sequence --output json
   fountain token notes --step-up`, oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
@@ -32,9 +32,9 @@ func newToken() *cobra.Command {
 			}
 			return o.secret(cmd, map[string]string{"access_token": token, "token_type": "Bearer"}, "whoever has the token may do what you may at "+args[0]+", for some minutes:", token)
 		})
-	cmd.Long = `token prints an access token that is for one service alone, and lives for some minutes. With --step-up it carries a
-second factor: it is asked for a code (or reads it from --code-file), unless one was given in the last five minutes, and the
-token is taken where a contract asks for a second factor.`
+	cmd.Long = `token prints an access token that is valid for one service only, for a few minutes. With --step-up the token
+has a second factor, for operations that require one: the command asks for a code (or reads it from
+--code-file), unless one was given in the last five minutes.`
 	one := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if raised && os.Getenv("FOUNTAIN_API_KEY") != "" {
@@ -42,7 +42,7 @@ token is taken where a contract asks for a second factor.`
 		}
 		return one(cmd, args)
 	}
-	cmd.Flags().BoolVar(&raised, "step-up", false, "the token carries a second factor, for operations that ask for one")
+	cmd.Flags().BoolVar(&raised, "step-up", false, "get a token with a second factor, for operations that require one")
 	return calling(cmd)
 }
 
@@ -55,20 +55,21 @@ type calls struct {
 
 func newCall() *cobra.Command {
 	o := &calls{}
-	cmd := o.command("call METHOD PATH", "Send a request to an adopted service, with your token for it", `  fountain call GET /notes/v1/notes
+	cmd := o.command("call METHOD PATH", "Send a request to an adopted service, with your access token for it", `  fountain call GET /notes/v1/notes
   fountain call POST /notes/v1/notes --body-file note.json
   fountain call DELETE /notes/v1/notes/01KBB6Q3Y5W1V9T2ZD0G7M4N8P`, nil, nil)
-	cmd.Long = `call sends one request through the gateway, and prints the body of the answer. The first word of the path is the service. The token
-is for that service alone; a one-time code is asked for where the contract asks for a second factor. It exits 1 when the answer is
-a refusal, which is told on standard error.`
+	cmd.Long = `call sends one request through the gateway, and prints the body of the response. The first segment of the path
+is the service. The access token is valid for that service only; where the contract requires a second factor,
+the command asks for a one-time code. If the response is an error, it is reported on standard error, and the
+exit status is 1.`
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) != 2 || !strings.HasPrefix(args[1], "/") {
 			return usagef("%s takes a method and a path that begins with /", cmd.CommandPath())
 		}
 		return nil
 	}
-	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header of the request, NAME:VALUE; may be repeated")
-	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "the body of the request is in this file, - for standard input; JSON unless a header says otherwise")
+	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "request header, NAME:VALUE; may be repeated")
+	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "read the request body from this file, or from standard input with -; its type is JSON unless --header sets another Content-Type")
 	cmd.RunE = o.run
 	return calling(cmd)
 }

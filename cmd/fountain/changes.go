@@ -15,7 +15,7 @@ import (
 func newChanges() *cobra.Command {
 	o := &operator{}
 	place, follow := fountain.FeedPlace{}, false
-	cmd := o.command("changes SCOPE", "List what changed in a scope, in the order of the commits",
+	cmd := o.command("changes SCOPE", "List the changes of a scope, in commit order",
 		"  fountain changes hamlet\n  fountain changes hamlet --follow --after 1204 --feed K5QXGZLSMFXGO5LFOJWGS3THON --output json", oneArg("the scope"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if place.Position < 0 {
@@ -38,9 +38,9 @@ func newChanges() *cobra.Command {
 			}
 			return nil
 		})
-	cmd.Flags().Int64Var(&place.Position, "after", 0, "only what comes behind this position")
-	cmd.Flags().StringVar(&place.Feed, "feed", "", "name of the feed that --after is of; another one follows a restore, and this one is refused then")
-	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for more, until interrupted")
+	cmd.Flags().Int64Var(&place.Position, "after", 0, "only changes after this position")
+	cmd.Flags().StringVar(&place.Feed, "feed", "", "feed that --after belongs to; a restore starts a new feed, after which the old one is refused")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "wait for further changes until interrupted")
 	return cmd
 }
 

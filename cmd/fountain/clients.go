@@ -38,7 +38,7 @@ func newClients() *cobra.Command {
 			}
 			return o.print(cmd, one, clientHead, [][]string{clientRow(*one)})
 		})
-	secret := o.command("rotate-secret NAME", "Rotate a web app's secret; the old one stops working at once",
+	secret := o.command("rotate-secret NAME", "Rotate a web app's secret; the old secret stops working immediately",
 		"  fountain clients rotate-secret Reports\n  fountain clients rotate-secret Reports --code-file -", oneArg("a web app"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			one, err := clientNamed(cmd.Context(), c, args[0])
@@ -51,7 +51,7 @@ func newClients() *cobra.Command {
 			}
 			return o.secret(cmd, made, "the new secret of "+one.ID+", shown once:", *made.ClientSecret)
 		})
-	remove := o.command("delete NAME", "Delete a web app: what it got for people ends", "  fountain clients delete Reports\n  fountain clients delete cli_01... --code-file -",
+	remove := o.command("delete NAME", "Delete a web app, and revoke the codes and tokens that it has for users", "  fountain clients delete Reports\n  fountain clients delete cli_01... --code-file -",
 		oneArg("a web app"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			one, err := clientNamed(cmd.Context(), c, args[0])
 			if err != nil {
@@ -62,7 +62,7 @@ func newClients() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	return group("clients", "Manage web apps where people sign in (OpenID Connect)", list, get, o.registerClient(), o.updateClient(), secret, remove)
+	return group("clients", "Manage web apps that sign users in (OpenID Connect)", list, get, o.registerClient(), o.updateClient(), secret, remove)
 }
 
 // clientFlags holds the flags that describe a web app.
@@ -72,16 +72,16 @@ type clientFlags struct {
 }
 
 func (f *clientFlags) define(cmd *cobra.Command) {
-	cmd.Flags().StringSliceVar(&f.redirects, "redirect", nil, "where people come back signed in, exactly: https, or http on localhost; may be repeated")
-	cmd.Flags().StringSliceVar(&f.afterwards, "after-logout", nil, "where people come back signed out, exactly; may be repeated")
-	cmd.Flags().StringSliceVar(&f.scopes, "scope", nil, "what the app may ask for at services; may be repeated")
-	cmd.Flags().BoolVar(&f.trusted, "trusted", false, "the team's own: nobody is asked for consent")
+	cmd.Flags().StringSliceVar(&f.redirects, "redirect", nil, "redirect URI after sign-in, matched exactly: https, or http on localhost; may be repeated")
+	cmd.Flags().StringSliceVar(&f.afterwards, "after-logout", nil, "redirect URI after sign-out, matched exactly; may be repeated")
+	cmd.Flags().StringSliceVar(&f.scopes, "scope", nil, "scope that the app can request; may be repeated")
+	cmd.Flags().BoolVar(&f.trusted, "trusted", false, "the app is the team's own: users are not asked for consent")
 }
 
 func (o *operator) registerClient() *cobra.Command {
 	var flags clientFlags
 	var public bool
-	cmd := o.command("register NAME", "Register a web app where people sign in", `  fountain clients register Reports --redirect https://reports.example/callback --trusted
+	cmd := o.command("register NAME", "Register a web app that signs users in", `  fountain clients register Reports --redirect https://reports.example/callback --trusted
   fountain clients register Kiosk --public --redirect http://localhost:3000/callback --scope elements:read`, oneArg("a name"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 		if len(flags.redirects) == 0 {
 			return usagef("fountain clients register takes --redirect")
@@ -106,17 +106,17 @@ func (o *operator) registerClient() *cobra.Command {
 		return o.secret(cmd, made, "registered "+made.Client.ID+"; its secret, shown once:", *made.ClientSecret)
 	})
 	flags.define(cmd)
-	cmd.Flags().BoolVar(&public, "public", false, "an app that can't keep a secret: it proves itself by PKCE alone")
+	cmd.Flags().BoolVar(&public, "public", false, "the app cannot keep a secret, and uses only PKCE")
 	return cmd
 }
 
 func (o *operator) updateClient() *cobra.Command {
 	var flags clientFlags
 	var name string
-	cmd := o.command("update NAME", "Update a web app; what is not named stays", `  fountain clients update Reports --redirect https://reports.example/callback --redirect http://localhost:3000/callback
+	cmd := o.command("update NAME", "Update a web app; settings that are not given stay unchanged", `  fountain clients update Reports --redirect https://reports.example/callback --redirect http://localhost:3000/callback
   fountain clients update Reports --trusted=false --name 'Reports of the team'`, oneArg("a web app"), nil)
 	flags.define(cmd)
-	cmd.Flags().StringVar(&name, "name", "", "what people read when they are asked")
+	cmd.Flags().StringVar(&name, "name", "", "name that users see when they are asked for consent")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var change kms.ClientUpdate
 		said := cmd.Flags().Changed

@@ -21,7 +21,7 @@ func collectionRow(c search.Collection) []string {
 
 func newCollections() *cobra.Command {
 	o := &operator{}
-	list := o.command("list", "List the collections that you may read", "  fountain collections list\n  fountain collections list --output json", noArgs,
+	list := o.command("list", "List the collections that you can read", "  fountain collections list\n  fountain collections list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			all := []search.Collection{}
 			var rows [][]string
@@ -41,7 +41,7 @@ func newCollections() *cobra.Command {
 			}
 			return o.print(cmd, one, collectionHead, [][]string{collectionRow(*one)})
 		})
-	create := o.command("create FILE.json", "Create a collection from a schema in a file",
+	create := o.command("create FILE.json", "Create a collection from a schema file",
 		"  fountain collections create plays.json\n  fountain collections create plays.json --output json", oneArg("a file with the collection's name and fields as JSON"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			var want search.CollectionCreate
@@ -61,15 +61,16 @@ func newCollections() *cobra.Command {
     {"name": "year", "type": "int32", "optional": true},
     {"name": "tags", "type": "string[]", "facet": true, "optional": true}]}
 
-Types are string, int32, int64, float, bool, each also as a list (string[]), and auto. A field may be "facet", "sort", "optional", and
-not searchable ("index": false). Beside the fields there are "defaultSortingField", "tenantScoped" and "versioned". Each document has
-a string "id" of its own; fountain documents import takes them as NDJSON.`
-	return group("collections", "Manage collections of the search service and who may use them", list, get, create, o.deleteCollection(), o.schema(), o.reindexes(), o.collectionSets(), o.grants(), o.grant(), o.revokeGrant())
+Types are string, int32, int64, float, bool, each also as a list (string[]), and auto. A field can be "facet",
+"sort", "optional", and not searchable ("index": false). In addition to the fields there are
+"defaultSortingField", "tenantScoped" and "versioned". Each document has a string "id"; fountain documents
+import takes documents as NDJSON.`
+	return group("collections", "Manage collections of the search service and access to them", list, get, create, o.deleteCollection(), o.schema(), o.reindexes(), o.collectionSets(), o.grants(), o.grant(), o.revokeGrant())
 }
 
 func (o *operator) deleteCollection() *cobra.Command {
 	var yes bool
-	cmd := o.command("delete NAME", "Delete a collection with its documents, for good", "  fountain collections delete plays\n  fountain collections delete plays --yes", oneArg("a collection"),
+	cmd := o.command("delete NAME", "Delete a collection with its documents, permanently", "  fountain collections delete plays\n  fountain collections delete plays --yes", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if !yes {
 				if err := agreed(cmd, "Delete the collection "+args[0]+" with its documents? Type its name: ", args[0]); err != nil {
@@ -78,7 +79,7 @@ func (o *operator) deleteCollection() *cobra.Command {
 			}
 			return c.Search.DeleteCollection(cmd.Context(), args[0])
 		})
-	cmd.Flags().BoolVar(&yes, "yes", false, "delete without asking, for scripts")
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete without confirmation, for scripts")
 	return cmd
 }
 
@@ -98,7 +99,7 @@ func agreed(cmd *cobra.Command, question, word string) error {
 var grantHead = []string{"GRANTEE", "ACCESS", "GRANTED"}
 
 func (o *operator) grants() *cobra.Command {
-	return o.command("grants NAME", "List who may use a collection beside its owner", "  fountain collections grants plays\n  fountain collections grants plays --output json", oneArg("a collection"),
+	return o.command("grants NAME", "List the grants of a collection", "  fountain collections grants plays\n  fountain collections grants plays --output json", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			all := []search.Grant{}
 			var rows [][]string
@@ -114,7 +115,7 @@ func (o *operator) grants() *cobra.Command {
 
 func (o *operator) grant() *cobra.Command {
 	var write bool
-	cmd := o.command("grant NAME GRANTEE", "Let a service, user, role or tenant use a collection",
+	cmd := o.command("grant NAME GRANTEE", "Grant a service, user, role or tenant access to a collection",
 		"  fountain collections grant plays role:reader\n  fountain collections grant plays tenant:globe --write", collectionAndGrantee,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			access := search.GrantPutAccessRead
@@ -127,12 +128,12 @@ func (o *operator) grant() *cobra.Command {
 			}
 			return o.print(cmd, g, grantHead, [][]string{{g.Grantee, string(g.Access), when(g.GrantedAt)}})
 		})
-	cmd.Flags().BoolVar(&write, "write", false, "to write documents too, not only to read them")
+	cmd.Flags().BoolVar(&write, "write", false, "grant access to write documents too, not only to read them")
 	return cmd
 }
 
 func (o *operator) revokeGrant() *cobra.Command {
-	return o.command("revoke NAME GRANTEE", "Revoke a grant", "  fountain collections revoke plays role:reader\n  fountain collections revoke plays tenant:globe", collectionAndGrantee,
+	return o.command("revoke NAME GRANTEE", "Revoke a grant of a collection", "  fountain collections revoke plays role:reader\n  fountain collections revoke plays tenant:globe", collectionAndGrantee,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			return c.Search.DeleteCollectionGrant(cmd.Context(), args[0], args[1])
 		})

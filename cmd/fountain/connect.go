@@ -42,8 +42,8 @@ func (c *connection) rememberedCA() string {
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&c.url, "url", "", "address of the gateway (FOUNTAIN_URL; else where you signed in, else "+defaultURL+")")
-	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "trust only the authorities in this PEM file (FOUNTAIN_CA_FILE)")
+	cmd.Flags().StringVar(&c.url, "url", "", "address of the gateway (FOUNTAIN_URL; default: the gateway where you signed in, or "+defaultURL+")")
+	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "trust only the CA certificates in this PEM file (FOUNTAIN_CA_FILE)")
 }
 
 // address returns the gateway's address: from the flag, the environment or the session, or the default.

@@ -13,7 +13,7 @@ import (
 
 func newConsents() *cobra.Command {
 	o := &operator{}
-	list := o.command("list", "List the web apps that you have allowed to sign you in", "  fountain consents list\n  fountain consents list --output json", noArgs,
+	list := o.command("list", "List the web apps that you have consented to", "  fountain consents list\n  fountain consents list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			id, err := me(cmd.Context(), c)
 			if err != nil {
@@ -29,7 +29,7 @@ func newConsents() *cobra.Command {
 			}
 			return o.print(cmd, consents, []string{"NAME", "ID", "ALLOWED", "SINCE"}, rows)
 		})
-	withdraw := o.command("withdraw NAME", "Withdraw your consent for a web app: its sessions and tokens of yours end",
+	withdraw := o.command("withdraw NAME", "Withdraw your consent for a web app, and revoke its sessions and tokens for you",
 		"  fountain consents withdraw Reports\n  fountain consents withdraw cli_01...", oneArg("a web app"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			id, err := me(cmd.Context(), c)
@@ -45,7 +45,7 @@ func newConsents() *cobra.Command {
 			}
 			return o.done(cmd, "consent for "+args[0]+" withdrawn; what it had of you has ended")
 		})
-	return group("consents", "List and withdraw what you have allowed web apps", list, withdraw)
+	return group("consents", "List and withdraw your consents for web apps", list, withdraw)
 }
 
 // allowed returns the id of the web app, given by name or id, to which the user has given a consent. Names are not

@@ -13,7 +13,7 @@ import (
 
 func newDeadLetters() *cobra.Command {
 	o := &operator{}
-	list := o.command("list", "List elements that search has refused, and why", "  fountain dead-letters list\n  fountain dead-letters list --output json", noArgs,
+	list := o.command("list", "List elements that could not be delivered to the search service, with the reasons", "  fountain dead-letters list\n  fountain dead-letters list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			letters := []sequence.DeadLetter{}
 			var rows [][]string
@@ -28,9 +28,9 @@ func newDeadLetters() *cobra.Command {
 			}
 			return o.print(cmd, letters, []string{"ELEMENT", "REASON", "ATTEMPTS", "CHANGED", "FAILED"}, rows)
 		})
-	retry := o.command("retry [SCOPE/TYPE/ID...]", "Send them to search again, all or those that are named",
+	retry := o.command("retry [SCOPE/TYPE/ID...]", "Retry the delivery of dead letters, of all or of the given ones",
 		"  fountain dead-letters retry\n  fountain dead-letters retry hamlet/spokenWord/act1-line1", elementRefs, retryDeadLetters(o))
-	return group("dead-letters", "Show and retry elements that search has refused", list, retry)
+	return group("dead-letters", "List and retry elements that could not be delivered to the search service", list, retry)
 }
 
 func retryDeadLetters(o *operator) func(*cobra.Command, *fountain.Client, []string) error {

@@ -26,15 +26,14 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "demo",
 		Example: "  fountain demo\n  fountain demo --url https://fountain.example.org --username ada --password-file password",
-		Short:   "Tell the whole story, step by step, on a short play",
-		Long: `demo runs a family of its own in a temporary directory, stores a short screenplay in it,
-searches it, changes it, and shows what a second factor is for. It exits 0 only if every
-step did what it says.
+		Short:   "Demonstrate all services, step by step, with a short play",
+		Long: `demo runs a family of its own in a temporary directory, stores a short screenplay in it, searches and changes
+it, and shows the use of a second factor. The exit status is 0 only if every step succeeded.
 
-With --url it uses a running family: as the user of fountain login, or with --username
-and --password-file, or, where no administrator exists, as the one that it creates with
---bootstrap-token-file, --username and --password-file. An administrator who has no
-authenticator yet gives the invitation that came with the account, in --invitation-file.`,
+With --url it uses a running family: as the user of fountain login, or with --username and --password-file,
+or, where no administrator exists, as the one that it creates with --bootstrap-token-file, --username and
+--password-file. An administrator who has no authenticator yet passes the invitation that was printed with the
+account in --invitation-file.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			out := cmd.OutOrStdout()
@@ -53,11 +52,11 @@ authenticator yet gives the invitation that came with the account, in --invitati
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway (not FOUNTAIN_URL: the demo writes)"
+	cmd.Flags().Lookup("url").Usage = "use the running family behind this gateway; FOUNTAIN_URL is ignored, because the demo writes data"
 	cmd.Flags().StringVar(&tokenFile, "bootstrap-token-file", "", "create the first administrator with the token in this file")
-	cmd.Flags().StringVar(&username, "username", "", "who signs in")
+	cmd.Flags().StringVar(&username, "username", "", "username to sign in with")
 	cmd.Flags().StringVar(&passwordFile, "password-file", "", "file with the password")
-	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "file with an administrator's invitation, for the first authenticator")
+	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "file with the invitation, for an administrator without an authenticator")
 	return cmd
 }
 

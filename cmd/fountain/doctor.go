@@ -45,23 +45,23 @@ func newDoctor() *cobra.Command {
 	var e examination
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look at keys, files, databases, disks, clocks and certificates of a family, and say what to do",
-		Long: `doctor looks at the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container
-or a unit of one service, and otherwise at the data directory of fountain up. On the machine of the services it
-looks at settings, modes and owners of files, the root key and the services' own keys, free room, every
-database and its audit trail, certificates, the last backup and restore, and asks what runs whether it is
-ready, of which release it is, and how its clock and contract differ.
+		Short: "Check keys, files, databases, disks, clocks and certificates of a family, and recommend actions",
+		Long: `doctor checks the services that the environment configures (FOUNTAIN_<SERVICE>_...), as in a container or a
+unit of a single service, and otherwise the data directory of fountain up. On the services' machine it checks
+settings, modes and owners of files, the root key and the services' own keys, free disk space, every database
+and its audit trail, certificates, and the last backup and restore; it also asks the running services whether
+they are ready, for their release, and for differences of clock and contract.
 
-Where there is neither, it looks at the family at --url or FOUNTAIN_URL, from outside: whether each service
-is ready, of which release it is, how its contract and its clock differ from this program's and this machine's,
-and when the certificate of the front ends. It needs no credential for that, and sees no files, databases,
-keys or backups: for those run it on the machine of the services.
+If there is neither, it checks the family at --url or FOUNTAIN_URL from outside: whether each service is
+ready, its release, how its contract and clock differ from those of this program and this machine, and when
+the certificate of the gateway's address expires. This needs no credential, and covers no files, databases,
+keys or backups: run it on the services' machine to check those.
 
-It changes nothing and shows no secret. For what it finds it says what to do. With --keep it leaves its report
-in the data directory of the kms, where administrators read it in the console and by doctor report.
+It changes nothing and shows no secret. For each finding it recommends an action. With --keep it stores its
+report in the data directory of the kms, where administrators can read it in the console and with doctor
+report.
 
-Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not look; 2 a wrong call;
-3 there are warnings alone.`,
+Exit status: 0 no findings; 1 errors were found, or doctor could not check; 2 wrong usage; 3 only warnings.`,
 		Example: `  fountain doctor
   fountain doctor --data /var/lib/fountain --json
   fountain doctor --quick --keep
@@ -73,12 +73,12 @@ Exit status: 0 nothing is wrong; 1 something is (errors), or doctor could not lo
 			return e.run(cmd)
 		},
 	}
-	cmd.Flags().StringVar(&e.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); where it is given, the environment of single services is not looked at")
-	cmd.Flags().StringVar(&e.url, "url", "", "where the gateway answers, to look at it as clients do, with its certificate (FOUNTAIN_URL); default: the address that is configured on this machine")
-	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the authorities in this PEM file for --url (FOUNTAIN_CA_FILE)")
-	cmd.Flags().BoolVar(&e.quick, "quick", false, "leave out what reads the whole of a database: its pages and its audit trail")
+	cmd.Flags().StringVar(&e.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); if given, the environment of separate services is ignored")
+	cmd.Flags().StringVar(&e.url, "url", "", "address of the gateway, to check it and its certificate as a client (FOUNTAIN_URL); default: the address that is configured on this machine")
+	cmd.Flags().StringVar(&e.caFile, "ca-file", "", "trust only the CA certificates in this PEM file for --url (FOUNTAIN_CA_FILE)")
+	cmd.Flags().BoolVar(&e.quick, "quick", false, "skip the checks that read a whole database: its pages and its audit trail")
 	cmd.Flags().BoolVar(&e.asJSON, "json", false, "print the findings as JSON")
-	cmd.Flags().BoolVar(&e.keep, "keep", false, "keep the report in the data directory of the kms, for the console")
+	cmd.Flags().BoolVar(&e.keep, "keep", false, "store the report in the data directory of the kms, for the console and doctor report")
 	cmd.AddCommand(newDoctorReport())
 	return cmd
 }

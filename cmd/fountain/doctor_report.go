@@ -12,7 +12,7 @@ import (
 // newDoctorReport makes the command that reads the report that the doctor has left for the kms.
 func newDoctorReport() *cobra.Command {
 	o := &operator{}
-	cmd := o.command("report", "Tell what the doctor found last on the machine of the kms", "  fountain doctor report\n  fountain doctor report --output json", noArgs,
+	cmd := o.command("report", "Show the last report of the doctor from the machine of the kms", "  fountain doctor report\n  fountain doctor report --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			d, err := c.KMS.GetDiagnosis(cmd.Context())
 			if err != nil {
@@ -31,7 +31,7 @@ func newDoctorReport() *cobra.Command {
 			}
 			return o.print(cmd, d, []string{"LOOKED", "LEVEL", "SERVICE", "CHECK", "FOUND", "TO DO"}, rows)
 		})
-	cmd.Long = `report asks the kms for the report that doctor --keep has left beside it, from a timer perhaps. It is as old as
-it says; the kms looks at nothing itself. An administrator with a second factor can read it.`
+	cmd.Long = `report gets the report that doctor --keep has stored next to the kms, for example from a timer. The kms itself
+checks nothing; the report says how old it is. It requires the role admin and a second factor.`
 	return cmd
 }

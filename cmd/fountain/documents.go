@@ -14,13 +14,13 @@ import (
 
 func newDocuments() *cobra.Command {
 	o := &operator{}
-	return group("documents", "Take documents into and out of collections of the search service", newDocumentsImport(o), newDocumentsExport(o))
+	return group("documents", "Import and export documents of collections", newDocumentsImport(o), newDocumentsExport(o))
 }
 
 func newDocumentsExport(o *operator) *cobra.Command {
 	var file, tenant string
 	var fields []string
-	cmd := o.command("export COLLECTION", "Write the documents of a collection as NDJSON",
+	cmd := o.command("export COLLECTION", "Export the documents of a collection as NDJSON",
 		"  fountain documents export plays >plays.ndjson\n  fountain documents export plays --field text --out texts.ndjson", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			ask := search.DocumentExport{Tenant: optional(tenant)}
@@ -42,12 +42,12 @@ func newDocumentsExport(o *operator) *cobra.Command {
 			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d %s to %s\n", n, plural(n, "document"), file)
 			return nil
 		})
-	cmd.Long = `export writes each document of a collection that you may read on a line of its own, as fountain documents
-import takes it. Of a tenant-scoped collection --tenant says whose documents, where you reach those of
-several tenants. A broken connection is an error, and leaves no file.`
-	cmd.Flags().StringVar(&file, "out", "", "write into this file, which others can't read (default: standard output)")
+	cmd.Long = `export writes each document of a collection that you can read on a line of its own, in the format of fountain
+documents import. For a tenant-scoped collection of which you can read several tenants, --tenant selects one.
+A broken connection is an error, and leaves no file.`
+	cmd.Flags().StringVar(&file, "out", "", "write to this file, readable only by you (default: standard output)")
 	cmd.Flags().StringVar(&tenant, "tenant", "", "only the documents of this tenant; for the owner of a tenant-scoped collection")
-	cmd.Flags().StringSliceVar(&fields, "field", nil, "a field to write beside the id; may be repeated (default: all)")
+	cmd.Flags().StringSliceVar(&fields, "field", nil, "field to write in addition to the id; may be repeated (default: all)")
 	return cmd
 }
 

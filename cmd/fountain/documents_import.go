@@ -42,7 +42,7 @@ type begun struct {
 func newDocumentsImport(o *operator) *cobra.Command {
 	d := &documentImport{}
 	var tenant string
-	cmd := o.command("import COLLECTION FILE.ndjson", "Store the documents of an NDJSON file in a collection",
+	cmd := o.command("import COLLECTION FILE.ndjson", "Import the documents of an NDJSON file into a collection",
 		"  fountain documents import plays plays.ndjson\n  fountain documents import plays plays.ndjson --batch 2000 --failed refused.ndjson", collectionAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			most := 5000
@@ -68,27 +68,27 @@ func newDocumentsImport(o *operator) *cobra.Command {
 			}
 			return d.run(cmd)
 		})
-	cmd.Long = `import reads a document with an id from each line and creates or replaces it in the collection. What is
-refused goes, with the number of its line and the reason, into a file, and the rest goes on. How far the
-import is stands in FILE.ndjson.progress until its end: when it is interrupted, the same command goes on
-there. Repeating does no harm.
+	cmd.Long = `import reads a document with an id from each line, and creates or replaces it in the collection. Refused
+documents are written to a file, with line number and reason, and the import continues. Its progress is kept
+in FILE.ndjson.progress until it has ended: after an interruption, the same command continues there. Repeating
+an import is safe.
 
-In a collection that keeps versions ("versioned": true when it is created) --if-absent stores what is not there
-yet and replaces nothing, and --version-field NAME takes from each document, and out of it, the version that
-it replaces; a document without the member replaces whatever there is. What has another version is refused
-(version_conflict). There an import that goes on after an interruption is told conflicts with itself, for
-the documents of its last request.
+In a versioned collection ("versioned": true at its creation), --if-absent stores only documents that do not
+exist, and replaces none. --version-field NAME takes the version that a document replaces from this member,
+and removes the member; a document without it replaces any version. A document with another version is refused
+(version_conflict). If such an import continues after an interruption, the documents of its last request can
+be reported as conflicts with the import itself.
 
-With --background each request is carried out by a job of the search service, in parts that wait for the
-search engine where it is busy or away (fountain jobs shows it). It suits large files; a job that is under
-way goes on when the import is interrupted.`
-	cmd.Flags().IntVar(&d.Batch, "batch", 0, "how many documents go in one request, 1 to 5000, with --background to 100000 (default: 1000, with --background 20000)")
-	cmd.Flags().BoolVar(&d.background, "background", false, "have jobs of the search service carry the import out")
-	cmd.Flags().StringVar(&d.failedPath, "failed", "", "the file for what is refused (default: FILE.ndjson.failed)")
-	cmd.Flags().StringVar(&tenant, "tenant", "", "whose the documents are; for the owner of a tenant-scoped collection")
-	cmd.Flags().BoolVar(&d.IfAbsent, "if-absent", false, "replace no document; in a collection that keeps versions")
-	cmd.Flags().StringVar(&d.VersionField, "version-field", "", "the member of each document that has the version which it replaces; in a collection that keeps versions")
-	cmd.Flags().BoolVar(&d.restart, "restart", false, "begin at the first line, also where an import was interrupted")
+With --background each request runs as a job of the search service, in parts that wait while the search engine
+is busy or unavailable (fountain jobs shows it). This is for large files; a running job continues if the
+import is interrupted.`
+	cmd.Flags().IntVar(&d.Batch, "batch", 0, "number of documents per request, 1 to 5000, with --background up to 100000 (default: 1000, with --background 20000)")
+	cmd.Flags().BoolVar(&d.background, "background", false, "run the import as background jobs of the search service")
+	cmd.Flags().StringVar(&d.failedPath, "failed", "", "write refused documents to this file (default: FILE.ndjson.failed)")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the documents; for the owner of a tenant-scoped collection")
+	cmd.Flags().BoolVar(&d.IfAbsent, "if-absent", false, "replace no existing document; for versioned collections")
+	cmd.Flags().StringVar(&d.VersionField, "version-field", "", "member of each document that holds the version that it replaces; for versioned collections")
+	cmd.Flags().BoolVar(&d.restart, "restart", false, "start at the first line, even after an interrupted import")
 	return cmd
 }
 

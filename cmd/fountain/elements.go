@@ -12,13 +12,13 @@ import (
 )
 
 func newElements() *cobra.Command {
-	return group("elements", "List the elements of a scope, and move them", newElementsList(), newElementsMove(), newElementsFormat())
+	return group("elements", "List and move elements, and manage number formats", newElementsList(), newElementsMove(), newElementsFormat())
 }
 
 func newElementsList() *cobra.Command {
 	o := &operator{}
 	status, consistent := "", false
-	cmd := o.command("list SCOPE/TYPE", "List elements in order of their numbers",
+	cmd := o.command("list SCOPE/TYPE", "List elements in order of number",
 		"  fountain elements list hamlet/spokenWord\n  fountain elements list hamlet/spokenWord --status omitted --output json\n  fountain elements list hamlet/spokenWord --consistent",
 		names(2, "SCOPE/TYPE"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			of := strings.Split(args[0], "/")
@@ -40,15 +40,15 @@ func newElementsList() *cobra.Command {
 			}
 			return o.print(cmd, elements, []string{"NUMBER", "ID", "STATUS", "VERSION", "UPDATED", "FORMATTED"}, rows)
 		})
-	cmd.Flags().StringVar(&status, "status", "", "only those that are active, or omitted")
-	cmd.Flags().BoolVar(&consistent, "consistent", false, "the order of one moment, or an error when it changes meanwhile")
+	cmd.Flags().StringVar(&status, "status", "", "only elements with this status: active or omitted")
+	cmd.Flags().BoolVar(&consistent, "consistent", false, "list the order of a single moment; fail if it changes meanwhile")
 	return cmd
 }
 
 func newElementsMove() *cobra.Command {
 	o := &operator{}
 	before, after, dry := "", "", false
-	cmd := o.command("move SCOPE/TYPE/ID", "Move an element before or after another of its type",
+	cmd := o.command("move SCOPE/TYPE/ID", "Move an element before or after another element of its type",
 		"  fountain elements move hamlet/spokenWord/act1-line7 --before act1-line2 --dry-run\n  fountain elements move hamlet/spokenWord/act1-line7 --before act1-line2",
 		names(3, "SCOPE/TYPE/ID"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			of := strings.Split(args[0], "/")
@@ -69,9 +69,9 @@ func newElementsMove() *cobra.Command {
 			}
 			return o.print(cmd, done, []string{"ID", "FROM", "TO"}, movedRows(done))
 		})
-	cmd.Flags().StringVar(&before, "before", "", "the element behind it then, by id")
-	cmd.Flags().StringVar(&after, "after", "", "the element in front of it then, by id")
-	cmd.Flags().BoolVar(&dry, "dry-run", false, "only tell which numbers would change")
+	cmd.Flags().StringVar(&before, "before", "", "id of the element that it is moved before")
+	cmd.Flags().StringVar(&after, "after", "", "id of the element that it is moved after")
+	cmd.Flags().BoolVar(&dry, "dry-run", false, "only show which numbers would change")
 	return cmd
 }
 
@@ -108,7 +108,7 @@ func newElementsFormat() *cobra.Command {
 	o := &operator{}
 	set, format := false, sequence.NumberFormatPut{}
 	resets := ""
-	cmd := o.command("format SCOPE/TYPE", "Show how the numbers of a type are written, or say it",
+	cmd := o.command("format SCOPE/TYPE", "Show or set the number format of a type",
 		"  fountain elements format books/invoice\n  fountain elements format books/invoice --set --prefix INV- --padding 5 --resets year --time-zone Europe/Berlin",
 		names(2, "SCOPE/TYPE"), func(cmd *cobra.Command, c *fountain.Client, args []string) (err error) {
 			of := strings.Split(args[0], "/")
@@ -125,10 +125,10 @@ func newElementsFormat() *cobra.Command {
 			return o.print(cmd, now, []string{"PREFIX", "PADDING", "RESETS", "TIME ZONE", "NEXT"},
 				[][]string{{now.Prefix, strconv.Itoa(int(now.Padding)), string(now.Resets), now.TimeZone, now.Next}})
 		})
-	cmd.Flags().BoolVar(&set, "set", false, "give the type this format; one that has given a number stays as it is")
-	cmd.Flags().StringVar(&format.Prefix, "prefix", "", "what stands before the number")
-	cmd.Flags().Int32Var(&format.Padding, "padding", 0, "digits at the least, filled up with zeros")
-	cmd.Flags().StringVar(&resets, "resets", "never", "when the numbers begin at 1 again: never, year, month or day")
-	cmd.Flags().StringVar(&format.TimeZone, "time-zone", "UTC", "time zone of the periods, by its name in the IANA's database")
+	cmd.Flags().BoolVar(&set, "set", false, "set the format; a format that has assigned a number cannot be changed")
+	cmd.Flags().StringVar(&format.Prefix, "prefix", "", "text before the number")
+	cmd.Flags().Int32Var(&format.Padding, "padding", 0, "minimum number of digits, padded with zeros")
+	cmd.Flags().StringVar(&resets, "resets", "never", "when the numbers restart at 1: never, year, month or day")
+	cmd.Flags().StringVar(&format.TimeZone, "time-zone", "UTC", "time zone of the periods, by its IANA name")
 	return cmd
 }

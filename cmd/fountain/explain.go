@@ -45,18 +45,17 @@ func newExplain() *cobra.Command {
 	o := &explaining{}
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL | REQUEST-ID",
-		Short: "Tell which checks a request meets, where the contract says so, and which one refuses",
-		Long: `explain METHOD URL tells in the order of the gateway what each check asks of the request, the
-line of the contract that says so, and its verdict. It works on the contracts in this program,
-and with --contract on that of an adopted service, and sends no request. With --adopted an administrator
-has the contract in force read from the kms. Of the URL only path and query count. What it is not told (a token,
-a body) stays undecided, and what depends on the running gateway is marked so. A token is read, not
-verified.
+		Short: "Explain which checks apply to a request, where the contract defines them, and which one refuses it",
+		Long: `explain METHOD URL shows, in the order of the gateway, what each check requires of the request, the line of
+the contract that defines it, and the result. It uses the contracts in this program, with --contract also that
+of an adopted service, and sends no request. With --adopted, administrators get the contract in force from the
+kms. Only path and query of the URL are used. A check stays undecided if its input is not given (a token, a
+body), and checks that depend on the running gateway are marked. A token is only decoded, not verified.
 
-explain req_... tells what the log knows of a request: the lines of gateway and services, and
-the check that refused. The log is read from --log or from standard input.
+explain req_... shows what the log contains about a request: the lines of gateway and services, and the check
+that refused it. The log is read from --log or from standard input.
 
-It exits 0 when nothing refuses or the request was found, and 1 when a check refuses.`,
+The exit status is 0 if no check refuses or the request was found, and 1 if a check refuses.`,
 		Example: `  fountain explain GET '/sequence/v1/scopes/hamlet/spokenWord/elements?limit=500'
   fountain explain POST /kms/v1/users --as-me --body-file user.json --header Content-Type:application/json
   fountain explain DELETE /notes/v1/notes/1 --contract notes.yaml --as-me
@@ -71,15 +70,15 @@ It exits 0 when nothing refuses or the request was found, and 1 when a check ref
 		RunE: o.run,
 	}
 	o.connection.flags(cmd)
-	cmd.Flags().StringVar(&o.contract, "contract", "", "the OpenAPI document of an adopted service, whose operations are explained too")
-	cmd.Flags().BoolVar(&o.adopted, "adopted", false, "the first word of the path is an adopted service, whose contract in force is read from the kms; for administrators")
+	cmd.Flags().StringVar(&o.contract, "contract", "", "OpenAPI document of an adopted service, whose operations can be explained too")
+	cmd.Flags().BoolVar(&o.adopted, "adopted", false, "the first segment of the path is an adopted service; get its contract in force from the kms (for administrators)")
 	o.document.flags(cmd)
-	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
-	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "a header of the request, NAME:VALUE; may be repeated")
-	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "the body of the request is in this file, - for standard input")
-	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "the access token or API key is in this file, - for standard input")
-	cmd.Flags().BoolVar(&o.asMe, "as-me", false, "take a token of who is signed in, which the gateway is asked for")
-	cmd.Flags().StringVar(&o.logFile, "log", "", "JSON lines of gateway and services, with a request's id; default: standard input")
+	cmd.Flags().StringVar(&o.output, "output", "table", "output format: table or json")
+	cmd.Flags().StringArrayVar(&o.headers, "header", nil, "request header, NAME:VALUE; may be repeated")
+	cmd.Flags().StringVar(&o.bodyFile, "body-file", "", "read the request body from this file, or from standard input with -")
+	cmd.Flags().StringVar(&o.tokenFile, "token-file", "", "read the access token or API key from this file, or from standard input with -")
+	cmd.Flags().BoolVar(&o.asMe, "as-me", false, "use an access token of the signed-in user, requested from the gateway")
+	cmd.Flags().StringVar(&o.logFile, "log", "", "log of gateway and services as JSON lines, to find a request id in; default: standard input")
 	return cmd
 }
 

@@ -18,12 +18,11 @@ func newExport() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "export SCOPE",
 		Example: "  fountain export hamlet >hamlet.fountain\n  fountain export hamlet --out hamlet.fountain",
-		Short:   "Write a stored screenplay in the Fountain format",
-		Long: `export writes the screenplay that a scope holds in the open Fountain format
-(https://fountain.io/syntax): what fountain import stored, line by line, in UTF-8, with \n at the
-end of each line and none that is empty at the end. Elements that were changed since are
-written as they are now, omitted ones are left out. What could not be kept is told on standard
-error. It needs elements:read.`,
+		Short:   "Export a stored screenplay in the Fountain format",
+		Long: `export writes the screenplay of a scope in the open Fountain format (https://fountain.io/syntax): what
+fountain import stored, line by line, in UTF-8, with \n at the end of each line and no empty line at the end.
+Elements that were changed since are written in their current version, omitted ones are left out. Whatever
+could not be preserved is reported on standard error. It needs the scope elements:read.`,
 		Args: oneArg("a scope"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if !scopeName.MatchString(args[0]) {
@@ -51,6 +50,6 @@ error. It needs elements:read.`,
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().StringVar(&file, "out", "", "write into this file (default: standard output)")
+	cmd.Flags().StringVar(&file, "out", "", "write to this file (default: standard output)")
 	return cmd
 }

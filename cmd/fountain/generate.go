@@ -17,7 +17,7 @@ import (
 )
 
 func newGenerate() *cobra.Command {
-	return group("generate", "Write code for services of your own", newGenerateClient())
+	return group("generate", "Generate code for your own services", newGenerateClient())
 }
 
 // newGenerateClient makes the command that generates a client. It makes no network request, because the generator is
@@ -28,18 +28,19 @@ func newGenerateClient() *cobra.Command {
 	var out, name string
 	cmd := &cobra.Command{
 		Use:   "client FILE",
-		Short: "Write a typed Go client of a service by its OpenAPI document",
-		Long: `client writes two files into a folder: the client with its types, written with the settings of the family's own
-clients, and New, which opens it by the credentials of the SDK (github.com/fountainai/fountain/clients/fountain).
-The module that holds them needs that and github.com/oapi-codegen/runtime. It works without a running family.
-What of the document can't be as it says in Go, or not at all, is told with file and line; all else is written.`,
+		Short: "Generate a typed Go client for a service from its OpenAPI document",
+		Long: `client writes two files to a directory: the client with its types, generated with the settings of the family's
+own clients, and New, which opens it with the credentials of the SDK
+(github.com/fountainai/fountain/clients/fountain). The module that contains them needs that package and
+github.com/oapi-codegen/runtime. The command works without a running family. Parts of the document that Go
+cannot express as written, or not at all, are reported with file and line; everything else is generated.`,
 		Example: `  fountain generate client notes.yaml
   fountain generate client openapi.json --name billing --package billingapi --out internal/billingapi`,
 		Args: oneArg("the OpenAPI document"),
 	}
 	d.flags(cmd)
-	cmd.Flags().StringVar(&out, "out", "", "the folder; default: the package's name")
-	cmd.Flags().StringVar(&name, "package", "", "the Go package; default: the service's name without hyphens")
+	cmd.Flags().StringVar(&out, "out", "", "output directory; default: the name of the package")
+	cmd.Flags().StringVar(&name, "package", "", "name of the Go package; default: the name of the service without hyphens")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		a, err := d.read(args[0])
 		if err != nil {

@@ -10,7 +10,7 @@ import (
 
 // newGenerate makes a command that says where the generator is.
 func newGenerate() *cobra.Command {
-	return &cobra.Command{Use: "generate", Short: "Write code for services of your own (in builds for people)", RunE: func(*cobra.Command, []string) error {
+	return &cobra.Command{Use: "generate", Short: "Generate code for your own services (not in builds for servers)", RunE: func(*cobra.Command, []string) error {
 		return errors.New("this build is for servers and has no generator: use one of go install or make build")
 	}}
 }

@@ -26,13 +26,12 @@ func newHealthcheck() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "healthcheck [SERVICE]",
 		Example: "  fountain healthcheck\n  fountain healthcheck kms --timeout 10s\n  fountain healthcheck kms --alive",
-		Short:   "Ask the service on this machine whether it is ready, for containers",
-		Long: `healthcheck exits 0 when the service is ready. Without an argument it is the one that the
-environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of
-fountain up.
+		Short:   "Check whether the service on this machine is ready, for health checks of containers",
+		Long: `healthcheck exits with 0 if the service is ready. Without an argument it checks the service that the
+environment configures (FOUNTAIN_KMS_..., FOUNTAIN_SEARCH_..., ...), or the gateway of fountain up.
 
-With --alive it exits 0 when the service answers at all, ready or not: a database that is away, or a
-drain, is no reason to end a process.`,
+With --alive it exits with 0 if the service responds at all, ready or not: an unavailable database or a drain
+is no reason to kill a process.`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%s takes at most one argument, a service", cmd.CommandPath())
@@ -55,8 +54,8 @@ drain, is no reason to end a process.`,
 			return checkAnswer(ctx, word, alive)
 		},
 	}
-	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the answer")
-	cmd.Flags().BoolVar(&alive, "alive", false, "ask whether it answers, not whether it is ready")
+	cmd.Flags().DurationVar(&timeout, "timeout", 3*time.Second, "how long to wait for the response")
+	cmd.Flags().BoolVar(&alive, "alive", false, "check whether the service responds, not whether it is ready")
 	return cmd
 }
 

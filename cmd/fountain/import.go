@@ -37,29 +37,28 @@ func newImport() *cobra.Command {
 		Use: "import FILE.fountain",
 		Example: "  fountain import hamlet.fountain\n  fountain import hamlet.fountain --scope hamlet-draft-2 --batch 500\n" +
 			"  fountain import hamlet.fountain --dry-run\n  fountain import hamlet.fountain --update",
-		Short: "Store a screenplay as numbered, searchable elements",
-		Long: `import reads a screenplay in the open Fountain format (https://fountain.io/syntax) and stores
-it through the gateway as elements of the types script, section, character, action, spokenWord
-and note, in batches. fountain export gives it back line by line. Running it again does no harm:
-what is there is not stored twice.
+		Short: "Import a screenplay as numbered, searchable elements",
+		Long: `import reads a screenplay in the open Fountain format (https://fountain.io/syntax) and stores it through the
+gateway as elements of the types script, section, character, action, spokenWord and note, in batches. fountain
+export returns it line by line. Repeating an import is safe: existing elements are not stored twice.
 
-A play that differs from what its scope holds is refused. --dry-run shows the difference.
---update stores it: what is new is added, what changed gets a new version, what is gone is
-omitted, and the numbers follow the play, for which a person is asked for a one-time code.
-What somebody changed in the service stays, where the play did not change.
+A play that differs from the contents of its scope is refused. --dry-run shows the differences. --update
+stores them: new elements are appended, changed ones get a new version, removed ones are omitted, and the
+order follows the play, for which a user is asked for a one-time code. Changes that were stored in the service
+are kept where the play did not change.
 
-It reads UTF-8, UTF-16 and Windows-1252, and Final Draft's XML (.fdx), of which it says what
-Fountain has no place for. It needs elements:read and elements:write.`,
+It reads UTF-8, UTF-16 and Windows-1252, and Final Draft's XML (.fdx), for which it reports what Fountain
+cannot represent. It needs the scopes elements:read and elements:write.`,
 		Args: oneArg("a file in the Fountain format"),
 		RunE: o.run,
 	}
 	o.flags(cmd)
-	cmd.Flags().StringVar(&o.Scope, "scope", "", "what the numbers belong to (default: the title's words)")
-	cmd.Flags().IntVar(&o.BatchSize, "batch", 250, "how many elements go in one request, 1 to 1000")
-	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "store nothing, show how the play differs from what is stored")
-	cmd.Flags().BoolVar(&o.Update, "update", false, "store how the play differs from what is stored")
-	cmd.Flags().StringVar(&o.encoding, "encoding", "", "what the file is written in: "+strings.Join(screenplay.Encodings(), ", ")+" (default: found out)")
-	cmd.Flags().StringVar(&o.codeFile, "code-file", "", "read the one-time code from this file, - from standard input; default: ask for it")
+	cmd.Flags().StringVar(&o.Scope, "scope", "", "scope of the elements (default: the words of the title)")
+	cmd.Flags().IntVar(&o.BatchSize, "batch", 250, "number of elements per request, 1 to 1000")
+	cmd.Flags().BoolVar(&o.DryRun, "dry-run", false, "store nothing; show the differences between the play and the stored elements")
+	cmd.Flags().BoolVar(&o.Update, "update", false, "store the differences between the play and the stored elements")
+	cmd.Flags().StringVar(&o.encoding, "encoding", "", "encoding of the file: "+strings.Join(screenplay.Encodings(), ", ")+" (default: detected)")
+	cmd.Flags().StringVar(&o.codeFile, "code-file", "", "read the one-time code from this file, or from standard input with -; default: prompt for it")
 	return cmd
 }
 

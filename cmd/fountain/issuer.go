@@ -18,13 +18,13 @@ func newIssuer() *cobra.Command {
 	var data string
 	move := &cobra.Command{
 		Use:   "move URL",
-		Short: "Change the issuer that the first start has fixed",
-		Long: `move gives the family another name in its tokens. On SQLite the kms (fountain up) must be stopped; on
-PostgreSQL stop every instance of it. FOUNTAIN_KMS_... names database and root key as for fountain
-serve kms. Afterwards every service is started with the new issuer.
+		Short: "Change the issuer that was fixed at the first start",
+		Long: `move changes the issuer in the tokens of the family. On SQLite the kms (fountain up) must be stopped; on
+PostgreSQL stop all its instances. FOUNTAIN_KMS_... settings specify database and root key, as for fountain
+serve kms. Afterwards start every service with the new issuer.
 
-Access tokens of the old name are refused from then on. Sessions, refresh tokens and API keys go on.
-Passkeys belong to the name of a site and do not come along.`,
+Access tokens of the old issuer are refused from then on. Sessions, refresh tokens and API keys stay valid.
+Passkeys belong to the host name of a site and do not work at another one.`,
 		Example: `  fountain issuer move https://fountain.example.org
   fountain issuer move https://fountain.example.org --data /var/lib/fountain`,
 		Args: oneArg("the new issuer"),
@@ -32,9 +32,9 @@ Passkeys belong to the name of a site and do not come along.`,
 			return moveIssuer(cmd, data, args[0])
 		},
 	}
-	move.Flags().StringVar(&data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
+	move.Flags().StringVar(&data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR is that of a separate kms")
 	cmd := &cobra.Command{
-		Use: "issuer", Short: "On the machine of the kms: another name for the family",
+		Use: "issuer", Short: "Change the issuer of a family (on the machine of the kms)",
 		Example: "  fountain issuer move https://fountain.example.org\n  fountain issuer --help",
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 {

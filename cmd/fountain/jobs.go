@@ -29,7 +29,7 @@ func jobRow(j search.Job) []string {
 // newJobs makes the commands for document changes that run in the background.
 func newJobs() *cobra.Command {
 	o := &operator{}
-	list := o.command("list COLLECTION", "List the jobs of a collection, the newest first", "  fountain jobs list plays\n  fountain jobs list plays --output json", oneArg("a collection"),
+	list := o.command("list COLLECTION", "List the jobs of a collection, newest first", "  fountain jobs list plays\n  fountain jobs list plays --output json", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			all := []search.Job{}
 			var rows [][]string
@@ -41,12 +41,12 @@ func newJobs() *cobra.Command {
 			}
 			return o.print(cmd, all, jobHead, rows)
 		})
-	return group("jobs", "Follow changes of documents that the search service carries out in the background", list, o.showJob(), o.cancelJob(), jobFailures(o))
+	return group("jobs", "Manage background jobs that change documents in the search service", list, o.showJob(), o.cancelJob(), jobFailures(o))
 }
 
 func (o *operator) showJob() *cobra.Command {
 	var follow bool
-	cmd := o.command("show COLLECTION JOB", "Show how far a job is", "  fountain jobs show plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P\n  fountain jobs show plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --follow", collectionAndJob,
+	cmd := o.command("show COLLECTION JOB", "Show the state of a job", "  fountain jobs show plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P\n  fountain jobs show plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --follow", collectionAndJob,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if follow {
 				return o.followJob(cmd, c, args[0], args[1])
@@ -57,7 +57,7 @@ func (o *operator) showJob() *cobra.Command {
 			}
 			return o.print(cmd, j, jobHead, [][]string{jobRow(*j)})
 		})
-	cmd.Flags().BoolVar(&follow, "follow", false, "wait for the end of the job; failures are an error")
+	cmd.Flags().BoolVar(&follow, "follow", false, "wait until the job has ended; exit with an error if items failed")
 	return cmd
 }
 
@@ -86,7 +86,7 @@ func (o *operator) followJob(cmd *cobra.Command, c *fountain.Client, collection,
 }
 
 func (o *operator) cancelJob() *cobra.Command {
-	return o.command("cancel COLLECTION JOB", "Cancel a job; what was done stays done", "  fountain jobs cancel plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P\n  fountain jobs cancel globe.plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --output json", collectionAndJob,
+	return o.command("cancel COLLECTION JOB", "Cancel a job; changes that it has completed are kept", "  fountain jobs cancel plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P\n  fountain jobs cancel globe.plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --output json", collectionAndJob,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			j, err := c.Search.CancelJob(cmd.Context(), args[0], args[1])
 			if err != nil {
@@ -97,7 +97,7 @@ func (o *operator) cancelJob() *cobra.Command {
 }
 
 func jobFailures(o *operator) *cobra.Command {
-	return o.command("failures COLLECTION JOB", "Write the items of a job that failed as NDJSON", "  fountain jobs failures plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P >failures.ndjson\n  fountain jobs failures globe.plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", collectionAndJob,
+	return o.command("failures COLLECTION JOB", "Print the failed items of a job as NDJSON", "  fountain jobs failures plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P >failures.ndjson\n  fountain jobs failures globe.plays job_01KBB6Q3Y5W1V9T2ZD0G7M4N8P", collectionAndJob,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			out := json.NewEncoder(cmd.OutOrStdout())
 			for f, err := range c.Search.JobFailures(cmd.Context(), args[0], args[1]) {

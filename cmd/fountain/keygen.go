@@ -15,16 +15,15 @@ func newKeygen() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "keygen FILE",
 		Example: "  fountain keygen root.key\n  fountain keygen --keep /run/keys/fountain-root.key\n  fountain keygen --replace /run/keys/fountain-root.key",
-		Short:   "Create a root key for a kms that does not create its own, or the next one",
-		Long: `keygen writes a new random root key to FILE, mode 0600, and never replaces a file.
+		Short:   "Create a root key for a kms that does not create its own, or the next one for a rotation",
+		Long: `keygen writes a new random root key to FILE (mode 0600), and never replaces a file.
 
-The root key seals everything the kms stores. Keep it on a volume of its own, never
-in a backup of the data: whoever has both has the secrets, and without it the data
-is lost. A kms on SQLite creates its own at the first start; one on PostgreSQL
-is given this file by FOUNTAIN_KMS_ROOT_KEY_FILE.
+The root key encrypts everything that the kms stores. Keep it on a separate volume, and never in a backup of
+the data: whoever has both has the secrets, and without the key the data is lost. A kms on SQLite creates its
+own key at the first start; one on PostgreSQL gets this file by FOUNTAIN_KMS_ROOT_KEY_FILE.
 
---replace is the first half of a rotation: it moves the key of FILE to FILE.previous and
-puts a new one in its place. The kms may run. Then: fountain root-key rotate.`,
+--replace is the first step of a rotation: it moves the key in FILE to FILE.previous and writes a new one to
+FILE. The kms can keep running. The second step is: fountain root-key rotate.`,
 		Args: oneArg("the file to write"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			written, err := writeRootKey(args[0], keep, replace)
@@ -43,8 +42,8 @@ puts a new one in its place. The kms may run. Then: fountain root-key rotate.`,
 			return err
 		},
 	}
-	cmd.Flags().BoolVar(&keep, "keep", false, "succeed where FILE is a root key already, which stays as it is: for scripts that run at every start")
-	cmd.Flags().BoolVar(&replace, "replace", false, "keep the key that is there as FILE.previous, for a rotation")
+	cmd.Flags().BoolVar(&keep, "keep", false, "succeed and change nothing if FILE is a root key already; for scripts that run at every start")
+	cmd.Flags().BoolVar(&replace, "replace", false, "keep the existing key as FILE.previous, for a rotation")
 	cmd.MarkFlagsMutuallyExclusive("keep", "replace")
 	return cmd
 }

@@ -35,16 +35,16 @@ func newKeyrings() *cobra.Command {
 	get := o.onKeyring("get", "Show a keyring and its keys", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		return c.KMS.GetKeyring(cmd.Context(), name)
 	})
-	rotate := o.onKeyring("rotate", "Rotate a keyring to another key", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
+	rotate := o.onKeyring("rotate", "Rotate the key of a keyring", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		return c.KMS.RotateKeyring(cmd.Context(), name)
 	})
-	remove := o.onKeyring("delete", "Delete a keyring in seven days: what it has encrypted opens nowhere then", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
+	remove := o.onKeyring("delete", "Delete a keyring in seven days; what it has encrypted can then never be decrypted", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		return c.KMS.DeleteKeyring(cmd.Context(), name)
 	})
-	restore := o.onKeyring("restore", "Restore a keyring that is to be deleted", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
+	restore := o.onKeyring("restore", "Restore a keyring that is scheduled for deletion", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		return c.KMS.RestoreKeyring(cmd.Context(), name)
 	})
-	return group("keyrings", "Encrypt, sum and sign with keys that never leave the kms", list, get, o.createKeyring(), o.updateKeyring(), rotate, remove, restore,
+	return group("keyrings", "Encrypt, authenticate and sign data with keys that never leave the kms", list, get, o.createKeyring(), o.updateKeyring(), rotate, remove, restore,
 		o.encryptData(), o.decryptData(), o.rewrapData(), o.dataKey(), o.unwrapDataKey(), o.computeMac(), o.verifyMac(), o.signData(), o.verifySignature())
 }
 
@@ -75,16 +75,16 @@ func (o *operator) createKeyring() *cobra.Command {
 		return c.KMS.CreateKeyring(cmd.Context(), body)
 	})
 	cmd.Example = "  fountain keyrings create invoices --algorithm AES-256-GCM --service billing\n  fountain keyrings create releases --algorithm EdDSA"
-	cmd.Flags().StringVar(&algorithm, "algorithm", "AES-256-GCM", "AES-256-GCM, HMAC-SHA256, EdDSA or ES256")
-	cmd.Flags().StringSliceVar(&services, "service", []string{}, "a service that may use it; may be repeated")
-	cmd.Flags().Int64Var(&uses, "max-uses", 0, "encryptions after which a key is replaced; default: 2147483648")
+	cmd.Flags().StringVar(&algorithm, "algorithm", "AES-256-GCM", "algorithm: AES-256-GCM, HMAC-SHA256, EdDSA or ES256")
+	cmd.Flags().StringSliceVar(&services, "service", []string{}, "service that can use the keyring; may be repeated")
+	cmd.Flags().Int64Var(&uses, "max-uses", 0, "number of encryptions after which an AES-256-GCM key is replaced; default: 2147483648")
 	return cmd
 }
 
 func (o *operator) updateKeyring() *cobra.Command {
 	var services []string
 	var uses, oldest int64
-	cmd := o.onKeyring("update", "Update who may use a keyring, and the oldest key that still opens", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
+	cmd := o.onKeyring("update", "Update who can use a keyring, and its oldest usable key", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		now, err := c.KMS.GetKeyring(cmd.Context(), name)
 		if err != nil {
 			return nil, err
@@ -102,8 +102,8 @@ func (o *operator) updateKeyring() *cobra.Command {
 		return c.KMS.UpdateKeyring(cmd.Context(), name, fountain.IfMatch(now.Version), body)
 	})
 	cmd.Example = "  fountain keyrings update invoices --service billing --service ledger\n  fountain keyrings update invoices --min-version 3"
-	cmd.Flags().StringSliceVar(&services, "service", []string{}, "a service that may use it, instead of those that may now; may be repeated")
-	cmd.Flags().Int64Var(&uses, "max-uses", 0, "encryptions after which a key is replaced")
-	cmd.Flags().Int64Var(&oldest, "min-version", 0, "give up older keys: what they have encrypted opens no more")
+	cmd.Flags().StringSliceVar(&services, "service", []string{}, "service that can use the keyring, replacing all current ones; may be repeated")
+	cmd.Flags().Int64Var(&uses, "max-uses", 0, "number of encryptions after which an AES-256-GCM key is replaced")
+	cmd.Flags().Int64Var(&oldest, "min-version", 0, "give up keys older than this version: what they have encrypted can no longer be decrypted")
 	return cmd
 }

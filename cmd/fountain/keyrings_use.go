@@ -22,9 +22,9 @@ type keyringInput struct {
 }
 
 func (in *keyringInput) flags(cmd *cobra.Command, what string, bound bool) {
-	cmd.Flags().StringVar(&in.file, "file", "-", "file with "+what+"; -: standard input")
+	cmd.Flags().StringVar(&in.file, "file", "-", "read "+what+" from this file, or from standard input with -")
 	if bound {
-		cmd.Flags().StringVar(&in.context, "context", "", "what the ciphertext is bound to, the same for both ways")
+		cmd.Flags().StringVar(&in.context, "context", "", "context that the ciphertext is bound to; decryption needs the same context")
 	}
 }
 
@@ -95,7 +95,7 @@ func (o *operator) encryptData() *cobra.Command {
 			}
 			return o.bytesOut(cmd, sealed, sealed.KeyVersion, sealed.Ciphertext)
 		})
-	cmd.Long = "encrypt takes up to 32 KiB. For more use a data key (fountain keyrings data-key) and a program of yours."
+	cmd.Long = "encrypt takes up to 32 KiB. For more, encrypt with a data key (fountain keyrings data-key) in your own program."
 	cmd.Example = "  fountain keyrings encrypt invoices --file invoice.txt --context invoice-7\n  printf 4711 | fountain keyrings encrypt invoices"
 	in.flags(cmd, "the data", true)
 	return cmd
@@ -103,7 +103,7 @@ func (o *operator) encryptData() *cobra.Command {
 
 func (o *operator) decryptData() *cobra.Command {
 	in := &keyringInput{}
-	cmd := o.useKeyring("decrypt", "Decrypt a ciphertext in base64, and print the data as it is", "  fountain keyrings decrypt invoices --file invoice.sealed --context invoice-7\n  fountain keyrings decrypt invoices < sealed",
+	cmd := o.useKeyring("decrypt", "Decrypt a base64 ciphertext, and print the data unchanged", "  fountain keyrings decrypt invoices --file invoice.sealed --context invoice-7\n  fountain keyrings decrypt invoices < sealed",
 		func(cmd *cobra.Command, c *fountain.Client, name string) error {
 			sealed, err := in.decoded(cmd)
 			if err != nil {
@@ -125,7 +125,7 @@ func (o *operator) decryptData() *cobra.Command {
 
 func (o *operator) rewrapData() *cobra.Command {
 	in := &keyringInput{}
-	cmd := o.useKeyring("rewrap", "Encrypt a ciphertext again under the current key", "  fountain keyrings rewrap invoices --file invoice.sealed --context invoice-7\n  fountain keyrings rewrap invoices < sealed",
+	cmd := o.useKeyring("rewrap", "Re-encrypt a ciphertext with the current key", "  fountain keyrings rewrap invoices --file invoice.sealed --context invoice-7\n  fountain keyrings rewrap invoices < sealed",
 		func(cmd *cobra.Command, c *fountain.Client, name string) error {
 			sealed, err := in.decoded(cmd)
 			if err != nil {
@@ -142,7 +142,7 @@ func (o *operator) rewrapData() *cobra.Command {
 }
 
 func (o *operator) dataKey() *cobra.Command {
-	return o.useKeyring("data-key", "Create a data key, and print it and its wrapped form", "  fountain keyrings data-key invoices\n  fountain keyrings data-key invoices --output json",
+	return o.useKeyring("data-key", "Create a data key, and print it with its wrapped form", "  fountain keyrings data-key invoices\n  fountain keyrings data-key invoices --output json",
 		func(cmd *cobra.Command, c *fountain.Client, name string) error {
 			key, err := c.KMS.CreateDataKey(cmd.Context(), name)
 			if err != nil {
@@ -154,7 +154,7 @@ func (o *operator) dataKey() *cobra.Command {
 
 func (o *operator) unwrapDataKey() *cobra.Command {
 	in := &keyringInput{}
-	cmd := o.useKeyring("unwrap", "Open a wrapped data key, and print it in base64", "  fountain keyrings unwrap invoices --file key.wrapped\n  fountain keyrings unwrap invoices < key.wrapped",
+	cmd := o.useKeyring("unwrap", "Unwrap a data key, and print it in base64", "  fountain keyrings unwrap invoices --file key.wrapped\n  fountain keyrings unwrap invoices < key.wrapped",
 		func(cmd *cobra.Command, c *fountain.Client, name string) error {
 			wrapped, err := in.decoded(cmd)
 			if err != nil {
@@ -172,7 +172,7 @@ func (o *operator) unwrapDataKey() *cobra.Command {
 
 func (o *operator) computeMac() *cobra.Command {
 	in := &keyringInput{}
-	cmd := o.useKeyring("mac", "Compute the HMAC of data, in base64", "  fountain keyrings mac sums --file invoice.txt\n  fountain keyrings mac sums --output json < invoice.txt",
+	cmd := o.useKeyring("mac", "Compute the HMAC of data, and print it in base64", "  fountain keyrings mac sums --file invoice.txt\n  fountain keyrings mac sums --output json < invoice.txt",
 		func(cmd *cobra.Command, c *fountain.Client, name string) error {
 			data, err := in.raw(cmd)
 			if err != nil {
@@ -190,7 +190,7 @@ func (o *operator) computeMac() *cobra.Command {
 
 func (o *operator) signData() *cobra.Command {
 	in := &keyringInput{}
-	cmd := o.useKeyring("sign", "Sign data; the signature is printed in base64", "  fountain keyrings sign releases --file SHA256SUMS\n  fountain keyrings sign releases --output json < SHA256SUMS",
+	cmd := o.useKeyring("sign", "Sign data, and print the signature in base64", "  fountain keyrings sign releases --file SHA256SUMS\n  fountain keyrings sign releases --output json < SHA256SUMS",
 		func(cmd *cobra.Command, c *fountain.Client, name string) error {
 			data, err := in.raw(cmd)
 			if err != nil {
@@ -207,13 +207,13 @@ func (o *operator) signData() *cobra.Command {
 }
 
 func (o *operator) verifyMac() *cobra.Command {
-	return o.check("verify-mac", "mac", "Verify an HMAC; the exit status tells", func(cmd *cobra.Command, c *fountain.Client, name string, data, given []byte, number int64) (*kms.KeyringVerdict, error) {
+	return o.check("verify-mac", "mac", "Verify an HMAC; the exit status is 1 if it is not valid", func(cmd *cobra.Command, c *fountain.Client, name string, data, given []byte, number int64) (*kms.KeyringVerdict, error) {
 		return c.KMS.VerifyMac(cmd.Context(), name, kms.KeyringMacCheck{Data: data, Mac: given, KeyVersion: number})
 	})
 }
 
 func (o *operator) verifySignature() *cobra.Command {
-	return o.check("verify", "signature", "Verify a signature; the exit status tells", func(cmd *cobra.Command, c *fountain.Client, name string, data, given []byte, number int64) (*kms.KeyringVerdict, error) {
+	return o.check("verify", "signature", "Verify a signature; the exit status is 1 if it is not valid", func(cmd *cobra.Command, c *fountain.Client, name string, data, given []byte, number int64) (*kms.KeyringVerdict, error) {
 		return c.KMS.VerifySignature(cmd.Context(), name, kms.KeyringSignatureCheck{Data: data, Signature: given, KeyVersion: number})
 	})
 }
@@ -246,9 +246,10 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 		return nil
 	})
 	in.flags(cmd, "the data", false)
-	cmd.Long = fmt.Sprintf(`%s needs --key-version: the %s is what the algorithm gives and nothing else, as other programs and libraries take it, so it does not
-say by which key. The answer with it told the version of the key (keyVersion): keep both together. A %s by another key is not valid.`, verb, flag, flag)
+	cmd.Long = fmt.Sprintf(`%s needs --key-version: the %s is exactly what the algorithm produces, as other programs and libraries use it,
+so it does not name its key. The version of the key was part of the response that returned it (keyVersion):
+store both together. A %s of another key is not valid.`, verb, flag, flag)
 	cmd.Flags().StringVar(&given, flag, "", "the "+flag+", in base64")
-	cmd.Flags().Int64Var(&number, "key-version", 0, "version of the key, as sign and mac tell it")
+	cmd.Flags().Int64Var(&number, "key-version", 0, "version of the key, as printed by sign and mac")
 	return cmd
 }

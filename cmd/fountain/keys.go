@@ -21,7 +21,7 @@ func keyRow(k kms.APIKey) []string {
 func newKeys() *cobra.Command {
 	o := &operator{}
 	var everybody bool
-	list := o.command("list", "List API keys, your own or with --all everybody's", "  fountain keys list\n  fountain keys list --all", noArgs,
+	list := o.command("list", "List API keys: your own, or with --all those of all owners", "  fountain keys list\n  fountain keys list --all", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			mine := kms.ListAPIKeysParamsOwner("me")
 			params := &kms.ListAPIKeysParams{Owner: &mine}
@@ -43,8 +43,8 @@ func newKeys() *cobra.Command {
 				}
 			}
 		})
-	list.Flags().BoolVar(&everybody, "all", false, "everybody's, for administrators")
-	get := o.command("get ID", "Show an API key's description", "  fountain keys get key_01...\n  fountain keys get key_01... --output json", oneArg("a key's id"),
+	list.Flags().BoolVar(&everybody, "all", false, "list the keys of all owners; for administrators")
+	get := o.command("get ID", "Show the description of an API key", "  fountain keys get key_01...\n  fountain keys get key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			k, err := c.KMS.GetAPIKey(cmd.Context(), args[0])
 			if err != nil {
@@ -52,14 +52,14 @@ func newKeys() *cobra.Command {
 			}
 			return o.print(cmd, k, keyHead, [][]string{keyRow(*k)})
 		})
-	retire := o.command("retire ID", "Retire a key that was rotated; its successors go on", "  fountain keys retire key_01...\n  fountain keys retire key_01... --output json", oneArg("a key's id"),
+	retire := o.command("retire ID", "Retire a rotated key before its overlap ends; its successors stay valid", "  fountain keys retire key_01...\n  fountain keys retire key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.RetireAPIKey(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			return o.done(cmd, args[0]+" has ended")
 		})
-	revoke := o.command("revoke ID", "Revoke a key and every key created from it by rotation", "  fountain keys revoke key_01...\n  fountain keys revoke key_01... --output json", oneArg("a key's id"),
+	revoke := o.command("revoke ID", "Revoke an API key and its successors, the keys created from it by rotation", "  fountain keys revoke key_01...\n  fountain keys revoke key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			ended, err := c.KMS.RevokeAPIKey(cmd.Context(), args[0])
 			if err != nil {
@@ -115,13 +115,13 @@ func (o *operator) createKey() *cobra.Command {
 			}
 			return o.secret(cmd, made, "created "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; its text can't be had again:", made.Key)
 		})
-	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "a scope that the key gets; may be repeated")
-	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the key lives, for example 720h; default 90 days, at most 365")
-	cmd.Flags().StringVar(&environment, "environment", "", "live or test, as the key's text says; default live")
-	cmd.Flags().StringToStringVar(&metadata, "metadata", nil, "a word of your own, name=value; may be repeated")
-	cmd.Flags().StringVar(&rate, "rate", "", "how often the key may be used, for example 10/1m; default: without limit")
-	cmd.Flags().StringVar(&forUser, "user", "", "for this user instead of yourself")
-	cmd.Flags().StringVar(&forService, "service", "", "for this service instead of yourself")
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "scope of the key; may be repeated")
+	cmd.Flags().DurationVar(&life, "expires-in", 0, "lifetime of the key, for example 720h; default: 90 days; at most 365 days")
+	cmd.Flags().StringVar(&environment, "environment", "", "environment in the text of the key: live or test; default: live")
+	cmd.Flags().StringToStringVar(&metadata, "metadata", nil, "metadata entry, NAME=VALUE; may be repeated")
+	cmd.Flags().StringVar(&rate, "rate", "", "rate limit of the key, for example 10/1m; default: no limit")
+	cmd.Flags().StringVar(&forUser, "user", "", "create the key for this user; default: for yourself")
+	cmd.Flags().StringVar(&forService, "service", "", "create the key for this service; default: for yourself")
 	cmd.MarkFlagsMutuallyExclusive("user", "service")
 	return cmd
 }
@@ -146,7 +146,7 @@ func rateFrom(text string) (*kms.KeyRateLimit, error) {
 func (o *operator) updateKey() *cobra.Command {
 	var name, rate string
 	var metadata map[string]string
-	cmd := o.command("update ID", "Update a key's name, metadata or rate limit", "  fountain keys update key_01... --rate 10/1m\n  fountain keys update key_01... --name nightly --metadata team=data", oneArg("a key's id"),
+	cmd := o.command("update ID", "Update an API key's name, metadata or rate limit", "  fountain keys update key_01... --rate 10/1m\n  fountain keys update key_01... --name nightly --metadata team=data", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			limit, err := rateFrom(rate)
 			if err != nil {
@@ -168,15 +168,15 @@ func (o *operator) updateKey() *cobra.Command {
 			}
 			return o.print(cmd, k, keyHead, [][]string{keyRow(*k)})
 		})
-	cmd.Flags().StringVar(&name, "name", "", "the new name")
-	cmd.Flags().StringVar(&rate, "rate", "", "how often the key may be used, for example 10/1m; 0 takes the limit away")
-	cmd.Flags().StringToStringVar(&metadata, "metadata", nil, "all the words of your own from now on, name=value; may be repeated")
+	cmd.Flags().StringVar(&name, "name", "", "new name of the key")
+	cmd.Flags().StringVar(&rate, "rate", "", "rate limit of the key, for example 10/1m; 0 removes the limit")
+	cmd.Flags().StringToStringVar(&metadata, "metadata", nil, "metadata entry, NAME=VALUE, replacing all current metadata; may be repeated")
 	return cmd
 }
 
 func (o *operator) rotateKey() *cobra.Command {
 	var overlap, life time.Duration
-	cmd := o.command("rotate ID", "Rotate a key; the old one works for the overlap", "  fountain keys rotate key_01...\n  fountain keys rotate key_01... --overlap 24h", oneArg("a key's id"),
+	cmd := o.command("rotate ID", "Rotate an API key; the old key stays valid for the overlap", "  fountain keys rotate key_01...\n  fountain keys rotate key_01... --overlap 24h", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			body := kms.APIKeyRotate{OverlapSeconds: new(int64(overlap / time.Second))}
 			if life > 0 {
@@ -188,14 +188,14 @@ func (o *operator) rotateKey() *cobra.Command {
 			}
 			return o.secret(cmd, made, "created "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; "+made.Replaces+" works until "+when(made.ReplacedExpiresAt)+":", made.Key)
 		})
-	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old key still works, at most 168h")
-	cmd.Flags().DurationVar(&life, "expires-in", 0, "how long the new key lives; default as long as the old one, within what was granted")
+	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old key stays valid, at most 168h")
+	cmd.Flags().DurationVar(&life, "expires-in", 0, "lifetime of the new key; default: that of the old key, within what was granted")
 	return cmd
 }
 
 func (o *operator) verifyKey() *cobra.Command {
 	var file string
-	cmd := o.command("verify", "Tell whether a key is good", "  fountain keys verify --key-file key\n  echo \"$KEY\" | fountain keys verify", noArgs,
+	cmd := o.command("verify", "Verify an API key", "  fountain keys verify --key-file key\n  echo \"$KEY\" | fountain keys verify", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			text, err := readShort(file)
 			if err != nil {
@@ -213,6 +213,6 @@ func (o *operator) verifyKey() *cobra.Command {
 			}
 			return nil
 		})
-	cmd.Flags().StringVar(&file, "key-file", "-", "file with the key's text; - is standard input")
+	cmd.Flags().StringVar(&file, "key-file", "-", "read the API key from this file, or from standard input with -")
 	return cmd
 }

@@ -23,15 +23,15 @@ func newLogin() *cobra.Command {
 		Example: `  fountain login --username ada
   fountain login --username ada --send-code sms
   fountain login --url https://fountain.example.org --username ada --password-file password --code-file -`,
-		Short: "Sign in, and keep the session for the other commands",
-		Long: `login asks for the password without showing it (or reads it from --password-file) and
-keeps a refresh token, for you alone, in your configuration directory. The other commands
-use it until fountain logout. Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY instead.
+		Short: "Sign in, and store the session for the other commands",
+		Long: `login asks for the password without echo (or reads it from --password-file), and stores a refresh token,
+readable only by you, in your configuration directory. The other commands use it until fountain logout.
+Scripts use FOUNTAIN_URL and FOUNTAIN_API_KEY instead.
 
-Where a role of yours asks for a second factor at sign-in, login asks for a code of your
-authenticator or a recovery code too. --send-code has a code sent to a confirmed address or
-number of yours instead, where every role of yours accepts that. A passkey signs in where a browser is, not here: at
-/twofactor/v1/enroll of the same address, where a first authenticator is enrolled as well.`,
+If one of your roles requires a second factor at sign-in, login also asks for a code of your authenticator or
+a recovery code. --send-code sends a code to one of your confirmed addresses or numbers instead, if all of
+your roles accept that. Passkeys work only in a browser, at /twofactor/v1/enroll of the same address, where
+you can also enrol a first authenticator.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if username == "" {
@@ -68,12 +68,12 @@ number of yours instead, where every role of yours accepts that. A passkey signs
 		},
 	}
 	c.flags(cmd)
-	cmd.Flags().StringVar(&username, "username", "", "who signs in")
-	cmd.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file instead of the terminal")
-	cmd.Flags().StringVar(&c.codeFile, "code-file", "", "read the one-time code from this file, - from standard input; default: ask for it")
-	cmd.Flags().StringVar(&sendCode, "send-code", "", "have the code sent: by email or sms")
-	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "send the password over plain HTTP to another machine")
-	cmd.Flags().BoolVar(&unknownServer, "unknown-server", false, "send the password to a server that does not look like a family's gateway")
+	cmd.Flags().StringVar(&username, "username", "", "username to sign in with")
+	cmd.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file; default: prompt for it")
+	cmd.Flags().StringVar(&c.codeFile, "code-file", "", "read the one-time code from this file, or from standard input with -; default: prompt for it")
+	cmd.Flags().StringVar(&sendCode, "send-code", "", "send a code to you: by email or sms")
+	cmd.Flags().BoolVar(&plainHTTP, "plain-http", false, "allow sending the password over plain HTTP to another machine")
+	cmd.Flags().BoolVar(&unknownServer, "unknown-server", false, "allow sending the password to a server that does not look like a gateway of FountainAI")
 	return cmd
 }
 

@@ -14,7 +14,7 @@ func newLogout() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "logout",
 		Example: "  fountain logout\n  fountain logout --profile staging",
-		Short:   "Sign out and forget the session",
+		Short:   "Sign out, and delete the stored session",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			file, err := session.Default()
@@ -49,6 +49,6 @@ func newLogout() *cobra.Command {
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "trust only the authorities in this PEM file (FOUNTAIN_CA_FILE)")
+	cmd.Flags().StringVar(&c.caFile, "ca-file", "", "trust only the CA certificates in this PEM file (FOUNTAIN_CA_FILE)")
 	return cmd
 }

@@ -52,14 +52,14 @@ func (o *operator) handOver(t tokenCommand) *cobra.Command {
 			}
 			return o.secret(cmd, answer, t.made, token)
 		})
-	cmd.Flags().BoolVar(&mail, "mail", false, "send the user a link by mail, instead of printing the token")
-	cmd.Flags().StringVar(&to, "to", "", "send it to this address; default: the user's own")
+	cmd.Flags().BoolVar(&mail, "mail", false, "send the user a link by mail instead of printing the token")
+	cmd.Flags().StringVar(&to, "to", "", "send the link to this address, which implies --mail; default: the user's own address")
 	return cmd
 }
 
 // mails makes the command that lists mails.
 func (o *operator) mails() *cobra.Command {
-	return o.command("mails", "List mails to users, newest first, and what became of them", "  fountain users mails\n  fountain users mails --output json", noArgs,
+	return o.command("mails", "List mails to users, newest first, with their status", "  fountain users mails\n  fountain users mails --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var mails []kms.Mail
 			var rows [][]string

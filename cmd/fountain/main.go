@@ -74,7 +74,7 @@ func newRoot() *cobra.Command {
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.PersistentFlags().Func("profile", "the session of this name, of several (FOUNTAIN_PROFILE)", func(name string) error {
+	root.PersistentFlags().Func("profile", "use the session with this name, if there are several (FOUNTAIN_PROFILE)", func(name string) error {
 		return os.Setenv(session.ProfileVariable, name)
 	})
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
@@ -87,9 +87,9 @@ func newRoot() *cobra.Command {
 		newUsers(), newSessions(), newConsents(), newPasswd(), newServices(), newClients(), newPermissions(), newKeys(), newSecrets(), newSigningKeys(), newRootKey(), newKeyrings(), newAudit(), newOTP(),
 		newAdopt(), newAdopted(), newRetire(), newGenerate(), newCall(), newToken(), newDeadLetters(),
 		newElements(), newSequence(), calling(newChanges()), newCollections(), newDocuments(), newJobs(), newSearch(), newSearchKeys(),
-		newSets(search.SetKindSynonyms, "sets of synonyms", `{"synonyms":[{"words":["play","drama"]}]}`),
-		newSets(search.SetKindCurations, "sets of curations", `{"curations":[{"query":"hamlet","match":"exact","pinned":[{"id":"1","position":1}]}]}`),
-		newSets(search.SetKindStopwords, "sets of stopwords", `{"stopwords":["the","a"]}`),
+		newSets(search.SetKindSynonyms, "synonym sets", `{"synonyms":[{"words":["play","drama"]}]}`),
+		newSets(search.SetKindCurations, "curation sets", `{"curations":[{"query":"hamlet","match":"exact","pinned":[{"id":"1","position":1}]}]}`),
+		newSets(search.SetKindStopwords, "stopword sets", `{"stopwords":["the","a"]}`),
 		newSets(search.SetKindPresets, "presets", `{"preset":{"queryBy":["text"],"perPage":20}}`),
 	)
 	return root

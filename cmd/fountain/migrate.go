@@ -13,10 +13,9 @@ func newMigrate() *cobra.Command {
 	return &cobra.Command{
 		Use:     "migrate SERVICE",
 		Example: "  fountain migrate kms\n  FOUNTAIN_SEQUENCE_DATABASE_URL_FILE=url fountain migrate sequence",
-		Short:   "Bring a service's database up to date, without starting the service",
-		Long: `migrate applies the migrations that the service's database lacks and ends. Every start does
-the same; by hand it is for those who want it to happen at a time of their choice. The
-settings are those of serve.`,
+		Short:   "Apply the pending migrations to a service's database, without starting the service",
+		Long: `migrate applies the pending migrations to the service's database, and exits. Every start of the service does
+the same; use this command to apply them at a time of your choice. It uses the settings of serve.`,
 		Args: oneArg("a service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := loadProgram(args[0])

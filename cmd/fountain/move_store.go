@@ -23,19 +23,19 @@ func newMoveStore() *cobra.Command {
 	var m moveStore
 	cmd := &cobra.Command{
 		Use:   "move-store SERVICE",
-		Short: "On the machine of a service: move its database from SQLite to PostgreSQL, or back",
-		Long: `move-store copies every row of a service's database into an empty one, reads both again, compares them
-row by row in the order of their keys, and only then lets the service open the new one. It refuses a
-place that holds a database, a service that runs, and a database of another release. While it copies,
-and afterwards, nobody opens the old database; it stays where it is, untouched but for that.
+		Short: "Move a service's database from SQLite to PostgreSQL, or back (on the service's machine)",
+		Long: `move-store copies every row of a service's database to an empty one, reads both again, compares them row by
+row in key order, and only then lets the service open the new one. It refuses a target that contains a
+database, a running service, and a database of another release. During the copy and afterwards, no service can
+open the old database; apart from that it is not changed.
 
-FOUNTAIN_<SERVICE>_... name the database as it is now, as for fountain serve, or --data does for a data
-directory of fountain up (which knows SQLite alone: start the services by fountain serve afterwards).
-Documents of the embedded search engine stay where they are.
+FOUNTAIN_<SERVICE>_... settings specify the current database, as for fountain serve, or --data does for a data
+directory of fountain up (which supports only SQLite: start the services with fountain serve afterwards).
+Documents of the embedded search engine are not moved.
 
---reopen takes back that the old database is closed, after a move that was killed. Where the move had come
-to its last step, the other place must be named too, and must be empty: no two places are ever open. So it
-is also the way back without what was written since: empty the new place first.`,
+--reopen opens the old database again after a move that was killed. If the move had reached its last step, the
+target must be given too, and must be empty: two databases are never open. It is also how to move back without
+the data that was written since: empty the new database first.`,
 		Example: `  fountain move-store kms --to-url-file /etc/fountain/kms-url
   FOUNTAIN_KMS_DATABASE_URL_FILE=/etc/fountain/kms-url fountain move-store kms --to-sqlite
   fountain move-store sequence --to-url-file url --data /var/lib/fountain
@@ -44,11 +44,11 @@ is also the way back without what was written since: empty the new place first.`
 		Args: oneArg("a service"),
 		RunE: func(cmd *cobra.Command, args []string) error { return m.run(cmd, args[0]) },
 	}
-	cmd.Flags().StringVar(&m.urlFile, "to-url-file", "", "file with the postgres:// URL of the empty database that takes the rows")
-	cmd.Flags().BoolVar(&m.toSQLite, "to-sqlite", false, "the rows go into a new SQLite database in the service's data directory")
-	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let services open the configured database again that a move has closed; the other place is the one it was moved to")
-	cmd.Flags().BoolVar(&m.asJSON, "json", false, "print what was moved as JSON")
-	cmd.Flags().StringVar(&m.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR names that of a service alone")
+	cmd.Flags().StringVar(&m.urlFile, "to-url-file", "", "file with the postgres:// URL of the target database, which must be empty")
+	cmd.Flags().BoolVar(&m.toSQLite, "to-sqlite", false, "move to a new SQLite database in the service's data directory")
+	cmd.Flags().BoolVar(&m.reopen, "reopen", false, "let the service open the configured database again after a move closed it; --to-url-file or --to-sqlite is the target of that move")
+	cmd.Flags().BoolVar(&m.asJSON, "json", false, "print the result of the move as JSON")
+	cmd.Flags().StringVar(&m.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR is that of a separate service")
 	return cmd
 }
 

@@ -24,9 +24,9 @@ type document struct {
 }
 
 func (d *document) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&d.name, "name", "", "the service's name: its path, the audience of its tokens, and what its scopes begin with; default: the file's name")
-	cmd.Flags().StringArrayVar(&d.with, "with", nil, "a file that the document refers to; may be repeated")
-	cmd.Flags().StringArrayVar(&d.open, "public", nil, "an operationId that stays open to everybody, where the document says security: []; may be repeated")
+	cmd.Flags().StringVar(&d.name, "name", "", "name of the service, which is its path, the audience of its tokens and the prefix of its scopes; default: the name of the file")
+	cmd.Flags().StringArrayVar(&d.with, "with", nil, "file that the document refers to; may be repeated")
+	cmd.Flags().StringArrayVar(&d.open, "public", nil, "operationId of an operation that stays public, where the document says security: []; may be repeated")
 }
 
 // read reads a document with its files.

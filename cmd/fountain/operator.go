@@ -69,8 +69,8 @@ func (o *operator) command(use, short, example string, args cobra.PositionalArgs
 		return do(cmd, c, args)
 	}}
 	o.flags(cmd)
-	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
-	cmd.Flags().StringVar(&o.codeFile, "code-file", "", "read the one-time code from this file, - from standard input; default: ask for it")
+	cmd.Flags().StringVar(&o.output, "output", "table", "output format: table or json")
+	cmd.Flags().StringVar(&o.codeFile, "code-file", "", "read the one-time code from this file, or from standard input with -; default: prompt for it")
 	return cmd
 }
 

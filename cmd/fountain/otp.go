@@ -34,7 +34,7 @@ func newOTP() *cobra.Command {
 			}
 			return o.print(cmd, factors, []string{"ID", "TYPE", "LABEL", "TARGET", "STATUS", "LAST USED"}, rows)
 		})
-	verify := o.command("verify", "Try a code of your authenticator, which uses it up", "  fountain otp verify\n  fountain otp verify --code-file -", noArgs,
+	verify := o.command("verify", "Verify a code of your authenticator, which uses up the code", "  fountain otp verify\n  fountain otp verify --code-file -", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			code, err := o.typedCode("code of your authenticator: ")
 			if err != nil {
@@ -45,14 +45,14 @@ func newOTP() *cobra.Command {
 			}
 			return o.done(cmd, "the code is right")
 		})
-	revoke := o.command("revoke ID", "Revoke an authenticator of yours", "  fountain otp revoke fac_01...\n  fountain otp revoke fac_01... --code-file -", oneArg("a factor's id"),
+	revoke := o.command("revoke ID", "Revoke one of your authenticators", "  fountain otp revoke fac_01...\n  fountain otp revoke fac_01... --code-file -", oneArg("a factor's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.Twofactor.RevokeFactor(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			return o.done(cmd, args[0]+" does not count any more")
 		})
-	rename := o.command("rename ID LABEL", "Rename an authenticator of yours", "  fountain otp rename fac_01... 'old phone'\n  fountain otp rename fac_01... tablet --output json", cobra.ExactArgs(2),
+	rename := o.command("rename ID LABEL", "Rename one of your authenticators", "  fountain otp rename fac_01... 'old phone'\n  fountain otp rename fac_01... tablet --output json", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			f, err := c.Twofactor.UpdateFactor(cmd.Context(), args[0], twofactor.FactorUpdate{Label: args[1]})
 			if err != nil {
@@ -66,7 +66,7 @@ func newOTP() *cobra.Command {
 }
 
 func (o *operator) confirm() *cobra.Command {
-	return o.command("confirm [ID]", "Confirm an authenticator with its first code", "  fountain otp confirm\n  fountain otp confirm fac_01... --code-file -",
+	return o.command("confirm [ID]", "Confirm a pending authenticator with its first code", "  fountain otp confirm\n  fountain otp confirm fac_01... --code-file -",
 		func(cmd *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usagef("%s takes one argument at most, a factor's id", cmd.CommandPath())
@@ -124,7 +124,7 @@ func (o *operator) confirmTOTP(ctx context.Context, c *fountain.Client, id, code
 
 // resync makes the command that asks for two consecutive codes.
 func (o *operator) resync() *cobra.Command {
-	return o.command("resync ID", "Set an authenticator's clock right with two codes in a row", "  fountain otp resync fac_01...\n  fountain otp resync fac_01... --output json", oneArg("a factor's id"),
+	return o.command("resync ID", "Resynchronise an authenticator's clock with two consecutive codes", "  fountain otp resync fac_01...\n  fountain otp resync fac_01... --output json", oneArg("a factor's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			first, err := terminal.Ask("a code of the authenticator: ")
 			if err != nil {
@@ -178,7 +178,7 @@ func (o *operator) typedCode(prompt string) (string, error) {
 func (o *operator) enrol() *cobra.Command {
 	var label, invitationFile string
 	var address addresses
-	cmd := o.command("enrol", "Enrol an authenticator app: shows its QR code. Or an address to which codes are sent",
+	cmd := o.command("enrol", "Enrol an authenticator app by its QR code, or an address to which codes are sent",
 		"  fountain otp enrol --label phone\n  fountain otp enrol --email ada@example.org\n  fountain otp enrol --invitation-file invitation", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			body := twofactor.TotpEnrol{}
@@ -217,8 +217,8 @@ func (o *operator) enrol() *cobra.Command {
 		})
 	cmd.Aliases = []string{"enroll"}
 	address.flags(cmd)
-	cmd.Flags().StringVar(&label, "label", "", "what to call the authenticator")
-	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "an administrator's invitation, for the first authenticator; - is standard input")
+	cmd.Flags().StringVar(&label, "label", "", "label of the authenticator")
+	cmd.Flags().StringVar(&invitationFile, "invitation-file", "", "read the invitation, for an administrator's first authenticator, from this file, or from standard input with -")
 	return cmd
 }
 

@@ -16,9 +16,9 @@ import (
 type addresses struct{ email, sms, webhook string }
 
 func (a *addresses) flags(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&a.email, "email", "", "have codes sent to this mail address, instead of an app")
-	cmd.Flags().StringVar(&a.sms, "sms", "", "have codes sent to this mobile number")
-	cmd.Flags().StringVar(&a.webhook, "webhook", "", "have codes sent to this webhook of the operator's, by its name")
+	cmd.Flags().StringVar(&a.email, "email", "", "enrol this mail address for codes instead of an app")
+	cmd.Flags().StringVar(&a.sms, "sms", "", "enrol this mobile number for codes")
+	cmd.Flags().StringVar(&a.webhook, "webhook", "", "enrol this webhook of the operator for codes, by its name")
 }
 
 // chosen returns the one address that was named; is is false if none was.
@@ -73,7 +73,7 @@ func (o *operator) confirmAddress(cmd *cobra.Command, c *fountain.Client, id, co
 // codes arrive.
 func (o *operator) challenge() *cobra.Command {
 	var channel string
-	cmd := o.command("challenge", "Have a code sent to you, and verify it: do codes arrive?", "  fountain otp challenge\n  fountain otp challenge --channel sms --code-file -", noArgs,
+	cmd := o.command("challenge", "Send a code to yourself and verify it, to test the delivery", "  fountain otp challenge\n  fountain otp challenge --channel sms --code-file -", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			body := twofactor.ChallengeCreate{Purpose: "trying whether codes arrive"}
 			if channel != "" {
@@ -92,13 +92,13 @@ func (o *operator) challenge() *cobra.Command {
 			}
 			return o.done(cmd, "the code is right")
 		})
-	cmd.Flags().StringVar(&channel, "channel", "", "email, sms or webhook; the default is the address that was used last")
+	cmd.Flags().StringVar(&channel, "channel", "", "email, sms or webhook; default: the address that was used last")
 	return cmd
 }
 
 // deliveries makes the command that lists the outcome of codes and notices.
 func (o *operator) deliveries() *cobra.Command {
-	return o.command("deliveries", "List the codes and notices that were sent to people, newest first", "  fountain otp deliveries\n  fountain otp deliveries --output json", noArgs,
+	return o.command("deliveries", "List sent codes and notices, newest first", "  fountain otp deliveries\n  fountain otp deliveries --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var all []twofactor.Delivery
 			var rows [][]string
@@ -133,11 +133,11 @@ func newPreviewMessages() *cobra.Command {
 	var dir, issuer string
 	cmd := &cobra.Command{
 		Use:   "preview-messages",
-		Short: "Show the messages in which codes are sent, and find faults of their templates",
-		Long: `preview-messages writes the mail (subject, text, HTML) and the SMS in which codes are
-sent, with a sample code. --templates names a directory with files that replace
-built-in ones: email.subject.tmpl, email.txt.tmpl, email.html.tmpl, sms.txt.tmpl, in
-the language of Go's templates, with .Issuer, .Code, .Purpose, .Operation and .Life.`,
+		Short: "Preview the messages in which codes are sent, and check their templates",
+		Long: `preview-messages writes the mail (subject, text, HTML) and the SMS in which codes are sent, with a sample
+code. --templates names a directory with files that replace built-in ones: email.subject.tmpl, email.txt.tmpl,
+email.html.tmpl and sms.txt.tmpl, in the language of Go templates, with .Issuer, .Code, .Purpose, .Operation
+and .Life.`,
 		Example: "  fountain otp preview-messages\n  fountain otp preview-messages --templates ./templates --issuer Acme",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -145,6 +145,6 @@ the language of Go's templates, with .Issuer, .Code, .Purpose, .Operation and .L
 		},
 	}
 	cmd.Flags().StringVar(&dir, "templates", "", "directory with templates that replace built-in ones")
-	cmd.Flags().StringVar(&issuer, "issuer", "FountainAI", "what the messages name as their sender")
+	cmd.Flags().StringVar(&issuer, "issuer", "FountainAI", "sender that the messages name")
 	return cmd
 }

@@ -45,7 +45,7 @@ func newSecondFactor(o *operator) *cobra.Command {
 	var required string
 	var factors []string
 	var maxAge time.Duration
-	cmd := o.command("second-factor ROLE", "Say what second factor a role asks for, the built-in ones too",
+	cmd := o.command("second-factor ROLE", "Set the second-factor policy of a role, built-in or not",
 		"  fountain permissions second-factor admin --required always --factor totp,recovery_code,passkey --max-age 12h\n  fountain permissions second-factor editor --required onOperations",
 		oneArg("a role"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			body := kms.SecondFactorPolicyPut{Required: kms.SecondFactorPolicyPutRequired(required)}
@@ -73,15 +73,15 @@ func newSecondFactor(o *operator) *cobra.Command {
 			}
 			return o.print(cmd, r, roleHead, [][]string{roleRow(*r)})
 		})
-	cmd.Flags().StringVar(&required, "required", "", "onOperations: where an operation asks for one; always: at each sign-in too")
-	cmd.Flags().StringSliceVar(&factors, "factor", nil, "a type that is accepted (totp, recovery_code, email, sms, webhook, passkey); may be repeated; default: all")
-	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "for how long a session keeps the level of its sign-in, 5m to 168h; default: as long as it lives")
+	cmd.Flags().StringVar(&required, "required", "", "when a second factor is required: onOperations (by operations that require one) or always (also at each sign-in)")
+	cmd.Flags().StringSliceVar(&factors, "factor", nil, "accepted factor type (totp, recovery_code, email, sms, webhook, passkey); may be repeated; default: all")
+	cmd.Flags().DurationVar(&maxAge, "max-age", 0, "how long a session keeps the authentication level of its sign-in, 5m to 168h; default: as long as the session lives")
 	return cmd
 }
 
 func newPermissions() *cobra.Command {
 	o := &operator{}
-	scopes := o.command("scopes", "List the scopes that there are", "  fountain permissions scopes\n  fountain permissions scopes --output json", noArgs,
+	scopes := o.command("scopes", "List all scopes", "  fountain permissions scopes\n  fountain permissions scopes --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var all []kms.Scope
 			var rows [][]string
@@ -97,7 +97,7 @@ func newPermissions() *cobra.Command {
 			}
 			return o.print(cmd, all, scopeHead, rows)
 		})
-	roles := o.command("roles", "List the roles that users may have", "  fountain permissions roles\n  fountain permissions roles --output json", noArgs,
+	roles := o.command("roles", "List roles", "  fountain permissions roles\n  fountain permissions roles --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var all []kms.Role
 			var rows [][]string
@@ -110,7 +110,7 @@ func newPermissions() *cobra.Command {
 			return o.print(cmd, all, roleHead, rows)
 		})
 	var carried []string
-	set := o.command("set-role NAME", "Create a role, or update what it gives", "  fountain permissions set-role reporter --scope reports:read\n  fountain permissions set-role reporter --scope reports:read --scope reports:write", oneArg("a role"),
+	set := o.command("set-role NAME", "Create a role, or replace its scopes", "  fountain permissions set-role reporter --scope reports:read\n  fountain permissions set-role reporter --scope reports:read --scope reports:write", oneArg("a role"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(carried) == 0 {
 				return usagef("fountain permissions set-role takes --scope; fountain permissions scopes lists them")
@@ -121,7 +121,7 @@ func newPermissions() *cobra.Command {
 			}
 			return o.print(cmd, r, roleHead, [][]string{roleRow(*r)})
 		})
-	set.Flags().StringSliceVar(&carried, "scope", nil, "all that the role gives from now on; may be repeated")
+	set.Flags().StringSliceVar(&carried, "scope", nil, "scope of the role, replacing all current ones; may be repeated")
 	remove := o.command("delete-role NAME", "Delete a role that no user has", "  fountain permissions delete-role reporter\n  fountain permissions delete-role reporter --code-file -", oneArg("a role"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.DeleteRole(cmd.Context(), args[0]); err != nil {
@@ -129,5 +129,5 @@ func newPermissions() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	return group("permissions", "List scopes, and manage roles", scopes, roles, set, remove, newSecondFactor(o))
+	return group("permissions", "List scopes, and manage roles and their second-factor policies", scopes, roles, set, remove, newSecondFactor(o))
 }

@@ -22,12 +22,12 @@ func newRecover() *cobra.Command {
 	var data string
 	cmd := &cobra.Command{
 		Use:   "recover",
-		Short: "On the machine of the kms: the way back in, past the API",
-		Long: `recover works on the kms's own database, with its root key: who has both has everything already. On
-SQLite the kms (fountain up) must be stopped first; on PostgreSQL it may run, and FOUNTAIN_KMS_...
-names database and root key as for fountain serve kms.
+		Short: "Recover users and services without the API (on the machine of the kms)",
+		Long: `recover works directly on the database of the kms, with its root key: access to both already is access to
+everything. On SQLite the kms (fountain up) must be stopped first; on PostgreSQL it can keep running, and
+FOUNTAIN_KMS_... settings specify database and root key, as for fountain serve kms.
 
-Every recovery of a person ends their sessions, API keys and tokens, and is in the audit log.`,
+Every recovery of a user ends the user's sessions, API keys and tokens, and is recorded in the audit trail.`,
 		Example: `  fountain recover password ada
   fountain recover factors ada --data /var/lib/fountain`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -38,7 +38,7 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.PersistentFlags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR names that of a kms alone")
+	cmd.PersistentFlags().StringVar(&data, "data", env("FOUNTAIN_DATA", "./data"), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_KMS_DATA_DIR is that of a separate kms")
 	var passwordFile string
 	add := func(use, what, short string, fill func(name string) (kms.Recovery, error)) *cobra.Command {
 		sub := &cobra.Command{Use: use + " NAME", Short: short, Example: "  fountain recover " + use + " NAME\n  fountain recover " + use + " NAME --data /var/lib/fountain", Args: oneArg(what), RunE: func(cmd *cobra.Command, args []string) error {
@@ -51,18 +51,18 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 		cmd.AddCommand(sub)
 		return sub
 	}
-	add("administrator", "a username", "Let a user be an active administrator who can sign in", func(name string) (kms.Recovery, error) {
+	add("administrator", "a username", "Give a user the role admin, and enable the user to sign in", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{Administrator: name}, nil
 	})
-	password := add("password", "a username", "Give a user a new password", func(name string) (kms.Recovery, error) {
+	password := add("password", "a username", "Set a new password for a user", func(name string) (kms.Recovery, error) {
 		text, err := terminal.NewPassword("new password of "+name+": ", passwordFile)
 		return kms.Recovery{Password: name, NewPassword: text}, err
 	})
-	password.Flags().StringVar(&passwordFile, "password-file", "", "file with the new password; default: ask for it")
-	add("factors", "a username", "Void a user's second factors", func(name string) (kms.Recovery, error) {
+	password.Flags().StringVar(&passwordFile, "password-file", "", "read the new password from this file; default: prompt for it")
+	add("factors", "a username", "Revoke all second factors of a user", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{Factors: name}, nil
 	})
-	add("unlock", "a username", "Forgive a user's failed sign-ins", func(name string) (kms.Recovery, error) {
+	add("unlock", "a username", "Reset a user's failed sign-ins", func(name string) (kms.Recovery, error) {
 		return kms.Recovery{Unlock: name}, nil
 	})
 	add("service", "a service", "Enable a service", func(name string) (kms.Recovery, error) {
@@ -77,14 +77,14 @@ Every recovery of a person ends their sessions, API keys and tokens, and is in t
 func newRecoverDataKey(data *string) *cobra.Command {
 	return &cobra.Command{
 		Use:   "data-key SERVICE",
-		Short: "Let a service begin anew whose data key no kms opens any more",
-		Long: `data-key is for a service that ends with "this kms has not wrapped the service's data key": the
-kms's database was lost for good. It deletes the key and what is sealed with it in the service's own
-database. twofactor loses every authenticator; search and sequence lose the answers that are kept
-for repeated requests, and none of their data. The next start has a new key created.
+		Short: "Delete a service's data key that no kms can unwrap any more, with the data that it encrypts",
+		Long: `data-key is for a service that fails with "this kms has not wrapped the service's data key" because the
+database of the kms was permanently lost. It deletes the key, and everything that is encrypted with it, in the
+service's own database. twofactor loses all authenticators; search and sequence lose the stored responses for
+repeated requests, and none of their data. At the next start the service gets a new key.
 
-On SQLite the service must be stopped. On PostgreSQL stop its replicas first; FOUNTAIN_SERVICE_...
-name the database as for fountain serve.`,
+On SQLite the service must be stopped. On PostgreSQL stop its replicas first; FOUNTAIN_SERVICE_... settings
+specify the database, as for fountain serve.`,
 		Example: `  fountain recover data-key twofactor
   fountain recover data-key sequence --data /var/lib/fountain`,
 		Args: oneArg("a service"),

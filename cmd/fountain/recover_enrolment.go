@@ -17,13 +17,13 @@ func newRecoverEnrolment(data *string) *cobra.Command {
 	var into string
 	cmd := &cobra.Command{
 		Use:   "enrolment-token NAME...",
-		Short: "Create an enrolment token, for a further instance of a service",
-		Long: `enrolment-token prints a token by which an instance of a service gets its first key. It works once,
-for ten minutes.
+		Short: "Create an enrolment token for an additional instance of a service",
+		Long: `enrolment-token prints a token with which an instance of a service gets its first key. The token can be used
+once, within ten minutes.
 
-With --into it takes several services, and writes each one's token to DIR/NAME/enrolment.token, where DIR/NAME
-is the data directory of the further instance. An instance that has a key there already
-(credential.json) gets none: the command may run before every start.`,
+With --into the command takes several services, and writes the token of each to DIR/NAME/enrolment.token,
+where DIR/NAME is the data directory of the additional instance. An instance that already has a key there
+(credential.json) gets none: the command can run before every start.`,
 		Example: `  fountain recover enrolment-token NAME
   fountain recover enrolment-token NAME --data /var/lib/fountain
   fountain recover enrolment-token --into /srv/second gateway search`,
@@ -52,7 +52,7 @@ is the data directory of the further instance. An instance that has a key there 
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&into, "into", "", "directory with the data directories of further instances, by their services' names")
+	cmd.Flags().StringVar(&into, "into", "", "write the tokens to the data directories of additional instances in this directory, named by their services")
 	return cmd
 }
 

@@ -13,7 +13,7 @@ import (
 // recoveryCodes makes the command that counts the recovery codes or makes new ones.
 func (o *operator) recoveryCodes() *cobra.Command {
 	var fresh bool
-	cmd := o.command("recovery-codes", "Tell how many recovery codes you have left, or create new ones", "  fountain otp recovery-codes\n  fountain otp recovery-codes --new", noArgs,
+	cmd := o.command("recovery-codes", "Show the number of your unused recovery codes, or create new ones", "  fountain otp recovery-codes\n  fountain otp recovery-codes --new", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			if fresh {
 				made, err := c.Twofactor.CreateRecoveryCodes(cmd.Context())
@@ -31,7 +31,7 @@ func (o *operator) recoveryCodes() *cobra.Command {
 			}
 			return o.print(cmd, left, []string{"LEFT", "MADE"}, [][]string{{strconv.Itoa(int(left.Remaining)), whenOr(left.CreatedAt, "never")}})
 		})
-	cmd.Flags().BoolVar(&fresh, "new", false, "create ten new ones; those created before stop working")
+	cmd.Flags().BoolVar(&fresh, "new", false, "create ten new codes; all earlier codes stop working")
 	return cmd
 }
 
@@ -57,7 +57,7 @@ func printRecoveryCodes(cmd *cobra.Command, codes []string) error {
 // resetFactors makes the command that ends all factors of a user.
 func (o *operator) resetFactors() *cobra.Command {
 	var reason string
-	cmd := o.command("reset USER", "Reset all second factors and recovery codes of a user (administrators)",
+	cmd := o.command("reset USER", "Reset all second factors and recovery codes of a user (for administrators)",
 		"  fountain otp reset grace --reason 'phone lost, identity checked in person'\n  fountain otp reset usr_01... --reason 'left her phone in a taxi' --code-file -", oneArg("a user's name or id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if reason == "" {
@@ -73,6 +73,6 @@ func (o *operator) resetFactors() *cobra.Command {
 			}
 			return o.print(cmd, ended, []string{"AUTHENTICATORS ENDED", "RECOVERY CODES ENDED"}, [][]string{{strconv.Itoa(int(ended.Factors)), strconv.Itoa(int(ended.RecoveryCodes))}})
 		})
-	cmd.Flags().StringVar(&reason, "reason", "", "why, and how the person was identified; kept in the audit trail")
+	cmd.Flags().StringVar(&reason, "reason", "", "required: reason, and how the person was identified; stored in the audit trail")
 	return cmd
 }

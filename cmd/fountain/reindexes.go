@@ -57,7 +57,7 @@ type schemaPut struct {
 
 func (o *operator) schema() *cobra.Command {
 	p := &schemaPut{}
-	cmd := o.command("schema NAME", "Compare the schema of a collection with the wanted one, or say which is wanted",
+	cmd := o.command("schema NAME", "Compare a collection's intended schema with its current one, or set the intended one",
 		"  fountain collections schema plays\n  fountain collections schema plays --set plays.json --dry-run\n  fountain collections schema plays --set plays.json --follow", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			now, err := c.Search.GetCollectionSchema(cmd.Context(), args[0])
@@ -69,11 +69,11 @@ func (o *operator) schema() *cobra.Command {
 			}
 			return p.set(cmd, o, c, args[0], now.Version)
 		})
-	cmd.Flags().StringVar(&p.file, "set", "", "a file with the wanted fields as JSON, as collections create takes it")
-	cmd.Flags().StringVar(&p.mode, "mode", "auto", "auto, alter (the collection as it is) or reindex")
-	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "only tell what would be done")
-	cmd.Flags().DurationVar(&p.keep, "keep-old", time.Hour, "for how long the collection before a reindex is kept, 1m to 168h")
-	cmd.Flags().BoolVar(&p.follow, "follow", false, "wait for the end of the reindex")
+	cmd.Flags().StringVar(&p.file, "set", "", "set the intended schema from this JSON file, in the format of collections create")
+	cmd.Flags().StringVar(&p.mode, "mode", "auto", "how the schema is applied: auto, alter (in place) or reindex")
+	cmd.Flags().BoolVar(&p.dryRun, "dry-run", false, "only show what would be done")
+	cmd.Flags().DurationVar(&p.keep, "keep-old", time.Hour, "how long the old collection is kept after a reindex, 1m to 168h")
+	cmd.Flags().BoolVar(&p.follow, "follow", false, "wait until the reindex has ended")
 	return cmd
 }
 
@@ -139,7 +139,7 @@ func ended(ctx context.Context, c *fountain.Client, collection, id string, show 
 }
 
 func (o *operator) reindexes() *cobra.Command {
-	list := o.command("list COLLECTION", "List the reindexes of a collection, the newest first", "  fountain collections reindex list plays\n  fountain collections reindex list plays --output json", oneArg("a collection"),
+	list := o.command("list COLLECTION", "List the reindexes of a collection, newest first", "  fountain collections reindex list plays\n  fountain collections reindex list plays --output json", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			all := []search.Reindex{}
 			var rows [][]string
@@ -162,16 +162,16 @@ func (o *operator) reindexes() *cobra.Command {
 				return o.print(cmd, r, reindexHead, [][]string{reindexRow(*r)})
 			})
 	}
-	get := one("get", "Show a reindex", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
+	get := one("get", "Show the state of a reindex", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
 		return c.Search.GetReindex(cmd.Context(), collection, id)
 	})
-	abort := one("abort", "Abort a reindex that is under way", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
+	abort := one("abort", "Abort a running reindex", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
 		return c.Search.AbortReindex(cmd.Context(), collection, id)
 	})
-	back := one("rollback", "Go back to the collection before a reindex", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
+	back := one("rollback", "Roll back a reindex to the old collection", func(cmd *cobra.Command, c *fountain.Client, collection, id string) (*search.Reindex, error) {
 		return c.Search.RollbackReindex(cmd.Context(), collection, id)
 	})
-	cmd := group("reindex", "Copy collections into new ones that take their place", o.startReindex(), list, get, abort, back)
+	cmd := group("reindex", "Copy collections into new ones that replace them", o.startReindex(), list, get, abort, back)
 	cmd.Example = "  fountain collections reindex start plays --follow\n  fountain collections reindex list plays"
 	return cmd
 }
@@ -179,7 +179,7 @@ func (o *operator) reindexes() *cobra.Command {
 func (o *operator) startReindex() *cobra.Command {
 	var keep time.Duration
 	var follow bool
-	cmd := o.command("start COLLECTION", "Start a reindex of a collection to its wanted schema", "  fountain collections reindex start plays --follow\n  fountain collections reindex start plays --keep-old 24h", oneArg("a collection"),
+	cmd := o.command("start COLLECTION", "Start a reindex of a collection to its intended schema", "  fountain collections reindex start plays --follow\n  fountain collections reindex start plays --keep-old 24h", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			seconds := int64(keep.Seconds())
 			r, err := c.Search.StartReindex(cmd.Context(), args[0], search.ReindexStart{KeepOldSeconds: &seconds})
@@ -191,8 +191,8 @@ func (o *operator) startReindex() *cobra.Command {
 			}
 			return o.print(cmd, r, reindexHead, [][]string{reindexRow(*r)})
 		})
-	cmd.Flags().DurationVar(&keep, "keep-old", time.Hour, "for how long the collection before is kept, 1m to 168h")
-	cmd.Flags().BoolVar(&follow, "follow", false, "wait for the end of the reindex")
+	cmd.Flags().DurationVar(&keep, "keep-old", time.Hour, "how long the old collection is kept, 1m to 168h")
+	cmd.Flags().BoolVar(&follow, "follow", false, "wait until the reindex has ended")
 	return cmd
 }
 

@@ -18,28 +18,28 @@ func newRestore() *cobra.Command {
 	var r restore
 	cmd := &cobra.Command{
 		Use:   "restore FILE",
-		Short: "On the machine of the services: fill empty places from an archive",
-		Long: `restore brings back what "fountain backup" copied, into empty data directories and empty PostgreSQL
-databases. It refuses every other place, another key, an archive that is not whole, and one of a
-newer release, before it touches anything. The services must not run.
+		Short: "Restore an archive to empty data directories and databases (on the services' machine)",
+		Long: `restore restores an archive of "fountain backup" to empty data directories and empty PostgreSQL databases.
+It refuses any other target, a wrong key, an incomplete archive and an archive of a newer release, before it
+changes anything. The services must not run.
 
-Nothing comes back to life with it: sessions, tokens, API keys, invitations and codes of before are
-refused, signing keys are new, and the family's services enrol again. Who was disabled after the
-backup can't be known, so all users are disabled but the administrator that you name; with
---keep-users you say that nobody was. What has ended is listed.
+Nothing becomes valid again by a restore: earlier sessions, tokens, API keys, invitations and codes are
+refused, the signing keys are new, and the family's services enrol again. Users who were disabled after the
+backup cannot be known, so all users are disabled except the administrator that you name; with --keep-users
+you state that nobody was disabled or deleted. The command lists what it has ended.
 
-Bring back the root key (root.key in the kms's data directory), before or after; the kms starts
-with that one alone.`,
+Restore the root key (root.key in the data directory of the kms) yourself, before or after; the kms starts
+only with that one.`,
 		Example: `  fountain restore family.backup --identity backup.key --administrator ada
   fountain restore family.backup --identity backup.key --keep-users --data /var/lib/fountain`,
 		Args: oneArg("an archive"),
 		RunE: func(cmd *cobra.Command, args []string) error { return r.run(cmd, args[0]) },
 	}
 	cmd.Flags().StringVar(&r.identity, "identity", "", "file with the secret key of the archive")
-	cmd.Flags().StringVar(&r.administrator, "administrator", "", "name of the administrator who stays enabled, while all other users are disabled")
-	cmd.Flags().BoolVar(&r.keepUsers, "keep-users", false, "leave users as the backup has them: nobody was disabled or deleted since")
-	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print what was done as JSON")
-	cmd.Flags().StringVar(&r.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE name those of single services")
+	cmd.Flags().StringVar(&r.administrator, "administrator", "", "username of the administrator who stays enabled; all other users are disabled")
+	cmd.Flags().BoolVar(&r.keepUsers, "keep-users", false, "keep users as they are in the backup; use it only if nobody was disabled or deleted since")
+	cmd.Flags().BoolVar(&r.asJSON, "json", false, "print the result of the restore as JSON")
+	cmd.Flags().StringVar(&r.data, "data", dataFlag(), "data directory of fountain up (FOUNTAIN_DATA); FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE are those of separate services")
 	return cmd
 }
 

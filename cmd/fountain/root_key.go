@@ -13,7 +13,7 @@ import (
 // newRootKey makes the commands that rotate the root key.
 func newRootKey() *cobra.Command {
 	o := &operator{}
-	status := o.command("status", "Tell which root key seals, and how far a rotation is", "  fountain root-key status\n  fountain root-key status --output json", noArgs,
+	status := o.command("status", "Show the active root key and the progress of a rotation", "  fountain root-key status\n  fountain root-key status --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			k, err := c.KMS.GetRootKey(cmd.Context())
 			if err != nil {
@@ -21,7 +21,7 @@ func newRootKey() *cobra.Command {
 			}
 			return o.printRootKey(cmd, k)
 		})
-	rotate := o.command("rotate", "Rotate to the root key that was put into the file", "  fountain root-key rotate\n  fountain root-key rotate --code-file -", noArgs,
+	rotate := o.command("rotate", "Rotate to the root key in the file", "  fountain root-key rotate\n  fountain root-key rotate --code-file -", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			k, err := c.KMS.RotateRootKey(cmd.Context())
 			if err != nil {
@@ -29,15 +29,15 @@ func newRootKey() *cobra.Command {
 			}
 			return o.printRootKey(cmd, k)
 		})
-	rotate.Long = `rotate has the new root key seal, and everything that the old one has sealed be sealed again in the
-background; no request fails. Before it, put the new key into the root key file and the old one beside
-it, at every replica of the kms: on the machine of the file that is
+	rotate.Long = `rotate activates the new root key; everything that the old one has encrypted is encrypted again in the
+background, and no request fails. Before that, put the new key into the root key file and the old one next to it,
+at every replica of the kms. On the machine with the file, that is
 
   fountain keygen --replace root.key
 
-When root-key status says idle again, take root.key.previous off the machine, and keep it for as long
-as there are backups from before the rotation: they open with it alone.`
-	cmd := group("root-key", "Turn over the key that seals all others, and keep shares of it", status, rotate)
+When root-key status shows idle again, remove root.key.previous from the machine, and keep it for as long as
+there are backups from before the rotation: only it can decrypt them.`
+	cmd := group("root-key", "Rotate the root key, which encrypts all other keys, and split it into shares", status, rotate)
 	cmd.AddCommand(newRootKeySplit(), newRootKeyCombine())
 	return cmd
 }

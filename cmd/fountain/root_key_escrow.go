@@ -19,15 +19,15 @@ func newRootKeySplit() *cobra.Command {
 	var file string
 	cmd := &cobra.Command{
 		Use:   "split",
-		Short: "On the machine of the kms: split a copy of the root key into shares, for safe keeping",
-		Long: `split writes shares of the root key (Shamir's scheme). As many of them as --threshold says give the key
-again ("fountain root-key combine"); fewer tell nothing of it. The kms does not need them: they are for
-the day on which its file is lost. The key itself is not printed.
+		Short: "Split a copy of the root key into shares, for safekeeping (on the machine of the kms)",
+		Long: `split writes shares of the root key (Shamir's scheme). Any --threshold of them can be combined into the key
+again ("fountain root-key combine"); fewer reveal nothing about it. The kms does not need the shares: they are
+for the case that its file is lost. The key itself is not printed.
 
-Give --out once for each share, each time another medium or directory, and give each to another person.
-With one --out all shares lie in one place, where together they ARE the root key: separate them at
-once. A rotation of the root key brings a new key: split it again, and keep the old shares for as long
-as there are backups from before.`,
+Give --out once for each share, each time with another medium or directory, and give each share to another
+person. With a single --out all shares are in one directory, where together they ARE the root key: separate
+them immediately. A rotation creates a new root key: split it again, and keep the old shares for as long as
+there are backups from before the rotation.`,
 		Example: `  fountain root-key split --shares 5 --threshold 3 --out /media/a --out /media/b --out /media/c --out /media/d --out /media/e
   fountain root-key split --shares 3 --threshold 2 --out shares --file /run/keys/root.key`,
 		Args: noArgs,
@@ -38,10 +38,10 @@ as there are backups from before.`,
 			return splitRootKey(cmd, file, shares, threshold, out)
 		},
 	}
-	cmd.Flags().IntVar(&shares, "shares", 5, "how many shares")
-	cmd.Flags().IntVar(&threshold, "threshold", 3, "how many of them give the key again")
-	cmd.Flags().StringArrayVar(&out, "out", nil, "directory for a share; once for each")
-	cmd.Flags().StringVar(&file, "file", rootKeyFile(), "file of the root key (FOUNTAIN_KMS_ROOT_KEY_FILE, or kms/root.key in FOUNTAIN_DATA)")
+	cmd.Flags().IntVar(&shares, "shares", 5, "number of shares")
+	cmd.Flags().IntVar(&threshold, "threshold", 3, "number of shares that are needed to combine the key again")
+	cmd.Flags().StringArrayVar(&out, "out", nil, "directory for a share; repeat it once for each share")
+	cmd.Flags().StringVar(&file, "file", rootKeyFile(), "file with the root key (FOUNTAIN_KMS_ROOT_KEY_FILE, or kms/root.key in FOUNTAIN_DATA)")
 	return cmd
 }
 
@@ -112,11 +112,11 @@ func newRootKeyCombine() *cobra.Command {
 	var out string
 	cmd := &cobra.Command{
 		Use:   "combine FILE...",
-		Short: "Put the root key together from its shares",
-		Long: `combine reads shares that "fountain root-key split" wrote, as many as are needed or more, and writes the root
-key to a new file (0600), which is where the kms looks for it, or root.key.previous beside it. It writes
-nothing unless the key is the one that was split. A share that was damaged, is given twice, or is of
-another set, is named.`,
+		Short: "Combine shares into the root key",
+		Long: `combine reads shares that "fountain root-key split" has written, at least as many as are needed, and writes
+the root key to a new file (mode 0600). That is the file where the kms expects the key, or root.key.previous
+next to it. It writes nothing unless the key is the one that was split. A share that is damaged, given twice,
+or from another set is reported.`,
 		Example: `  fountain root-key combine share-1-of-5.txt share-3-of-5.txt share-4-of-5.txt --out kms/root.key
   fountain root-key combine /media/*/root_*-share-*.txt --out /run/keys/root.key`,
 		Args: cobra.ArbitraryArgs,
@@ -143,7 +143,7 @@ another set, is named.`,
 			return err
 		},
 	}
-	cmd.Flags().StringVar(&out, "out", "", "the new file of the root key")
+	cmd.Flags().StringVar(&out, "out", "", "write the root key to this file, which must not exist")
 	return cmd
 }
 

@@ -39,9 +39,9 @@ func newSearch() *cobra.Command {
 			cmd.PrintErrln(strconv.FormatInt(found.Found, 10) + " of " + strconv.FormatInt(found.OutOf, 10) + " documents")
 			return nil
 		})
-	cmd.Flags().StringSliceVar(&by, "by", nil, "a field to search; may be repeated")
-	cmd.Flags().Int32Var(&page, "page", 1, "which page of what was found")
-	cmd.Flags().Int32Var(&perPage, "per-page", 10, "how many documents a page has")
+	cmd.Flags().StringSliceVar(&by, "by", nil, "field to search; may be repeated")
+	cmd.Flags().Int32Var(&page, "page", 1, "page of the results")
+	cmd.Flags().Int32Var(&perPage, "per-page", 10, "number of documents per page")
 	return calling(cmd)
 }
 

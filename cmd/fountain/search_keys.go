@@ -14,7 +14,7 @@ func newSearchKeys() *cobra.Command {
 	var life time.Duration
 	var exclude []string
 	var filterFile string
-	create := o.command("create COLLECTION", "Create a key by which a browser searches a collection at the engine itself",
+	create := o.command("create COLLECTION", "Create a key for direct searches of a collection in the engine by a browser",
 		"  fountain search-keys create plays --life 15m\n  fountain search-keys create plays --filter filter.json --exclude number --output json", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if life < time.Minute || life > 24*time.Hour {
@@ -40,8 +40,8 @@ func newSearchKeys() *cobra.Command {
 			}
 			return o.print(cmd, key, []string{"COLLECTION", "ENGINE", "EXPIRES", "KEY"}, [][]string{{key.Collection, at, when(key.ExpiresAt), key.Key}})
 		})
-	create.Flags().DurationVar(&life, "life", time.Hour, "how long it lives, 1m to 24h; it can't be taken back")
-	create.Flags().StringSliceVar(&exclude, "exclude", nil, "fields that it does not show")
-	create.Flags().StringVar(&filterFile, "filter", "", "a file with the filter that it is held to, as searches have it; a Typesense can hold no key to one")
-	return group("search-keys", "Create keys for browsers that search the engine itself", create)
+	create.Flags().DurationVar(&life, "life", time.Hour, "lifetime of the key, 1m to 24h; the key cannot be revoked")
+	create.Flags().StringSliceVar(&exclude, "exclude", nil, "fields that the results do not contain; may be repeated")
+	create.Flags().StringVar(&filterFile, "filter", "", "file with a filter that limits every search with the key, in the syntax of searches; not possible with a Typesense server")
+	return group("search-keys", "Create keys for direct searches of the engine by browsers", create)
 }

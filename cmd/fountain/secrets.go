@@ -43,7 +43,7 @@ func versionRow(v kms.SecretVersion) []string {
 // newSecrets makes the commands for secrets.
 func newSecrets() *cobra.Command {
 	o := &operator{}
-	list := o.command("list", "List secrets by name, without values", "  fountain secrets list\n  fountain secrets list --output json", noArgs,
+	list := o.command("list", "List secrets by name, without their values", "  fountain secrets list\n  fountain secrets list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			secrets, rows := []kms.SecretMetadata{}, [][]string{}
 			for s, err := range c.KMS.Secrets(cmd.Context()) {
@@ -54,7 +54,7 @@ func newSecrets() *cobra.Command {
 			}
 			return o.print(cmd, secrets, secretHead, rows)
 		})
-	versions := o.command("versions NAME", "List a secret's versions, newest first", "  fountain secrets versions app.db\n  fountain secrets versions app.db --output json", oneArg("a secret"),
+	versions := o.command("versions NAME", "List a secret's versions, newest first, without their values", "  fountain secrets versions app.db\n  fountain secrets versions app.db --output json", oneArg("a secret"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			versions, rows := []kms.SecretVersion{}, [][]string{}
 			for v, err := range c.KMS.SecretVersions(cmd.Context(), args[0]) {
@@ -65,7 +65,7 @@ func newSecrets() *cobra.Command {
 			}
 			return o.print(cmd, versions, versionHead, rows)
 		})
-	return group("secrets", "Store, read and turn over sealed values, and give them to a process", list, o.getSecret(), o.putSecret(), versions, o.promoteSecret(),
+	return group("secrets", "Store, read and rotate secrets, and pass them to a process", list, o.getSecret(), o.putSecret(), versions, o.promoteSecret(),
 		o.deleteSecret(), o.undeleteSecret(), o.destroySecret(), o.watchSecret(), o.rotateSecret(), o.rollbackSecret(), o.secretRotation(), o.secretPolicies(), o.secretAccess(), newSecretsRun(o))
 }
 
@@ -86,7 +86,7 @@ func (o *operator) getSecret() *cobra.Command {
 			}
 			return o.secret(cmd, v, fmt.Sprintf("%s, version %d:", args[0], v.Version), v.Value)
 		})
-	cmd.Flags().StringVar(&version, "version", "", "a number, current, previous or pending; default: the current one")
+	cmd.Flags().StringVar(&version, "version", "", "version: a number, current, previous or pending; default: current")
 	return cmd
 }
 
@@ -94,7 +94,7 @@ func (o *operator) putSecret() *cobra.Command {
 	var file string
 	var over int64
 	var create, pending bool
-	cmd := o.command("put NAME", "Store a secret's next version", `  fountain secrets put app.db --value-file db.password
+	cmd := o.command("put NAME", "Store a new version of a secret", `  fountain secrets put app.db --value-file db.password
   openssl rand -hex 32 | fountain secrets put app.db --value-file - --if-version 3
   fountain secrets put app.db --value-file - --pending`, oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 		if create && (over > 0 || pending) {
@@ -121,13 +121,13 @@ func (o *operator) putSecret() *cobra.Command {
 		}
 		return o.print(cmd, s, secretHead, [][]string{secretRow(*s)})
 	})
-	cmd.Long = `put stores a value, sealed. The name says who reads it: a service reads the secrets of its own name, so that app.db is
-for the service app, and administrators read all, unless policies say otherwise ("fountain secrets policies list").
-"fountain secrets run" gives it to a process.`
-	cmd.Flags().StringVar(&file, "value-file", "", "read the value from this file, - from standard input, without the line end at its end; default: ask for it")
-	cmd.Flags().Int64Var(&over, "if-version", 0, "only while this version is current")
-	cmd.Flags().BoolVar(&create, "create", false, "only when there is none yet")
-	cmd.Flags().BoolVar(&pending, "pending", false, "beside the current one, until it is promoted")
+	cmd.Long = `put stores a value, encrypted. The name determines who can read it: a service can read the secrets of its own
+name, so app.db is for the service app, and administrators can read all, unless policies say otherwise
+("fountain secrets policies list"). "fountain secrets run" passes it to a process.`
+	cmd.Flags().StringVar(&file, "value-file", "", "read the value from this file, or from standard input with -, without the line break at its end; default: prompt for it")
+	cmd.Flags().Int64Var(&over, "if-version", 0, "fail unless this version is current")
+	cmd.Flags().BoolVar(&create, "create", false, "fail if the secret exists")
+	cmd.Flags().BoolVar(&pending, "pending", false, "store a pending version, next to the current one until it is promoted")
 	return cmd
 }
 
@@ -166,7 +166,7 @@ func twoArgs(cmd *cobra.Command, args []string) error {
 
 func (o *operator) promoteSecret() *cobra.Command {
 	var over int64
-	cmd := o.command("promote NAME VERSION", "Take a version as the current one: the pending one, or an earlier one to go back",
+	cmd := o.command("promote NAME VERSION", "Promote the pending version to the current one, or roll back to an earlier version",
 		"  fountain secrets promote app.db pending --if-version 3\n  fountain secrets promote app.db previous", twoArgs,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			var opts []fountain.CallOption
@@ -179,12 +179,12 @@ func (o *operator) promoteSecret() *cobra.Command {
 			}
 			return o.print(cmd, s, secretHead, [][]string{secretRow(*s)})
 		})
-	cmd.Flags().Int64Var(&over, "if-version", 0, "only while this version is current")
+	cmd.Flags().Int64Var(&over, "if-version", 0, "fail unless this version is current")
 	return cmd
 }
 
 func (o *operator) deleteSecret() *cobra.Command {
-	return o.command("delete NAME VERSION", "Delete a version; it can be undeleted", "  fountain secrets delete app.db 3\n  fountain secrets delete app.db previous", twoArgs,
+	return o.command("delete NAME VERSION", "Delete a secret version, with the option to undelete it", "  fountain secrets delete app.db 3\n  fountain secrets delete app.db previous", twoArgs,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.DeleteSecretVersion(cmd.Context(), args[0], args[1]); err != nil {
 				return err
@@ -194,7 +194,7 @@ func (o *operator) deleteSecret() *cobra.Command {
 }
 
 func (o *operator) undeleteSecret() *cobra.Command {
-	return o.command("undelete NAME VERSION", "Take a deleted version into use again", "  fountain secrets undelete app.db 3\n  fountain secrets undelete app.db 3 --output json", twoArgs,
+	return o.command("undelete NAME VERSION", "Undelete a secret version", "  fountain secrets undelete app.db 3\n  fountain secrets undelete app.db 3 --output json", twoArgs,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			v, err := c.KMS.UndeleteSecretVersion(cmd.Context(), args[0], args[1])
 			if err != nil {
@@ -205,7 +205,7 @@ func (o *operator) undeleteSecret() *cobra.Command {
 }
 
 func (o *operator) destroySecret() *cobra.Command {
-	cmd := o.command("destroy NAME VERSION", "Destroy a version for ever", "  fountain secrets destroy app.db 3\n  fountain secrets destroy app.db previous", twoArgs,
+	cmd := o.command("destroy NAME VERSION", "Destroy a secret version permanently", "  fountain secrets destroy app.db 3\n  fountain secrets destroy app.db previous", twoArgs,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			d, err := c.KMS.DestroySecretVersion(cmd.Context(), args[0], args[1])
 			if err != nil {
@@ -217,14 +217,14 @@ func (o *operator) destroySecret() *cobra.Command {
 			}
 			return o.print(cmd, d, destructionHead, [][]string{{strconv.FormatInt(d.Version, 10), when(d.DestroyedAt), strings.Join(remains, ", ")}})
 		})
-	cmd.Long = `destroy overwrites the version's data key and its sealed value; it can't be undone. Backups that were written
-before keep both until they expire.`
+	cmd.Long = `destroy overwrites the version's data key and its encrypted value; it cannot be undone. Backups from before
+contain both until they expire.`
 	return cmd
 }
 
 func (o *operator) watchSecret() *cobra.Command {
 	var known int64
-	cmd := o.command("watch NAME", "Wait until another version is current, and print its number", "  fountain secrets watch app.db --version 3\n  fountain secrets watch app.db", oneArg("a secret"),
+	cmd := o.command("watch NAME", "Wait for a new current version of a secret, and print its number", "  fountain secrets watch app.db --version 3\n  fountain secrets watch app.db", oneArg("a secret"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			version, err := known, error(nil)
 			if known == 0 {
@@ -242,7 +242,7 @@ func (o *operator) watchSecret() *cobra.Command {
 				}
 			}
 		})
-	cmd.Flags().Int64Var(&known, "version", 0, "the version that is known; default: the current one")
+	cmd.Flags().Int64Var(&known, "version", 0, "version that is already known; default: the current one")
 	return cmd
 }
 

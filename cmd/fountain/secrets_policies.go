@@ -32,9 +32,9 @@ func capabilityText(capabilities []kms.SecretCapability) string {
 type secretSubject struct{ role, user, service string }
 
 func (s *secretSubject) flags(cmd *cobra.Command, verb string) {
-	cmd.Flags().StringVar(&s.role, "role", "", verb+" who has this role")
-	cmd.Flags().StringVar(&s.user, "user", "", verb+" the user of this id")
-	cmd.Flags().StringVar(&s.service, "service", "", verb+" the service of this id")
+	cmd.Flags().StringVar(&s.role, "role", "", verb+" users with this role")
+	cmd.Flags().StringVar(&s.user, "user", "", verb+" the user with this id")
+	cmd.Flags().StringVar(&s.service, "service", "", verb+" the service with this id")
 }
 
 // given returns the given flags as subjects.
@@ -51,7 +51,7 @@ func (s *secretSubject) given() (subjects []kms.SecretPolicySubject) {
 
 // secretPolicies makes the commands for secret policies.
 func (o *operator) secretPolicies() *cobra.Command {
-	list := o.command("list", "List the policies of secrets by name", "  fountain secrets policies list\n  fountain secrets policies list --output json", noArgs,
+	list := o.command("list", "List secret policies in order of name", "  fountain secrets policies list\n  fountain secrets policies list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			found, rows := []kms.SecretPolicy{}, [][]string{}
 			for p, err := range c.KMS.SecretPolicies(cmd.Context()) {
@@ -62,7 +62,7 @@ func (o *operator) secretPolicies() *cobra.Command {
 			}
 			return o.print(cmd, found, secretPolicyHead, rows)
 		})
-	get := o.command("get POLICY", "Show a policy", "  fountain secrets policies get payments-reads\n  fountain secrets policies get payments-reads --output json", oneArg("a policy"),
+	get := o.command("get POLICY", "Show a secret policy", "  fountain secrets policies get payments-reads\n  fountain secrets policies get payments-reads --output json", oneArg("a policy"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			p, err := c.KMS.GetSecretPolicy(cmd.Context(), args[0])
 			if err != nil {
@@ -70,14 +70,14 @@ func (o *operator) secretPolicies() *cobra.Command {
 			}
 			return o.print(cmd, p, secretPolicyHead, [][]string{secretPolicyRow(*p)})
 		})
-	remove := o.command("delete POLICY", "Delete a policy: what no other one gives is not allowed any more", "  fountain secrets policies delete payments-reads\n  fountain secrets policies delete administrators",
+	remove := o.command("delete POLICY", "Delete a secret policy; what no other policy allows is then denied", "  fountain secrets policies delete payments-reads\n  fountain secrets policies delete administrators",
 		oneArg("a policy"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.DeleteSecretPolicy(cmd.Context(), args[0]); err != nil {
 				return err
 			}
 			return o.done(cmd, "policy "+args[0]+" deleted")
 		})
-	policies := group("policies", "Say who may do what with the secrets of a path", list, get, o.putSecretPolicy(), remove)
+	policies := group("policies", "Manage policies for the secrets of a path", list, get, o.putSecretPolicy(), remove)
 	policies.Example = "  fountain secrets policies list\n  fountain secrets policies put payments-reads --role payments --path team.payments --may list,read"
 	return policies
 }
@@ -87,7 +87,7 @@ func (o *operator) putSecretPolicy() *cobra.Command {
 	var path string
 	var may []string
 	var create bool
-	cmd := o.command("put POLICY", "Let somebody do something with the secrets of a path", `  fountain secrets policies put payments-reads --role payments --path team.payments --may list,read
+	cmd := o.command("put POLICY", "Set a policy for the secrets of a path", `  fountain secrets policies put payments-reads --role payments --path team.payments --may list,read
   fountain secrets policies put rotator --service svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --path team --may rotate,read --create`, oneArg("a policy"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			subjects := whom.given()
@@ -115,19 +115,20 @@ func (o *operator) putSecretPolicy() *cobra.Command {
 			}
 			return o.print(cmd, p, secretPolicyHead, [][]string{secretPolicyRow(*p)})
 		})
-	cmd.Long = `put creates a policy, or replaces the one of that name. Policies only allow: what several give is given together, and what none gives is not allowed.
-A path is the secret of that name and those that go on behind it with a dot: team.payments is not about team.payments2. It may be '*' for all secrets,
-and '{service}' for those of the name of the service that asks; --service '*' is every service.`
-	whom.flags(cmd, "let")
-	cmd.Flags().StringVar(&path, "path", "", "the beginning of the secrets' names, '*', or '{service}'")
-	cmd.Flags().StringSliceVar(&may, "may", nil, "list, read, write, delete, destroy, rotate; several with commas")
-	cmd.Flags().BoolVar(&create, "create", false, "only when there is none yet")
+	cmd.Long = `put creates a policy, or replaces the one with that name. Policies only allow: what several policies allow
+adds up, and what none allows is denied. A path covers the secret of that name and those whose name continues
+with a dot: team.payments does not cover team.payments2. It can be '*' for all secrets, and '{service}' for
+those with the name of the calling service; --service '*' is every service.`
+	whom.flags(cmd, "allow")
+	cmd.Flags().StringVar(&path, "path", "", "path of the secrets, '*' for all secrets, or '{service}' for those of the calling service")
+	cmd.Flags().StringSliceVar(&may, "may", nil, "capabilities, separated by commas: list, read, write, delete, destroy, rotate")
+	cmd.Flags().BoolVar(&create, "create", false, "fail if the policy exists")
 	return cmd
 }
 
 func (o *operator) secretAccess() *cobra.Command {
 	var whom secretSubject
-	cmd := o.command("access NAME", "Show what you, or somebody else, may do with a secret, and by which policies", "  fountain secrets access team.payments.db\n  fountain secrets access team.payments.db --role payments",
+	cmd := o.command("access NAME", "Explain what you or another subject can do with a secret, and the policies that allow it", "  fountain secrets access team.payments.db\n  fountain secrets access team.payments.db --role payments",
 		oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(whom.given()) > 1 {
 				return usagef("--role, --user and --service exclude each other")
@@ -152,6 +153,6 @@ func (o *operator) secretAccess() *cobra.Command {
 			}
 			return o.print(cmd, a, secretAccessHead, [][]string{{a.Name, subjectText(a.Subject), may, strings.Join(a.MissingScopes, " "), strings.Join(by, " ")}})
 		})
-	whom.flags(cmd, "ask about")
+	whom.flags(cmd, "explain the access of")
 	return cmd
 }

@@ -47,7 +47,7 @@ func (o *operator) turning(cmd *cobra.Command, secret string) {
 }
 
 func (o *operator) rollbackSecret() *cobra.Command {
-	return o.command("rollback NAME", "Go back to the previous version of a secret, also where it was set", `  fountain secrets rollback app.db
+	return o.command("rollback NAME", "Roll back a secret to its previous version, also at its external target", `  fountain secrets rollback app.db
   fountain secrets rollback app.db --output json`, oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 		r, err := c.KMS.RollbackSecretRotation(cmd.Context(), args[0])
 		if err != nil {
@@ -71,14 +71,14 @@ var rotationFlagNames = []string{"driver", "every", "length", "target", "credent
 
 func (f *rotationFlags) add(cmd *cobra.Command) {
 	flags := cmd.Flags()
-	flags.StringVar(&f.driver, "driver", "random", "with --set: random, webhook (a rotator of yours sets the value) or typesense (it is a key of an engine)")
-	flags.DurationVar(&f.every, "every", 0, "with --set: by the kms itself, so often, 1h to 8760h; default: by fountain secrets rotate alone")
-	flags.Int32Var(&f.length, "length", 43, "with --set: characters of a value, 22 to 1024")
-	flags.StringVar(&f.url, "target", "", "of webhook and typesense: URL of the rotator or the engine; the operator must allow it (FOUNTAIN_KMS_ROTATION_ALLOW)")
-	flags.StringVar(&f.credential, "credential", "", "of webhook and typesense: the secret that requests are signed by, or that is the admin key")
-	flags.DurationVar(&f.overlap, "overlap", 24*time.Hour, "of webhook and typesense: for how long the version before works on there, at most 168h")
-	flags.StringSliceVar(&f.collections, "collection", nil, "of typesense: collections that the key reaches")
-	flags.StringSliceVar(&f.actions, "action", nil, "of typesense: what the key may do; default documents:search")
+	flags.StringVar(&f.driver, "driver", "random", "with --set: random, webhook (your rotator sets the value) or typesense (the value is a key of an engine)")
+	flags.DurationVar(&f.every, "every", 0, "with --set: interval of automatic rotations, 1h to 8760h; default: only on demand, by fountain secrets rotate")
+	flags.Int32Var(&f.length, "length", 43, "with --set: length of a value, 22 to 1024 characters")
+	flags.StringVar(&f.url, "target", "", "for webhook and typesense: URL of the rotator or the engine, which the operator must allow (FOUNTAIN_KMS_ROTATION_ALLOW)")
+	flags.StringVar(&f.credential, "credential", "", "for webhook and typesense: name of the secret that signs the requests, or that is the admin key")
+	flags.DurationVar(&f.overlap, "overlap", 24*time.Hour, "for webhook and typesense: how long the previous version keeps working there, at most 168h")
+	flags.StringSliceVar(&f.collections, "collection", nil, "for typesense: collection that the key can access; may be repeated")
+	flags.StringSliceVar(&f.actions, "action", nil, "for typesense: action that the key allows; may be repeated; default: documents:search")
 }
 
 func (f *rotationFlags) body() kms.SecretRotationPut {
@@ -107,7 +107,7 @@ func (f *rotationFlags) body() kms.SecretRotationPut {
 func (o *operator) secretRotation() *cobra.Command {
 	var f rotationFlags
 	var set, stop bool
-	cmd := o.command("rotation NAME", "Show or say how a secret is rotated", `  fountain secrets rotation app.db
+	cmd := o.command("rotation NAME", "Show, configure or stop the rotation of a secret", `  fountain secrets rotation app.db
   fountain secrets rotation app.db --set --every 720h
   fountain secrets rotation app.db --set --driver webhook --target https://rotator.example.org/db --credential app.rotator
   fountain secrets rotation app.key --set --driver typesense --target https://search.example.org:8108 --credential app.admin --collection products
@@ -132,8 +132,8 @@ func (o *operator) secretRotation() *cobra.Command {
 		}
 		return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
 	})
-	cmd.Flags().BoolVar(&set, "set", false, "have it rotated")
-	cmd.Flags().BoolVar(&stop, "stop", false, "rotate it no more")
+	cmd.Flags().BoolVar(&set, "set", false, "configure the rotation")
+	cmd.Flags().BoolVar(&stop, "stop", false, "stop the rotation")
 	f.add(cmd)
 	return cmd
 }

@@ -43,7 +43,7 @@ var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscal
 
 func newSecretsRun(o *operator) *cobra.Command {
 	run := &secretsRun{operator: o, known: map[string]int64{}}
-	cmd := o.command("run --env NAME=SECRET --file FILE=SECRET -- COMMAND", "Run a process with secrets, and start it again when they change",
+	cmd := o.command("run --env NAME=SECRET --file FILE=SECRET -- COMMAND", "Run a process with secrets, and restart it when they change",
 		`  fountain secrets run --env DB_PASSWORD=app.db -- ./server
   fountain secrets run --file tls.key=app.tls -- sh -c 'exec server --key "$FOUNTAIN_SECRETS_DIR/tls.key"'`,
 		func(cmd *cobra.Command, args []string) error {
@@ -52,28 +52,29 @@ func newSecretsRun(o *operator) *cobra.Command {
 			}
 			return nil
 		}, run.do)
-	cmd.Long = `run reads secrets from the kms and gives them to a process: in its environment, or as files in a private
-folder that it finds as FOUNTAIN_SECRETS_DIR and that is removed when it ends. When another version of a
-secret is current, the process gets SIGTERM, SIGKILL after --grace, and is started again with the new
-value. Signals are passed on, and its exit status is that of this command. While the kms is away the
-process goes on with what it has. The process shares the terminal, which sends it Ctrl-C itself: in
-the foreground of a terminal SIGINT, SIGQUIT and SIGWINCH are not passed on a second time, so end it
-from elsewhere with SIGTERM.
+	cmd.Long = `run reads secrets from the kms and passes them to a process: as environment variables, or as files in a
+private directory, which the process finds in FOUNTAIN_SECRETS_DIR and which is removed when it ends. When a
+secret has a new current version, the process gets SIGTERM, after --grace SIGKILL, and is restarted with the
+new value. Signals are passed on, and the exit status of the process is that of this command. While the kms is
+unavailable, the process continues with the values that it has. The process shares the terminal, which itself
+sends it Ctrl-C: in the foreground of a terminal SIGINT, SIGQUIT and SIGWINCH are not passed on a second time,
+so stop it from another place with SIGTERM.
 
-A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. It reads the secrets of its own
-name, unless a policy says otherwise: the service app reads app and app.db ("fountain secrets access app.db
---service ID" tells). An administrator gives it the scope, beside those that it has, and creates the key:
+A service uses its API key (FOUNTAIN_API_KEY), which the process does not get. It can read the secrets of its
+own name, unless a policy says otherwise: the service app reads app and app.db ("fountain secrets access
+app.db --service ID" shows it). An administrator adds the scope to those that the service has, and creates the
+key:
 
   fountain services update app --scope secrets:read
   fountain keys create server --service app --scope secrets:read
   FOUNTAIN_API_KEY=... fountain secrets run --env DB_PASSWORD=app.db -- ./server
 
-A person is asked for a code before the process starts, and never while it runs; when the code does not
-hold any more, changes can't be read, which is said once.`
-	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "variable of the environment and the secret whose value it gets, NAME=SECRET; may be repeated")
-	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret whose value it gets, FILE=SECRET; may be repeated")
-	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "between SIGTERM and SIGKILL when the process is started again")
-	cmd.Flags().BoolVar(&run.once, "once", false, "don't start the process again when a secret changes")
+A user is asked for a code before the process starts, and never while it runs; when the code is no longer
+valid, changes cannot be read, which is reported once.`
+	cmd.Flags().StringArrayVar(&run.envs, "env", nil, "environment variable and the secret that provides its value, NAME=SECRET; may be repeated")
+	cmd.Flags().StringArrayVar(&run.files, "file", nil, "file and the secret that provides its contents, FILE=SECRET; may be repeated")
+	cmd.Flags().DurationVar(&run.grace, "grace", 10*time.Second, "time between SIGTERM and SIGKILL when the process is restarted")
+	cmd.Flags().BoolVar(&run.once, "once", false, "do not restart the process when a secret changes")
 	return cmd
 }
 

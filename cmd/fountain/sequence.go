@@ -11,7 +11,7 @@ import (
 
 func newSequence() *cobra.Command {
 	o := &operator{}
-	scopes := o.command("scopes", "List scopes, with how many elements they have", "  fountain sequence scopes\n  fountain sequence scopes --output json", noArgs,
+	scopes := o.command("scopes", "List scopes, with their numbers of elements", "  fountain sequence scopes\n  fountain sequence scopes --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			all := []sequence.ScopeSummary{}
 			var rows [][]string
@@ -25,7 +25,7 @@ func newSequence() *cobra.Command {
 			return o.print(cmd, all, []string{"SCOPE", "TYPES", "ELEMENTS"}, rows)
 		})
 	p := &operator{}
-	scope := p.command("scope SCOPE", "Count a scope's elements by type, with the next numbers", "  fountain sequence scope hamlet\n  fountain sequence scope hamlet --output json", oneArg("the scope"),
+	scope := p.command("scope SCOPE", "Count a scope's elements by type, and preview its next numbers", "  fountain sequence scope hamlet\n  fountain sequence scope hamlet --output json", oneArg("the scope"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			counts, err := c.Sequence.GetElementScope(cmd.Context(), args[0])
 			if err != nil {
@@ -37,12 +37,12 @@ func newSequence() *cobra.Command {
 			}
 			return p.print(cmd, counts, []string{"TYPE", "ELEMENTS", "OMITTED", "NEXT NUMBER"}, rows)
 		})
-	return group("sequence", "Show scopes and their numbers, check them, take them out and bring them in", scopes, scope, newScopeExport(), newScopeImport(), newScopeReindex(), newSequenceCheck())
+	return group("sequence", "Show, check, export, import and reindex scopes", scopes, scope, newScopeExport(), newScopeImport(), newScopeReindex(), newSequenceCheck())
 }
 
 func newScopeReindex() *cobra.Command {
 	o := &operator{}
-	return o.command("reindex SCOPE", "Bring the elements of a scope to the search service again", "  fountain sequence reindex hamlet\n  fountain sequence reindex hamlet --output json", oneArg("the scope"),
+	return o.command("reindex SCOPE", "Reindex a scope in the search service", "  fountain sequence reindex hamlet\n  fountain sequence reindex hamlet --output json", oneArg("the scope"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			begun, err := c.Sequence.ReindexScope(cmd.Context(), args[0])
 			if err != nil {

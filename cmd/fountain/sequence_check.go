@@ -31,7 +31,7 @@ type sequenceCheck struct {
 
 func newSequenceCheck() *cobra.Command {
 	o := &sequenceCheck{}
-	cmd := o.command("check [SCOPE]", "Check that numbers, versions, the change feed and search keep their promises",
+	cmd := o.command("check [SCOPE]", "Check the guarantees of numbers, versions, the change feed and search",
 		"  fountain sequence check\n  fountain sequence check audit-2026 --clients 32 --appends 100000 --for 10m --out history.ndjson\n"+
 			"  fountain sequence check hamlet --read-only\n  fountain sequence check --history history.ndjson", nil,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error { return o.online(cmd, c, args) })
@@ -45,25 +45,26 @@ func newSequenceCheck() *cobra.Command {
 		}
 		return online(cmd, args)
 	}
-	cmd.Long = `check appends elements with several clients to a scope of its own, gives them versions, follows the change
-feed beside that, and then demands: numbers 1..N without a gap and in the order in which appends were
-acknowledged, every acknowledged append and version there, nothing there that nobody sent, versions 1..k,
-a change feed that is complete, in order and ends in what is stored, and a search that finds just that.
-Services may be restarted or killed meanwhile: what is not answered is neither demanded nor missed.
+	cmd.Long = `check appends elements with several clients to a scope of its own, creates versions of them, follows the
+change feed at the same time, and then verifies: numbers 1..N without a gap and in the order in which appends
+were acknowledged, no acknowledged append or version missing, nothing that was not sent, versions 1..k, a
+change feed that is complete, in order and ends in the stored state, and a search that finds exactly that.
+Services can be restarted or killed meanwhile: unanswered requests may be stored or not.
 
-Elements are never deleted: the scope that it creates, check-... or SCOPE, stays. It takes about 2 requests for
-each append from your limits. --read-only checks what a scope holds, and writes nothing; nobody else may write
-meanwhile. --out keeps what was seen, without data, and --history checks such a file again, offline.
+Elements are never deleted: the scope that it creates, check-... or SCOPE, remains. It takes about 2 requests
+per append from your rate limits. --read-only verifies the contents of an existing scope, and writes nothing;
+nobody else may write to it meanwhile. --out writes what was observed, without data, to a file, and --history
+verifies such a file again, offline.
 
-It needs elements:read, and elements:write unless --read-only. A broken promise is told, and the exit status
-is 1 then.`
-	cmd.Flags().IntVar(&o.Clients, "clients", 8, "clients that append at once")
-	cmd.Flags().IntVar(&o.Appends, "appends", 1000, "end after so many acknowledged appends")
-	cmd.Flags().DurationVar(&o.For, "for", time.Minute, "end after this time in any case")
-	cmd.Flags().DurationVar(&o.SearchWithin, "search-within", time.Minute, "how long search may take to find everything; 0 leaves it out")
-	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "check what SCOPE holds, and write nothing")
-	cmd.Flags().StringVar(&o.out, "out", "", "keep the history in this file, which others can't read")
-	cmd.Flags().StringVar(&o.file, "history", "", "check the history in this file, and call nobody")
+It needs the scope elements:read, and elements:write unless --read-only is given. A violated guarantee is
+reported, and the exit status is then 1.`
+	cmd.Flags().IntVar(&o.Clients, "clients", 8, "number of clients that append concurrently")
+	cmd.Flags().IntVar(&o.Appends, "appends", 1000, "stop after this number of acknowledged appends")
+	cmd.Flags().DurationVar(&o.For, "for", time.Minute, "stop after this time at the latest")
+	cmd.Flags().DurationVar(&o.SearchWithin, "search-within", time.Minute, "how long search may take to find everything; 0 skips this check")
+	cmd.Flags().BoolVar(&o.readOnly, "read-only", false, "only check the contents of SCOPE, and write nothing")
+	cmd.Flags().StringVar(&o.out, "out", "", "write the history to this file, readable only by you")
+	cmd.Flags().StringVar(&o.file, "history", "", "check the history in this file, without sending a request")
 	return cmd
 }
 

@@ -14,7 +14,7 @@ import (
 func newScopeExport() *cobra.Command {
 	o := &operator{}
 	file := ""
-	cmd := o.command("export SCOPE", "Write a scope with all its versions as NDJSON",
+	cmd := o.command("export SCOPE", "Export a scope with all its versions as NDJSON",
 		"  fountain sequence export hamlet >hamlet.ndjson\n  fountain sequence export hamlet --out hamlet.ndjson", oneArg("the scope"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if file == "" {
@@ -32,10 +32,10 @@ func newScopeExport() *cobra.Command {
 			fmt.Fprintf(cmd.ErrOrStderr(), "wrote %d %s to %s\n", n, plural(int(n), "element"), file)
 			return nil
 		})
-	cmd.Long = `export writes the elements of a scope as they are at one moment, each with its number, its status and
-all its versions, and a line with the checksum of the others at the end. fountain sequence import
-takes it. A broken connection or a checksum that does not fit is an error, and leaves no file.`
-	cmd.Flags().StringVar(&file, "out", "", "write into this file, which others can't read (default: standard output)")
+	cmd.Long = `export writes the elements of a scope as of a single moment, each with its number, its status and all its
+versions, and a last line with the checksum of the others. fountain sequence import reads this format. A
+broken connection or a wrong checksum is an error, and leaves no file.`
+	cmd.Flags().StringVar(&file, "out", "", "write to this file, readable only by you (default: standard output)")
 	return cmd
 }
 
@@ -54,7 +54,7 @@ func exportScope(cmd *cobra.Command, c *fountain.Client, scope string, w io.Writ
 
 func newScopeImport() *cobra.Command {
 	o := &operator{}
-	cmd := o.command("import SCOPE FILE.ndjson", "Create a scope of what fountain sequence export wrote",
+	cmd := o.command("import SCOPE FILE.ndjson", "Import a scope that fountain sequence export has written",
 		"  fountain sequence import hamlet hamlet.ndjson\n  fountain sequence import hamlet-2026 hamlet.ndjson --output json",
 		func(cmd *cobra.Command, args []string) error {
 			if len(args) != 2 {
@@ -79,8 +79,8 @@ func newScopeImport() *cobra.Command {
 			return o.print(cmd, done, []string{"SCOPE", "OUTCOME", "ELEMENTS", "VERSIONS", "SHA256"},
 				[][]string{{done.Scope, outcome, fmt.Sprint(done.Elements), fmt.Sprint(done.Versions), done.Sha256}})
 		})
-	cmd.Long = `import fills a scope that has had no element with a file: all of it or, where the file is damaged, nothing.
-Numbers, versions, times and authors are those of the file, so it takes the role admin and a code, and
-the audit trail tells who imported it. Running it again does no harm.`
+	cmd.Long = `import fills a scope that has never had an element from a file: completely or, if the file is damaged, not at
+all. Numbers, versions, times and authors are those of the file; therefore it requires the role admin and a
+second factor, and the audit trail records who imported it. Repeating an import is safe.`
 	return cmd
 }

@@ -50,10 +50,10 @@ func newServe() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "serve SERVICE",
 		Example: "  fountain serve kms --validate\n  FOUNTAIN_KMS_DATA_DIR=/srv/kms fountain serve kms",
-		Short:   "Run one service, configured by the environment",
-		Long: `serve runs kms, twofactor, search, sequence or gateway as a process of its own, configured by
-FOUNTAIN_<SERVICE>_... (docs/operations.md lists the settings; secrets are files only).
---validate checks the settings, reports every fault at once, and starts nothing.`,
+		Short:   "Run one service, configured by environment variables",
+		Long: `serve runs kms, twofactor, search, sequence or gateway as a separate process, configured by
+FOUNTAIN_<SERVICE>_... (docs/operations.md lists the settings; secrets are given only as files). --validate
+checks the settings, reports all errors at once, and starts nothing.`,
 		Args: oneArg("a service"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			p, err := loadProgram(args[0])
@@ -69,7 +69,7 @@ FOUNTAIN_<SERVICE>_... (docs/operations.md lists the settings; secrets are files
 			})
 		},
 	}
-	cmd.Flags().BoolVar(&validateOnly, "validate", false, "check the settings only")
+	cmd.Flags().BoolVar(&validateOnly, "validate", false, "only check the settings, and start nothing")
 	cmd.AddCommand(newServeTypesense())
 	return cmd
 }

@@ -51,13 +51,13 @@ func newServices() *cobra.Command {
 		})
 	token.Aliases = []string{"enroll-token"}
 	return group("services", "Manage services", list, get, o.registerService(), token, o.updateService(),
-		o.serviceStatus("disable NAME", "Disable a service: its keys and tokens end", "disabled"),
+		o.serviceStatus("disable NAME", "Disable a service, and revoke its keys and tokens", "disabled"),
 		o.serviceStatus("enable NAME", "Enable a service", "active"),
 		o.deleteService())
 }
 
 func (o *operator) deleteService() *cobra.Command {
-	cmd := o.command("delete NAME", "Delete a service for ever, and the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
+	cmd := o.command("delete NAME", "Delete a service permanently, with the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			s, err := serviceNamed(cmd.Context(), c, args[0])
 			if err != nil {
@@ -68,9 +68,9 @@ func (o *operator) deleteService() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators have
-every declared scope: where it declares some, the access tokens of all administrators end with them, yours
-too. Sessions go on, and the next command that needs a second factor asks for a code again.`
+	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators
+have every declared scope: if the service declares any, the access tokens of all administrators end with them,
+including yours. Sessions continue, and the next command that requires a second factor asks for a code again.`
 	return cmd
 }
 
@@ -90,18 +90,18 @@ func (o *operator) registerService() *cobra.Command {
 			}
 			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service trades this token for its key, once, within ten minutes:", made.Enrolment.Token)
 		})
-	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "what the service may do at others; may be repeated")
-	cmd.Flags().StringSliceVar(&declared, "declare", nil, "what others may do at the service, NAME:VERB; may be repeated")
-	cmd.Flags().StringVar(&tenant, "tenant", "", "the tenant that the service belongs to for ever; default: none")
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "scope that the service gets at other services; may be repeated")
+	cmd.Flags().StringSliceVar(&declared, "declare", nil, "scope that the service declares, NAME:VERB; may be repeated")
+	cmd.Flags().StringVar(&tenant, "tenant", "", "tenant of the service, which can never change; default: none")
 	return cmd
 }
 
 func (o *operator) updateService() *cobra.Command {
 	var scopes, declared []string
-	cmd := o.command("update NAME", "Update what a service may do and what it declares", `  fountain services update reports --scope elements:read --scope documents:search
+	cmd := o.command("update NAME", "Update the scopes that a service has and those that it declares", `  fountain services update reports --scope elements:read --scope documents:search
   fountain services update reports --declare reports:read`, oneArg("a service"), nil)
-	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "all that the service may do at others from now on; may be repeated")
-	cmd.Flags().StringSliceVar(&declared, "declare", nil, "all that others may do at the service from now on; may be repeated")
+	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "scope that the service gets at other services, replacing all current ones; may be repeated")
+	cmd.Flags().StringSliceVar(&declared, "declare", nil, "scope that the service declares, replacing all current ones; may be repeated")
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		var change kms.ServiceUpdate
 		if cmd.Flags().Changed("scope") {

@@ -39,7 +39,7 @@ func setRow(s search.SearchSet) []string {
 func newSets(kind search.SetKind, noun, example string) *cobra.Command {
 	o, use := &operator{}, string(kind)
 	at := "  fountain " + use + " "
-	list := o.command("list", "List the "+noun+" that you may read", at+"list\n"+at+"list --output json", noArgs,
+	list := o.command("list", "List the "+noun+" that you can read", at+"list\n"+at+"list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			all := []search.SearchSet{}
 			var rows [][]string
@@ -59,7 +59,7 @@ func newSets(kind search.SetKind, noun, example string) *cobra.Command {
 			}
 			return o.print(cmd, one, setHead, [][]string{setRow(*one)})
 		})
-	remove := o.command("delete NAME", "Delete one of the "+noun+"; it holds for no search any more", at+"delete plays\n"+at+"delete globe.plays", oneArg("a name"),
+	remove := o.command("delete NAME", "Delete one of the "+noun+"; it applies to no search any more", at+"delete plays\n"+at+"delete globe.plays", oneArg("a name"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			return c.Search.DeleteSearchSet(cmd.Context(), kind, args[0])
 		})
@@ -70,7 +70,7 @@ func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Comm
 	var over int64
 	var fresh bool
 	at := "  fountain " + string(kind) + " put plays plays.json"
-	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, as "+example, at+"\n"+at+" --over 2", nameAndFile,
+	cmd := o.command("put NAME FILE.json", "Create or replace one of the "+noun+" from a file, for example "+example, at+"\n"+at+" --over 2", nameAndFile,
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			var want search.SearchSetPut
 			if err := readJSON(args[1], &want, &search.SearchSet{}); err != nil {
@@ -91,8 +91,8 @@ func (o *operator) putSet(kind search.SetKind, noun, example string) *cobra.Comm
 			}
 			return o.print(cmd, put, setHead, [][]string{setRow(*put)})
 		})
-	cmd.Flags().Int64Var(&over, "over", 0, "replace only this version")
-	cmd.Flags().BoolVar(&fresh, "new", false, "only create one that is not there yet")
+	cmd.Flags().Int64Var(&over, "over", 0, "fail unless this version is current")
+	cmd.Flags().BoolVar(&fresh, "new", false, "only create; fail if it exists")
 	return cmd
 }
 
@@ -106,7 +106,7 @@ func nameAndFile(cmd *cobra.Command, args []string) error {
 // collectionSets makes the commands for the sets that apply to a collection.
 func (o *operator) collectionSets() *cobra.Command {
 	var synonyms, curations []string
-	cmd := o.command("sets NAME", "Show which synonyms and curations hold for a collection, or say which",
+	cmd := o.command("sets NAME", "Show or set the synonym and curation sets of a collection",
 		"  fountain collections sets plays\n  fountain collections sets plays --synonyms theatre,titles --curations season", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			now, err := c.Search.GetCollectionSets(cmd.Context(), args[0])
@@ -128,7 +128,7 @@ func (o *operator) collectionSets() *cobra.Command {
 			}
 			return o.print(cmd, now, collectionSetsHead, [][]string{{args[0], strings.Join(now.SynonymSets, " "), strings.Join(now.CurationSets, " "), strconv.FormatInt(now.Version, 10)}})
 		})
-	cmd.Flags().StringSliceVar(&synonyms, "synonyms", nil, "the sets of synonyms that hold from now on; empty for none")
-	cmd.Flags().StringSliceVar(&curations, "curations", nil, "the sets of curations that hold from now on; empty for none")
+	cmd.Flags().StringSliceVar(&synonyms, "synonyms", nil, "synonym sets of the collection, replacing all current ones; empty for none")
+	cmd.Flags().StringSliceVar(&curations, "curations", nil, "curation sets of the collection, replacing all current ones; empty for none")
 	return cmd
 }

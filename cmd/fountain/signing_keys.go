@@ -24,7 +24,7 @@ func signingKeyRow(k kms.SigningKey) []string {
 // newSigningKeys makes the commands for the keys that sign tokens.
 func newSigningKeys() *cobra.Command {
 	o := &operator{}
-	list := o.command("list", "List the keys that sign tokens, newest first", "  fountain signing-keys list\n  fountain signing-keys list --output json", noArgs,
+	list := o.command("list", "List token-signing keys, newest first", "  fountain signing-keys list\n  fountain signing-keys list --output json", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			keys, rows := []kms.SigningKey{}, [][]string{}
 			for k, err := range c.KMS.SigningKeys(cmd.Context()) {
@@ -35,7 +35,7 @@ func newSigningKeys() *cobra.Command {
 			}
 			return o.print(cmd, keys, signingKeyHead, rows)
 		})
-	revoke := o.command("revoke KID", "Revoke a key: everything that it has signed is refused at once", "  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k --code-file -", oneArg("a key id"),
+	revoke := o.command("revoke KID", "Revoke a token-signing key and every token that it has signed", "  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k\n  fountain signing-keys revoke kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k --code-file -", oneArg("a key id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			k, err := c.KMS.RevokeSigningKey(cmd.Context(), args[0])
 			if err != nil {
@@ -43,15 +43,15 @@ func newSigningKeys() *cobra.Command {
 			}
 			return o.print(cmd, k, signingKeyHead, [][]string{signingKeyRow(*k)})
 		})
-	revoke.Long = `revoke is for a key that somebody else may have. Every token that it has signed is refused within
-seconds by every service, also one that was verified before. When it is the key that signs, the next one
-signs at once: people go on with their refresh token, services with their API key.`
-	return group("signing-keys", "Turn over the keys that sign tokens", list, o.rotateSigningKey(), revoke)
+	revoke.Long = `revoke is for a key that may be compromised. Every service refuses every token that the key has signed within
+seconds, including tokens that were verified before. If it is the active key, the next one signs immediately:
+users continue with their refresh token, services with their API key.`
+	return group("signing-keys", "Manage token-signing keys", list, o.rotateSigningKey(), revoke)
 }
 
 func (o *operator) rotateSigningKey() *cobra.Command {
 	var algorithm string
-	cmd := o.command("rotate", "Rotate to the next key", "  fountain signing-keys rotate\n  fountain signing-keys rotate --algorithm ES256", noArgs,
+	cmd := o.command("rotate", "Rotate the token-signing key", "  fountain signing-keys rotate\n  fountain signing-keys rotate --algorithm ES256", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			var body kms.SigningKeyRotate
 			if algorithm != "" {
@@ -66,8 +66,9 @@ func (o *operator) rotateSigningKey() *cobra.Command {
 			}
 			return o.print(cmd, k, signingKeyHead, [][]string{signingKeyRow(*k)})
 		})
-	cmd.Long = `rotate names the key that will sign and prints when: in 10 seconds, or once it has been published for
-10 minutes. No token fails meanwhile. The kms rotates by itself every FOUNTAIN_KMS_SIGNING_KEY_LIFE.`
-	cmd.Flags().StringVar(&algorithm, "algorithm", "", "EdDSA or ES256; default: that of the next key")
+	cmd.Long = `rotate prints the key that will sign, and when it starts: in 10 seconds, or once it has been published for 10
+minutes. No token becomes invalid. The kms also rotates the key automatically, every
+FOUNTAIN_KMS_SIGNING_KEY_LIFE.`
+	cmd.Flags().StringVar(&algorithm, "algorithm", "", "algorithm: EdDSA or ES256; default: that of the next key")
 	return cmd
 }

@@ -30,10 +30,10 @@ func newServeTypesense() *cobra.Command {
 			"  fountain serve typesense --port 8109 --data ts --key-file ts.key --cors-origins https://shop.example.org\n" +
 			"  fountain serve typesense --data /srv/typesense --check\n" +
 			"  fountain serve typesense --data /srv/typesense --repair",
-		Short: "Run the embedded search engine alone, for clients of Typesense",
-		Long: `serve typesense runs the embedded search engine as a process of its own. It speaks the HTTP
-API of Typesense, on loopback unless --host says otherwise, to those who have the key in
---key-file, which is created when there is none. docs/embedded-engine.md says what it can do.`,
+		Short: "Run the embedded search engine alone, for Typesense clients",
+		Long: `serve typesense runs the embedded search engine as a separate process. It provides the HTTP API of Typesense,
+on loopback unless --host is given, to clients that have the key in --key-file, which is created if it does
+not exist. docs/embedded-engine.md describes what it supports.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			switch {
@@ -67,17 +67,17 @@ API of Typesense, on loopback unless --host says otherwise, to those who have th
 	flags.StringVar(&host, "host", "127.0.0.1", "address to listen on")
 	flags.Uint16Var(&port, "port", 8108, "port to listen on")
 	flags.StringVar(&c.DataDir, "data", "", "directory of the collections")
-	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; created, mode 0600, when there is none")
-	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", nil, "origins of pages in browsers that may call, * for every one; none otherwise")
-	flags.StringVar(&c.Snapshots, "snapshots", "", "directory in which POST /operations/snapshot writes snapshots (default snapshots in --data)")
-	flags.IntVar(&c.MaxCollectionDocuments, "max-collection-documents", 0, "cap of documents in a collection (default 200000)")
-	flags.IntVar(&c.MaxDocuments, "max-documents", 0, "cap of documents in all collections (default 1000000)")
-	flags.IntVar(&c.MaxMemoryMiB, "max-memory-mib", 0, "cap of the indexes' memory, by estimate, in MiB (default 512)")
-	flags.BoolVar(&c.Analytics, "enable-search-analytics", false, "count queries and events for the rules of analytics")
-	flags.UintVar(&interval, "analytics-flush-interval", 3600, "seconds after which counts are brought into the rules' collections, at least 60")
-	flags.StringVar(&level, "log-level", "info", "debug, info, warn or error")
-	flags.BoolVar(&check, "check", false, "compare every document with the index, and end")
-	flags.BoolVar(&repair, "repair", false, "create the documents anew from what can be read of damaged ones, keep the old file, and end")
+	flags.StringVar(&c.KeyFile, "key-file", "", "file with the admin key; created with mode 0600 if it does not exist")
+	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", nil, "origins of pages whose requests from a browser are allowed, * for all; default: none")
+	flags.StringVar(&c.Snapshots, "snapshots", "", "directory to which POST /operations/snapshot writes snapshots (default: snapshots in --data)")
+	flags.IntVar(&c.MaxCollectionDocuments, "max-collection-documents", 0, "maximum number of documents in a collection (default: 200000)")
+	flags.IntVar(&c.MaxDocuments, "max-documents", 0, "maximum number of documents in all collections (default: 1000000)")
+	flags.IntVar(&c.MaxMemoryMiB, "max-memory-mib", 0, "maximum estimated memory of the indexes, in MiB (default: 512)")
+	flags.BoolVar(&c.Analytics, "enable-search-analytics", false, "count queries and events for analytics rules")
+	flags.UintVar(&interval, "analytics-flush-interval", 3600, "interval at which counts are written to the collections of the rules, in seconds, at least 60")
+	flags.StringVar(&level, "log-level", "info", "log level: debug, info, warn or error")
+	flags.BoolVar(&check, "check", false, "compare every document with the index, and exit")
+	flags.BoolVar(&repair, "repair", false, "rebuild the documents from what can be read of damaged ones, keep the old file, and exit")
 	return cmd
 }
 

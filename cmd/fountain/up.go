@@ -28,10 +28,10 @@ func newUp() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "up",
 		Example: "  fountain up\n  fountain up --data /srv/fountain --addr 127.0.0.1:8100 --cors-origins https://app.example.org",
-		Short:   "Run the whole family in this process",
-		Long: `up runs all services in one process on loopback, with everything they keep in one
-directory, and prints "ready <gateway URL>" when every service is ready. SIGTERM drains
-and ends it. A second start on the same directory goes on where the first one stopped.`,
+		Short:   "Run all services in one process",
+		Long: `up runs all services in one process on loopback, with all their data in one directory, and prints "ready
+<gateway URL>" when every service is ready. SIGTERM drains and stops it. Another start with the same directory
+continues with the same data.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			for name, addr := range map[string]string{"--addr": c.Addr, "--admin-addr": c.AdminAddr} {
@@ -112,16 +112,16 @@ and ends it. A second start on the same directory goes on where the first one st
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVar(&c.DataDir, "data", env("FOUNTAIN_DATA", "./data"), "directory of everything that is kept (FOUNTAIN_DATA)")
-	flags.StringVar(&c.Addr, "addr", env("FOUNTAIN_ADDR", "127.0.0.1:8002"), "HOST:PORT of the gateway; port 0 takes a free one (FOUNTAIN_ADDR)")
+	flags.StringVar(&c.DataDir, "data", env("FOUNTAIN_DATA", "./data"), "directory of all stored data (FOUNTAIN_DATA)")
+	flags.StringVar(&c.Addr, "addr", env("FOUNTAIN_ADDR", "127.0.0.1:8002"), "HOST:PORT of the gateway; port 0 selects a free port (FOUNTAIN_ADDR)")
 	flags.StringVar(&c.AdminAddr, "admin-addr", env("FOUNTAIN_ADMIN_ADDR", "127.0.0.1:9002"), "HOST:PORT of metrics and pprof (FOUNTAIN_ADMIN_ADDR)")
-	flags.StringVar(&c.Issuer, "issuer", env("FOUNTAIN_ISSUER", ""), "iss of the tokens, fixed at the first start (FOUNTAIN_ISSUER; default: the gateway's URL then)")
-	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, else info)")
-	flags.StringVar(&accessLog, "access-log", env("FOUNTAIN_ACCESS_LOG", "all"), "requests that succeeded in the log: all, sample:SHARE or failures (FOUNTAIN_ACCESS_LOG)")
-	flags.StringVar(&keep, "audit-keep", env("FOUNTAIN_AUDIT_KEEP", "2160h"), "how long every event of the audit trails is kept at least, archived or not (FOUNTAIN_AUDIT_KEEP)")
-	flags.StringSliceVar(&c.TrustedProxies, "trusted-proxies", list(env("FOUNTAIN_TRUSTED_PROXIES", "")), "CIDRs of proxies in front, whose X-Forwarded-* are believed (FOUNTAIN_TRUSTED_PROXIES; default: none)")
-	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", list(env("FOUNTAIN_CORS_ORIGINS", "")), "origins of pages that may call from a browser (FOUNTAIN_CORS_ORIGINS; default: none)")
-	flags.StringSliceVar(&c.Hosts, "hosts", list(env("FOUNTAIN_HOSTS", "")), "further names by which the gateway is called (FOUNTAIN_HOSTS; default: the issuer's and loopback names)")
+	flags.StringVar(&c.Issuer, "issuer", env("FOUNTAIN_ISSUER", ""), "issuer (iss) of the tokens, fixed at the first start (FOUNTAIN_ISSUER; default: the gateway's URL at that start)")
+	flags.StringVar(&level, "log-level", env("FOUNTAIN_LOG_LEVEL", ""), "log level: debug, info, warn or error (FOUNTAIN_LOG_LEVEL; default: warn on a terminal, otherwise info)")
+	flags.StringVar(&accessLog, "access-log", env("FOUNTAIN_ACCESS_LOG", "all"), "requests in the log: all, sample:SHARE (of the successful ones) or failures (FOUNTAIN_ACCESS_LOG)")
+	flags.StringVar(&keep, "audit-keep", env("FOUNTAIN_AUDIT_KEEP", "2160h"), "minimum time for which audit events are kept, archived or not (FOUNTAIN_AUDIT_KEEP)")
+	flags.StringSliceVar(&c.TrustedProxies, "trusted-proxies", list(env("FOUNTAIN_TRUSTED_PROXIES", "")), "CIDRs of proxies whose X-Forwarded-* headers are trusted (FOUNTAIN_TRUSTED_PROXIES; default: none)")
+	flags.StringSliceVar(&c.CORSOrigins, "cors-origins", list(env("FOUNTAIN_CORS_ORIGINS", "")), "origins of pages whose requests from a browser are allowed (FOUNTAIN_CORS_ORIGINS; default: none)")
+	flags.StringSliceVar(&c.Hosts, "hosts", list(env("FOUNTAIN_HOSTS", "")), "additional host names of the gateway (FOUNTAIN_HOSTS; default: the issuer's and loopback names)")
 	return cmd
 }
 

@@ -68,14 +68,14 @@ func newUsers() *cobra.Command {
 				Username: u.Username, ID: u.ID, Roles: u.Roles, Status: kms.UserStatus(u.Status), CreatedAt: u.CreatedAt,
 			})})
 		})
-	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "a role: admin, editor, reader or one of fountain permissions roles; may be repeated")
-	create.Flags().StringVar(&email, "email", "", "where the user gets mails about the account; default: none")
-	create.Flags().StringVar(&tenant, "tenant", "", "the tenant that the user belongs to for ever; default: none")
-	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, - from standard input; default: ask for it")
+	create.Flags().StringSliceVar(&roles, "role", []string{"reader"}, "role: admin, editor, reader or another one of fountain permissions roles; may be repeated")
+	create.Flags().StringVar(&email, "email", "", "address for mails about the account; default: none")
+	create.Flags().StringVar(&tenant, "tenant", "", "tenant of the user, which can never change; default: none")
+	create.Flags().StringVar(&passwordFile, "password-file", "", "read the password from this file, or from standard input with -; default: prompt for it")
 	return group("users", "Manage users", list, get, create,
-		o.change("set-roles NAME ROLE...", "Update a user's roles: those given take the place of those before", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
+		o.change("set-roles NAME ROLE...", "Update a user's roles; the given roles replace all current ones", "  fountain users set-roles grace editor\n  fountain users set-roles grace admin editor", cobra.MinimumNArgs(2),
 			func(args []string) kms.UserUpdate { r := args[1:]; return kms.UserUpdate{Roles: &r} }),
-		o.change("disable NAME", "Disable a user: every session, key and token of theirs ends", "  fountain users disable grace\n  fountain users disable grace --code-file -", oneArg("a user"),
+		o.change("disable NAME", "Disable a user, and end all their sessions, keys and tokens", "  fountain users disable grace\n  fountain users disable grace --code-file -", oneArg("a user"),
 			func([]string) kms.UserUpdate {
 				s := kms.UserUpdateStatus("disabled")
 				return kms.UserUpdate{Status: &s}
@@ -83,10 +83,10 @@ func newUsers() *cobra.Command {
 		o.change("enable NAME", "Enable a user", "  fountain users enable grace\n  fountain users enable grace --output json", oneArg("a user"),
 			func([]string) kms.UserUpdate { s := kms.UserUpdateStatus("active"); return kms.UserUpdate{Status: &s} }),
 		o.deleteUser(),
-		o.forUser("unlock NAME", "Forgive a user's failed sign-ins", "can sign in", func(cmd *cobra.Command, c *fountain.Client, id string) error {
+		o.forUser("unlock NAME", "Reset a user's failed sign-ins", "can sign in", func(cmd *cobra.Command, c *fountain.Client, id string) error {
 			return c.KMS.UnlockUser(cmd.Context(), id)
 		}),
-		o.change("set-email NAME [ADDRESS]", "Set where a user gets mails about the account; without an address there are none", "  fountain users set-email grace grace@example.org\n  fountain users set-email grace", cobra.RangeArgs(1, 2),
+		o.change("set-email NAME [ADDRESS]", "Set a user's address for mails about the account; without an address, remove it", "  fountain users set-email grace grace@example.org\n  fountain users set-email grace", cobra.RangeArgs(1, 2),
 			func(args []string) kms.UserUpdate {
 				address := ""
 				if len(args) == 2 {
@@ -95,7 +95,7 @@ func newUsers() *cobra.Command {
 				return kms.UserUpdate{Email: &address}
 			}),
 		o.handOver(tokenCommand{
-			use: "invite NAME", short: "Invite an administrator to enrol an authenticator", made: "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):",
+			use: "invite NAME", short: "Create an invitation for an administrator to enrol a first second factor", made: "the invitation works once, within 72 hours (fountain otp enrol --invitation-file):",
 			make: func(ctx context.Context, c *fountain.Client, id string) (any, string, error) {
 				made, err := c.KMS.CreateInvitation(ctx, id)
 				if err != nil {
@@ -108,7 +108,7 @@ func newUsers() *cobra.Command {
 			},
 		}),
 		o.handOver(tokenCommand{
-			use: "reset-password NAME", short: "Let a user choose a new password",
+			use: "reset-password NAME", short: "Create a password reset token for a user, or send a link by mail",
 			made: "the user chooses a new password with this token, once, within an hour (fountain passwd --reset-token-file, or in a browser at /kms/v1/auth/password-reset, behind # or typed):",
 			make: func(ctx context.Context, c *fountain.Client, id string) (any, string, error) {
 				made, err := c.KMS.CreatePasswordReset(ctx, id)
@@ -151,11 +151,11 @@ var usernames = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{1,63}$`)
 
 func (o *operator) deleteUser() *cobra.Command {
 	var yes bool
-	cmd := o.forUser("delete NAME", "Delete a user for ever: every session, key and token of theirs ends", "deleted, and their sessions, keys and tokens have ended", func(cmd *cobra.Command, c *fountain.Client, id string) error {
+	cmd := o.forUser("delete NAME", "Delete a user permanently, and end all their sessions, keys and tokens", "deleted, and their sessions, keys and tokens have ended", func(cmd *cobra.Command, c *fountain.Client, id string) error {
 		return c.KMS.DeleteUser(cmd.Context(), id)
 	})
 	cmd.Example = "  fountain users delete grace\n  fountain users delete grace --yes --code-file -"
-	cmd.Flags().BoolVar(&yes, "yes", false, "delete without asking, for scripts")
+	cmd.Flags().BoolVar(&yes, "yes", false, "delete without confirmation, for scripts")
 	do := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if yes {
@@ -192,7 +192,7 @@ func (o *operator) forUser(use, short, done string, do func(cmd *cobra.Command, 
 func newSessions() *cobra.Command {
 	o := &operator{}
 	var user string
-	list := o.command("list", "List sessions, your own or a user's", "  fountain sessions list\n  fountain sessions list --user grace", noArgs,
+	list := o.command("list", "List your own sessions, or those of a user", "  fountain sessions list\n  fountain sessions list --user grace", noArgs,
 		func(cmd *cobra.Command, c *fountain.Client, _ []string) error {
 			id, err := userID(cmd.Context(), c, user)
 			if err != nil {
@@ -212,13 +212,13 @@ func newSessions() *cobra.Command {
 			}
 			return o.print(cmd, sessions, []string{"ID", "BEGAN", "ENDS", ""}, rows)
 		})
-	list.Flags().StringVar(&user, "user", "", "whose; default: your own")
+	list.Flags().StringVar(&user, "user", "", "user whose sessions are meant; default: yourself")
 	var of string
-	revoke := o.command("revoke [ID]", "Revoke one session, or with --all every one", "  fountain sessions revoke ses_01...\n  fountain sessions revoke --all --user grace",
+	revoke := o.command("revoke [ID]", "Revoke one session, or all sessions with --all", "  fountain sessions revoke ses_01...\n  fountain sessions revoke --all --user grace",
 		cobra.MaximumNArgs(1), nil)
 	var all bool
-	revoke.Flags().StringVar(&of, "user", "", "whose; default: your own")
-	revoke.Flags().BoolVar(&all, "all", false, "every session of the user")
+	revoke.Flags().StringVar(&of, "user", "", "user whose sessions are meant; default: yourself")
+	revoke.Flags().BoolVar(&all, "all", false, "revoke all sessions of the user")
 	revoke.RunE = func(cmd *cobra.Command, args []string) error {
 		if all == (len(args) == 1) {
 			return usagef("fountain sessions revoke takes a session's id or --all")
@@ -250,15 +250,15 @@ func newPasswd() *cobra.Command {
 	o := &operator{}
 	var currentFile, newFile, resetFile, forgotten string
 	cmd := &cobra.Command{
-		Use: "passwd", Short: "Change your password, or choose one with a reset token",
+		Use: "passwd", Short: "Change your password, or choose a new one with a reset token",
 		Example: "  fountain passwd\n  fountain passwd --forgotten grace\n  fountain passwd --reset-token-file token --new-password-file pw", Args: noArgs,
 	}
 	o.flags(cmd)
-	cmd.Flags().StringVar(&o.output, "output", "table", "table for people, json for scripts")
-	cmd.Flags().StringVar(&currentFile, "current-password-file", "", "read the current password from this file; default: ask for it")
-	cmd.Flags().StringVar(&newFile, "new-password-file", "", "read the new password from this file; default: ask for it")
-	cmd.Flags().StringVar(&resetFile, "reset-token-file", "", "choose a new password with the reset token in this file, - from standard input")
-	cmd.Flags().StringVar(&forgotten, "forgotten", "", "have a link to choose a new password sent to the user of this name or mail address")
+	cmd.Flags().StringVar(&o.output, "output", "table", "output format: table or json")
+	cmd.Flags().StringVar(&currentFile, "current-password-file", "", "read the current password from this file; default: prompt for it")
+	cmd.Flags().StringVar(&newFile, "new-password-file", "", "read the new password from this file; default: prompt for it")
+	cmd.Flags().StringVar(&resetFile, "reset-token-file", "", "choose a new password with the reset token in this file, or on standard input with -")
+	cmd.Flags().StringVar(&forgotten, "forgotten", "", "send a link for choosing a new password to the user with this name or mail address")
 	cmd.MarkFlagsMutuallyExclusive("forgotten", "reset-token-file")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		if o.output != "table" && o.output != "json" {

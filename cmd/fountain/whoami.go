@@ -19,7 +19,7 @@ func newWhoami() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "whoami",
 		Example: "  fountain whoami\n  FOUNTAIN_API_KEY=$(cat key) fountain whoami --url https://fountain.example.org",
-		Short:   "Tell who the commands act as",
+		Short:   "Show the user, service or API key that the commands act as",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			client, err := c.client(askCode)
