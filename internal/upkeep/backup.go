@@ -129,11 +129,17 @@ func addBackup(dir string, b Backup) error {
 		return err
 	}
 	for _, name := range names[min(MaxBackups, len(names)):] {
-		if err := all.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := all.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) && !isDir(all, name) {
 			return err
 		}
 	}
 	return nil
+}
+
+// isDir reports whether a name in the list is a directory's, which no command has made. One with something in it stays, and is in the way of no record.
+func isDir(all *os.Root, name string) bool {
+	info, err := all.Lstat(name)
+	return err == nil && info.IsDir()
 }
 
 // MarkChecked notes that the archive with the id has passed a check, whatever it has failed before. known is false when it is not remembered here.
