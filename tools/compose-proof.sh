@@ -82,7 +82,11 @@ bury() {
 # bridges removes the bridges of engines that are gone. One that has a port still is a container's.
 bridges() {
   local one
-  for one in $(ip -o link show type bridge | awk -F': ' '$2 ~ /^(docker0|br-[0-9a-f]{12})$/ {print $2}'); do
+  for one in $(ip -o link show type bridge | awk -F': ' '$2 ~ /^(docker0|br-[0-9a-f]+)$/ {print $2}'); do
+    for _ in $(seq 20); do # those of what has just ended go a little later
+      [ -n "$(ip -o link show master "$one")" ] || break
+      sleep 0.2
+    done
     [ -z "$(ip -o link show master "$one")" ] || { echo "compose-proof: $one has ports" >&2; return 1; }
     ip link del "$one"
   done
