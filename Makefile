@@ -69,6 +69,10 @@ images-offline: bin/caddy ## Build stand-ins of the images that docker-compose.y
 compose-proof: bin/caddy bin/docker-compose ## Build the image and bring up docker-compose.yml as it is, from nothing to the death of each container, with one and with two of each service, with backups that are restored and with the end-to-end and chaos suites, and remove it all (root; what images-offline needs; an engine is started where none runs; FLAGS="-run Image")
 	tools/compose-proof.sh $(FLAGS)
 
+.PHONY: compose-base
+compose-base: bin/caddy bin/docker-compose ## Build the image and bring up what docker-compose.yml starts without a profile, as it is, from nothing to the death of each container, and remove it all (root; Debian: docker.io libcap2-bin busybox iproute2; an engine is started where none runs)
+	tools/compose-proof.sh --base $(FLAGS)
+
 .PHONY: image-digest
 image-digest: bin/caddy bin/docker-compose ## Build the image twice with nothing kept between, and print its one digest and its size (needs what compose-proof needs)
 	tools/compose-proof.sh -run TestImage_

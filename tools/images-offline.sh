@@ -3,12 +3,14 @@
 # Dockerfile stay as they are. They are for tests and for looking at the family, not for service, and each has the label fountain.standin, which says what it is.
 # Who can reach a registry somewhere brings the real images instead (docs/operations.md, "Without a registry").
 #
-#   tools/images-offline.sh [WORK]      WORK keeps what can be used again (default: bin/standins)
-#   tools/images-offline.sh --names     prints the names alone
+#   tools/images-offline.sh [--once] [WORK [NAME...]]      WORK keeps what can be used again (default: bin/standins)
+#   tools/images-offline.sh --names                        prints the names of the images alone
 #
-# It needs root, Debian 12, a Docker engine that runs, Go in /usr/local/go with this project's modules, and the programs that the images are named after (Debian:
-# docker.io libcap2-bin busybox postgresql redis-server prometheus). They are copied, with the libraries that they are linked with; nothing is fetched but Go
-# modules that this machine has not. An image that is there and is no stand-in is left alone. Grafana has no stand-in.
+# NAME is one of golang caddy postgres redis typesense prometheus; without any all are made. --once makes the Go image without compiled packages: who builds from it
+# once waits less for both.
+# It needs root, Debian 12, a Docker engine that runs, Go in /usr/local/go, and the programs that the images are named after (Debian: docker.io libcap2-bin busybox
+# postgresql redis-server prometheus). They are copied, with the libraries that they are linked with; nothing is fetched but Go modules that this machine has not. An
+# image that is there and is no stand-in is left alone. Grafana has no stand-in.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 fail() { echo "images-offline: $*" >&2; exit 1; }
@@ -24,21 +26,45 @@ image() {
   echo "$found"
 }
 
+all=(golang caddy postgres redis typesense prometheus)
+declare -A of=([typesense]=typesense/typesense [prometheus]=prom/prometheus) # what is not named as its image
+
 if [ "${1:-}" = --names ]; then # of the images that stand-ins are made of
-  for one in golang caddy postgres redis typesense/typesense prom/prometheus; do image "$one"; done
+  for one in "${all[@]}"; do image "${of[$one]:-$one}"; done
   exit
 fi
 
+once=
+[ "${1:-}" != --once ] || { once=yes; shift; }
 work=${1:-bin/standins}
+chosen=("${@:2}")
+[ ${#chosen[@]} -gt 0 ] || chosen=("${all[@]}")
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
+[ ! -d "$work/cache" ] || once= # what is compiled already costs nothing
 docker=$(command -v /usr/bin/docker || command -v docker) || docker= # Debian's is of the engine's own version
-for need in docker setcap busybox redis-server redis-cli prometheus promtool setpriv; do
-  command -v "$need" >/dev/null || fail "there is no $need (Debian: docker.io libcap2-bin busybox redis-server prometheus util-linux)"
+
+# needs PACKAGE COMMAND... fails where a command is not there.
+needs() {
+  local one
+  for one in "${@:2}"; do command -v "$one" >/dev/null || fail "there is no $one (Debian: $1)"; done
+}
+needs docker.io docker
+for one in "${chosen[@]}"; do
+  case $one in
+    golang) [ "$(go env GOROOT)" = /usr/local/go ] || fail "Go must be in /usr/local/go, where the image has it: what is compiled here is not used there otherwise" ;;
+    caddy) needs libcap2-bin setcap && needs busybox busybox ;;
+    postgres)
+      needs util-linux setpriv
+      pg=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)" 2>/dev/null) && [ -x "$pg/postgres" ] || fail "there is no PostgreSQL (Debian: postgresql)"
+      ;;
+    redis) needs redis-server redis-server redis-cli ;;
+    prometheus) needs prometheus prometheus promtool ;;
+    typesense) ;;
+    *) fail "which stand-in is $one?" ;;
+  esac
 done
 "$docker" info >/dev/null 2>&1 || fail "no Docker engine answers"
-pg=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)" 2>/dev/null) && [ -x "$pg/postgres" ] || fail "there is no PostgreSQL (Debian: postgresql)"
-[ "$(go env GOROOT)" = /usr/local/go ] || fail "Go must be in /usr/local/go, where the image has it: what is compiled here is not used there otherwise"
 
 # made IMAGE INPUTS says whether nothing is to be done: the image is there, and a real one, or a stand-in of these inputs.
 made() {
@@ -98,33 +124,43 @@ import() {
   for c in "$@"; do change+=(--change "$c"); done
   tar -C "$dir" --xattrs --xattrs-include=security.capability -c . | "$docker" import "${change[@]}" - "$image" >/dev/null
   rm -rf "$dir"
-  echo "$image: made, a stand-in: $what"
+  echo "$image: made after ${SECONDS} s, a stand-in: $what"
 }
 
-# compiled makes the modules, the cache and the program that the images are made of. The flags are those of the Dockerfile, and Go is in the same place, so that
-# the keys of the cache are the same there.
-compiled() ( # in a shell of its own: what it sets is for this alone
+# modules brings this project's, which are in this machine's cache or are fetched into it.
+modules() ( # in a shell of its own: what it sets is for this alone
   here=$(go env GOMODCACHE)
-  export GOFLAGS=-modcacherw GOMODCACHE=$work/mod GOPROXY="file://$here/cache/download,$(go env GOPROXY)" GOSUMDB=off
-  go mod download
-  GOCACHE=$work/cache CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags='-s -w' -o "$work/fountain" ./cmd/fountain
+  GOFLAGS=-modcacherw GOMODCACHE=$work/mod GOPROXY="file://$here/cache/download,$(go env GOPROXY)" GOSUMDB=off go mod download
 )
 
+# compiled makes the cache and the program that the images are made of. The flags are those of the Dockerfile, and Go is in the same place, so that the keys of the
+# cache are the same there.
+compiled() {
+  GOMODCACHE=$work/mod GOPROXY=off GOCACHE=$work/cache CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags='-s -w' -o "$work/fountain" ./cmd/fountain
+}
+
+# linked FROM TO copies a directory by links, where they can be made.
+linked() {
+  cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; }
+}
+
 golang() {
-  local image dir=$work/golang inputs
+  local image dir=$work/golang inputs what
   image=$(image golang)
-  inputs=$(digest go.mod go.sum "$(go version)")
+  inputs=$(digest go.mod go.sum "$(go version)" "$once")
   made "$image" "$inputs" && return
+  what="$(go env GOVERSION) of this machine, with this project's modules"
+  [ -n "$once" ] || what+=", and what the Dockerfile compiles compiled"
   tree "$dir"
   shell "$dir"
-  mkdir -p "$dir"/{go/bin,root/.cache,usr/local}
-  cp -a /usr/local/go "$dir/usr/local/go"
+  mkdir -p "$dir"/{go/bin,go/pkg,root/.cache,usr/local}
+  linked /usr/local/go "$dir/usr/local/go"
   rm -rf "$dir/usr/local/go/test"
-  cp -a "$work/mod/cache/download" "$dir/goproxy"
-  cp -a "$work/cache" "$dir/root/.cache/go-build"
-  import "$dir" "$image" "$inputs" "$(go env GOVERSION) of this machine, with this project's modules, and what the Dockerfile compiles compiled" \
+  linked "$work/mod" "$dir/go/pkg/mod"
+  [ -n "$once" ] || linked "$work/cache" "$dir/root/.cache/go-build"
+  import "$dir" "$image" "$inputs" "$what" \
     'ENV PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
-    'ENV GOPATH=/go' 'ENV GOTOOLCHAIN=local' 'ENV GOPROXY=file:///goproxy' 'ENV GOSUMDB=off' 'WORKDIR /go' 'CMD ["bash"]'
+    'ENV GOPATH=/go' 'ENV GOTOOLCHAIN=local' 'ENV GOPROXY=off' 'ENV GOSUMDB=off' 'WORKDIR /go' 'CMD ["bash"]'
 }
 
 caddy() {
@@ -203,10 +239,6 @@ prometheus() {
     'ENTRYPOINT ["/bin/prometheus"]' 'EXPOSE 9090' 'CMD ["--config.file=/etc/prometheus/prometheus.yml","--storage.tsdb.path=/prometheus"]'
 }
 
-compiled
-golang
-caddy
-postgres
-redis
-typesense
-prometheus
+case " ${chosen[*]} " in *" golang "* | *" typesense "*) modules ;; esac
+if [[ " ${chosen[*]} " == *" typesense "* || (-z $once && " ${chosen[*]} " == *" golang "*) ]]; then compiled; fi
+for one in "${chosen[@]}"; do "$one"; done

@@ -130,11 +130,17 @@ func addBackup(dir string, b Backup) error {
 		return err
 	}
 	for _, name := range names[min(MaxBackups, len(names)):] {
-		if err := all.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := all.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) && !isDir(all, name) {
 			return err
 		}
 	}
 	return nil
+}
+
+// isDir reports whether a name in the list is a directory. No command creates one. A directory that is not empty cannot be removed and must not keep records from being removed.
+func isDir(all *os.Root, name string) bool {
+	info, err := all.Lstat(name)
+	return err == nil && info.IsDir()
 }
 
 // MarkChecked records that the archive with this id has passed a check, whatever it failed before. known is false when it is not recorded here.

@@ -59,6 +59,22 @@ func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
 	requireOnly(t, filepath.Join(dir, "backups"), upkeep.MaxBackups)
 }
 
+// Somebody's directory with something in it, which is older than all by its name, can't be forgotten: the backups are remembered beside it, and no more of them than ever.
+func TestAddBackup_remembersBesideADirectoryThatStays(t *testing.T) {
+	dir := t.TempDir()
+	kept := filepath.Join(dir, "backups", "0.json", "kept")
+	require.NoError(t, os.MkdirAll(filepath.Dir(kept), 0o700))
+	require.NoError(t, os.WriteFile(kept, nil, 0o600))
+	for n := range upkeep.MaxBackups + 1 {
+		require.NoError(t, upkeep.AddBackup(dir, one(n)))
+	}
+	require.FileExists(t, kept)
+	requireOnly(t, filepath.Join(dir, "backups"), upkeep.MaxBackups+1)
+	last, err := upkeep.LastBackup(dir, later)
+	require.NoError(t, err)
+	require.Equal(t, one(upkeep.MaxBackups), last)
+}
+
 // requireOnly says that there are so many files, and none that is not whole.
 func requireOnly(t *testing.T, dir string, files int) {
 	t.Helper()

@@ -76,15 +76,15 @@ func outward(t require.TestingT) string {
 	return host
 }
 
-// reaches reports whether a container on one network gets a connection to an address.
-func (s *stack) reaches(network, address string) bool {
+// reaches tells to which of some addresses a container on one network gets a connection. They are tried at once: one that leads nowhere takes three seconds.
+func (s *stack) reaches(network string, addresses []string) (reached []string) {
 	s.t.Helper()
-	host, port, err := net.SplitHostPort(address)
-	require.NoError(s.t, err)
-	cmd := s.command(os.Getenv("DOCKER"), "run", "--rm", "--pull", "never", "--network", s.project+"_"+network, "--entrypoint", "busybox", "caddy:2", "nc", "-w", "3", host, port)
-	said, err := cmd.CombinedOutput()
-	require.NotContains(s.t, string(said), "docker:", "the container runs")
-	return err == nil
+	const try = `for at in "$@"; do { busybox nc -w 3 "${at%:*}" "${at##*:}" </dev/null >/dev/null 2>&1 && echo "$at"; } & done; wait; echo tried`
+	args := []string{"run", "--rm", "--pull", "never", "--network", s.project + "_" + network, "--entrypoint", "busybox", "caddy:2", "sh", "-c", try, "sh"}
+	lines := strings.Fields(s.docker(append(args, addresses...)...))
+	require.NotEmpty(s.t, lines)
+	require.Equal(s.t, "tried", lines[len(lines)-1], "the container runs, and ends")
+	return lines[:len(lines)-1]
 }
 
 // elsewhere is the address of a server on another machine, as containers see it: a network namespace with an address of its own.
@@ -121,10 +121,9 @@ func (s *stack) wallsHold() {
 	metrics := s.address("kms", "admin") + ":9003"
 	tried := 0
 	for network, mayReach := range map[string][]string{"edge": {edge, elsewhere}, "backend": {backend}, "data": {data}, "admin": {metrics}} {
-		for _, address := range []string{edge, backend, data, metrics, elsewhere} {
-			require.Equal(s.t, slices.Contains(mayReach, address), s.reaches(network, address), "from the network %s to %s", network, address)
-			tried++
-		}
+		all := []string{edge, backend, data, metrics, elsewhere}
+		require.ElementsMatch(s.t, mayReach, s.reaches(network, all), "from the network %s", network)
+		tried += len(all)
 	}
 	s.t.Logf("%d connections tried from one network to another: those that the compose file allows were made, and no other", tried)
 }
