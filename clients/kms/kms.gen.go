@@ -1435,8 +1435,11 @@ type AuditEventActorKind string
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
 	// ArchivedBefore The events before this number were archived and are not in this list. Absent if none were archived.
-	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
-	Items          []AuditEvent `json:"items"`
+	ArchivedBefore *int64 `json:"archivedBefore,omitempty"`
+
+	// At The time at which the list was read, by the clock of the kms that answers. The age of events is judged by it.
+	At    *time.Time   `json:"at,omitempty"`
+	Items []AuditEvent `json:"items"`
 
 	// KeptSeconds The minimum number of seconds for which events are kept (`AUDIT_KEEP`, rounded down); `archiveAudit` removes no younger events.
 	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
@@ -1526,13 +1529,13 @@ type AuditVerify struct {
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 }
 
-// AuditWitness A checkpoint, with what its service lets go of the trail.
+// AuditWitness A checkpoint, and how long its service keeps audit events.
 type AuditWitness struct {
-	// At By the clock of the service.
+	// At The time of the checkpoint, by the clock of the service.
 	At   time.Time `json:"at"`
 	Hash []byte    `json:"hash"`
 
-	// KeptSeconds For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+	// KeptSeconds The minimum number of seconds for which the service keeps its events (`AUDIT_KEEP`, rounded down).
 	KeptSeconds *int64 `json:"keptSeconds,omitempty"`
 	KeyID       string `json:"keyId"`
 	PublicKey   []byte `json:"publicKey"`
@@ -4059,6 +4062,7 @@ type ClientInterface interface {
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 	// by the other.
+	// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -4069,6 +4073,7 @@ type ClientInterface interface {
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 	// by the other.
+	// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -5948,6 +5953,7 @@ func (c *Client) VerifyAudit(ctx context.Context, body VerifyAuditJSONRequestBod
 //
 // For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 // by the other.
+// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 //
 // Takes any type of body and a specified content type.
 //
@@ -5968,6 +5974,7 @@ func (c *Client) WitnessAuditWithBody(ctx context.Context, contentType string, b
 //
 // For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 // by the other.
+// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -16379,6 +16386,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 	// by the other.
+	// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -16389,6 +16397,7 @@ type ClientWithResponsesInterface interface {
 	//
 	// For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 	// by the other.
+	// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -36185,6 +36194,7 @@ func (c *ClientWithResponses) VerifyAuditWithResponse(ctx context.Context, body 
 //
 // For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 // by the other.
+// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -36201,6 +36211,7 @@ func (c *ClientWithResponses) WitnessAuditWithBodyWithResponse(ctx context.Conte
 //
 // For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
 // by the other.
+// `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1435,8 +1435,11 @@ type AuditEventActorKind string
 // AuditEventList defines model for AuditEventList.
 type AuditEventList struct {
 	// ArchivedBefore The events before this number were archived and are not in this list. Absent if none were archived.
-	ArchivedBefore *int64       `json:"archivedBefore,omitempty"`
-	Items          []AuditEvent `json:"items"`
+	ArchivedBefore *int64 `json:"archivedBefore,omitempty"`
+
+	// At The time at which the list was read, by the clock of the kms that answers. The age of events is judged by it.
+	At    *time.Time   `json:"at,omitempty"`
+	Items []AuditEvent `json:"items"`
 
 	// KeptSeconds The minimum number of seconds for which events are kept (`AUDIT_KEEP`, rounded down); `archiveAudit` removes no younger events.
 	KeptSeconds *int64  `json:"keptSeconds,omitempty"`
@@ -1526,13 +1529,13 @@ type AuditVerify struct {
 	Checkpoint *AuditCheckpoint `json:"checkpoint,omitempty"`
 }
 
-// AuditWitness A checkpoint, with what its service lets go of the trail.
+// AuditWitness A checkpoint, and how long its service keeps audit events.
 type AuditWitness struct {
-	// At By the clock of the service.
+	// At The time of the checkpoint, by the clock of the service.
 	At   time.Time `json:"at"`
 	Hash []byte    `json:"hash"`
 
-	// KeptSeconds For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+	// KeptSeconds The minimum number of seconds for which the service keeps its events (`AUDIT_KEEP`, rounded down).
 	KeptSeconds *int64 `json:"keptSeconds,omitempty"`
 	KeyID       string `json:"keyId"`
 	PublicKey   []byte `json:"publicKey"`

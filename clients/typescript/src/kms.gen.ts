@@ -2462,6 +2462,7 @@ export interface paths {
          * Record the checkpoint of a service's own audit trail
          * @description For the services of the family: the kms records the checkpoint in its own trail and returns a checkpoint of its own, which the service records. A change to one trail is detected
          *     by the other.
+         *     `keptSeconds` is recorded too, so that a client that archives the trail knows in advance which events its service will remove.
          */
         post: operations["witnessAudit"];
         delete?: never;
@@ -4118,7 +4119,7 @@ export interface components {
             keptSeconds?: number;
             /**
              * Format: date-time
-             * @description When the list was read, by the clock of the kms that answers; by it the age of events is judged.
+             * @description The time at which the list was read, by the clock of the kms that answers. The age of events is judged by it.
              */
             at?: string;
         };
@@ -4206,7 +4207,7 @@ export interface components {
             /** Format: byte */
             signature: string;
         };
-        /** @description A checkpoint, with what its service lets go of the trail. */
+        /** @description A checkpoint, and how long its service keeps audit events. */
         AuditWitness: {
             service: string;
             /** Format: int64 */
@@ -4215,7 +4216,7 @@ export interface components {
             hash: string;
             /**
              * Format: date-time
-             * @description By the clock of the service.
+             * @description The time of the checkpoint, by the clock of the service.
              */
             at: string;
             keyId: string;
@@ -4225,7 +4226,7 @@ export interface components {
             signature: string;
             /**
              * Format: int64
-             * @description For how many seconds the service keeps every event of its trail at least (`AUDIT_KEEP`, rounded down).
+             * @description The minimum number of seconds for which the service keeps its events (`AUDIT_KEEP`, rounded down).
              */
             keptSeconds?: number;
         };
