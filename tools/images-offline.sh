@@ -247,3 +247,4 @@ prometheus() {
 case " ${chosen[*]} " in *" golang "* | *" typesense "*) modules ;; esac
 if [[ " ${chosen[*]} " == *" typesense "* || (-z $once && " ${chosen[*]} " == *" golang "*) ]]; then compiled; fi
 for one in "${chosen[@]}"; do "$one"; done
+rmdir "$trees" 2>/dev/null || true
