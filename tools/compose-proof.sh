@@ -3,8 +3,8 @@
 # and leaves nothing behind. Where no Docker engine answers it starts one of its own (Debian: docker.io), with its data in a directory that is removed; where no
 # registry answers it makes stand-ins of the images of others (tools/images-offline.sh).
 # It needs root, and ip and busybox, which play another machine (Debian: iproute2 busybox).
-# Never beside another engine whose containers it can't see: two of them take each other's networks away. What an engine has left that was killed is taken away first,
-# once it is sure that none lives.
+# It starts no engine beside another one: two of them take each other's networks away. First it removes what an earlier run left that was killed, and nothing else: each
+# engine of this script keeps all that it has in one directory of root's, by which its processes, mounts and bridges are found.
 #
 #   tools/compose-proof.sh [--base] [FLAG...]      flags of go test, for example -run Image
 #
@@ -23,12 +23,16 @@ fi
 export DOCKER=/usr/bin/docker
 [ -x "$DOCKER" ] || DOCKER=$(command -v docker) || fail 'there is no docker (Debian: docker.io)'
 [ "$(id -u)" -eq 0 ] || fail 'it needs root'
+command -v ip >/dev/null || fail 'there is no ip (Debian: iproute2)'
 exec 9>/run/fountain-compose-proof.lock
 flock -n 9 || fail 'another one runs on this machine, whose networks would be in the way'
-own=
+places='' # each engine of this script has a directory of this name, with an ending
+own=''    # that of the engine of this run, if it has one
+engine='' # the process of that engine
 FOUNTAIN_COMPOSE_RUN=$(od -An -N4 -tx1 /dev/urandom | tr -d ' ') # in the name of every project of this run
 export FOUNTAIN_COMPOSE_RUN
-places=${TMPDIR:-/tmp}/fountain-compose-proof # each engine of this script has a directory of this name, with an ending
+
+answers() { timeout -s KILL 20 "$DOCKER" info >/dev/null 2>&1; }
 
 # left takes away what tests left that were ended before they could: of this run's projects alone.
 left() {
@@ -43,96 +47,124 @@ left() {
   done >/dev/null
 }
 
-# here tells whether a process is in this network namespace: what another one's engine does is no concern of ours.
+# here tells whether a process is in this network namespace. An engine in another one is not in our way, nor we in its.
 here() { [ "$(readlink "/proc/$1/ns/net" 2>/dev/null)" = "$(readlink /proc/self/ns/net)" ]; }
 
-# engines prints the Docker engines of this network namespace: their processes, and, as the processes may be another container's, the sockets that they listen on.
+# engines prints the Docker engines of this network namespace: their processes, and the sockets that they listen on, since the processes may be hidden in a container.
 engines() {
   local dir name
   for dir in /proc/[0-9]*; do
     IFS= read -r -d '' name 2>/dev/null <"$dir/cmdline" || continue
     if [ "${name##*/}" = dockerd ] && here "${dir##*/}"; then echo "process ${dir##*/}"; fi
   done
-  awk '$4 == "00010000" && ($8 ~ /\/docker[^\/]*\.sock$/ || $8 ~ /\/libnetwork\/.*\.sock$/) {print "socket " $8}' /proc/net/unix # that someone listens on
+  awk '$4 == "00010000" && ($8 ~ /\/docker[^\/]*\.sock$/ || $8 ~ /\/libnetwork\/.*\.sock$/) {print "socket " $8}' /proc/net/unix # 00010000: it listens
 }
 
-# containers prints what runs containers of a Docker engine, alive or not, as "PID COMMAND LINE".
-containers() {
+# shims prints the processes that keep containers of Docker engines in this network namespace, as "PID COMMAND LINE". They outlive their engine.
+shims() {
   local dir line
   for dir in /proc/[0-9]*; do
     line=$({ tr '\0' ' ' <"$dir/cmdline"; } 2>/dev/null) || continue
-    [[ ${line%% *} == *containerd-shim* && $line == *" -namespace moby "* ]] && here "${dir##*/}" && echo "${dir##*/} $line"
+    [[ ${line%% *} == *containerd-shim* && $line == *" -namespace moby "* ]] && here "${dir##*/}" && echo "${dir##*/} $line "
   done
   return 0
 }
 
-# bury ends what an engine of this script has left in its directory, and removes it. The engine itself is gone.
-bury() {
-  local dir=$1 one id pids=()
-  for one in "$dir"/data/containers/*; do # their processes, by the control group that each container has
-    id=${one##*/}
-    [ "${#id}" -ne 64 ] || for one in $(grep -lsE "/docker[/-]$id" /proc/[0-9]*/cgroup | cut -d/ -f3); do pids+=("$one"); done
-  done
-  for one in $(containers | grep -F " -address $dir/" | cut -d' ' -f1); do pids+=("$one"); done
-  for one in "${pids[@]}"; do kill -9 "$one" 2>/dev/null || true; done
-  for one in $(awk -v at="$dir/" 'index($2, at) == 1 {print $2}' /proc/mounts | sort -r); do umount -l "$one" || true; done
-  rm -rf "$dir"
-}
+# bridges prints the bridges with names that Docker engines give.
+bridges() { ip -o link show type bridge | sed -nE 's/^[0-9]+: (docker0|br-[0-9a-f]{12})[:@].*/\1/p'; }
 
-# bridges removes the bridges of engines that are gone. One that has a port still is a container's.
-bridges() {
-  local one
-  for one in $(ip -o link show type bridge | awk -F': ' '$2 ~ /^(docker0|br-[0-9a-f]+)$/ {print $2}'); do
-    for _ in $(seq 20); do # those of what has just ended go a little later
-      [ -n "$(ip -o link show master "$one")" ] || break
+# used tells whether a bridge has a port, which is a container's.
+used() { [ -n "$(ip -o link show master "$1" 2>/dev/null)" ]; }
+
+# mark prints where an engine lives: in this network namespace, since this start of the machine.
+mark() { echo "$(cat /proc/sys/kernel/random/boot_id) $(readlink /proc/self/ns/net)"; }
+
+# ours tells whether a directory is that of an engine that this script started here. Root must have made it: /tmp is open to all, and who plants a directory or a
+# link there must not choose what is killed or removed.
+ours() { [ "$(stat -c '%u %F' "$1" 2>/dev/null)" = '0 directory' ] && [ "$(head -n 1 "$1/mark" 2>/dev/null)" = "$(mark)" ]; }
+
+# bury ends what an engine of this script has left, and removes its directory. The engine itself is gone. It fails where something stays.
+bury() {
+  local dir=$1 id pid at bridge
+  local of=(-e " -address $dir/")
+  # The processes of its containers are in control groups with the identifiers of these, 256 random bits.
+  for id in "$dir"/data/containers/*; do
+    id=${id##*/}
+    [[ $id =~ ^[0-9a-f]{64}$ ]] || continue
+    of+=(-e " -id $id ")
+    for pid in $(grep -lsE "/docker[/-]$id" /proc/[0-9]*/cgroup | cut -d/ -f3); do kill -9 "$pid" 2>/dev/null || true; done
+  done
+  for pid in $(shims | grep -F "${of[@]}" | cut -d' ' -f1); do kill -9 "$pid" 2>/dev/null || true; done
+  # Other machines that tests of its projects played: walls_test.go names them by the project's end.
+  for at in $(grep -ohsE '"com.docker.compose.project":"fountainproof[0-9a-z]{16}"' "$dir"/data/containers/*/config.v2.json | grep -oE '[0-9a-z]{8}"$' | tr -d '"' | sort -u); do
+    [ -e "/run/netns/fp$at" ] || continue
+    for pid in $(ip netns pids "fp$at"); do kill -9 "$pid" 2>/dev/null || true; done
+    ip netns del "fp$at" || true
+  done
+  for at in $(awk -v at="$dir/" 'index($2, at) == 1 {print $2}' /proc/mounts | sort -r); do umount -l "$at" || true; done
+  ! grep -qF " $dir/" /proc/mounts || { echo "compose-proof: something is still mounted in $dir" >&2; return 1; }
+  # Its bridges were not there before it, and are in its database of networks.
+  for bridge in $(bridges); do
+    [ -f "$dir/mark" ] && ! grep -qxF "$bridge" "$dir/mark" && grep -qsaF "\"$bridge\"" "$dir/data/network/files/local-kv.db" || continue
+    for _ in $(seq 20); do # ports of what has just ended go a little later
+      used "$bridge" || break
       sleep 0.2
     done
-    [ -z "$(ip -o link show master "$one")" ] || { echo "compose-proof: $one has ports" >&2; return 1; }
-    ip link del "$one"
+    ! used "$bridge" || { echo "compose-proof: $bridge is still in use" >&2; return 1; }
+    ip link del "$bridge" || return 1
   done
+  rm -rf --one-file-system "$dir"
 }
 
+# finish removes what is left of this run. It goes on to the end whatever fails, and then the run has failed.
 finish() {
   status=$?
+  set +e
   trap '' HUP INT TERM
-  if [ -z "$own" ] || [ -n "${engine:-}" ]; then if answers; then left || true; fi; fi
-  if [ -n "$own" ]; then
-    [ -z "${engine:-}" ] || { kill "$engine" 2>/dev/null && wait "$engine" || true; }
-    bury "$own"
-    [ -z "${engine:-}" ] || bridges || true
-  fi
+  if [ -z "$own" ] || [ -n "$engine" ]; then answers && left; fi
+  [ -z "$engine" ] || { kill "$engine" 2>/dev/null; wait "$engine"; }
+  [ -z "$own" ] || bury "$own" || { [ "$status" -ne 0 ] || status=1; }
   exit "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
 
-answers() { timeout 20 "$DOCKER" info >/dev/null 2>&1; }
-
-# alone makes sure that no engine is in this network, and takes away what one has left that was killed.
+# alone makes sure that no engine is in this network, and removes what one of this script has left that was killed. It returns early where an engine answers after all.
 alone() {
-  local one found
-  for _ in $(seq 120); do # apt may have started one, which does not answer yet
-    [ -n "$(engines)" ] || break
+  local one found until=$((SECONDS + 60))
+  while [ -n "$(engines)" ] && [ "$SECONDS" -lt "$until" ]; do # apt may have started one, which does not answer yet
     ! answers || return 0
     sleep 0.5
   done
   found=$(engines)
   [ -z "$found" ] || fail "another Docker engine is here, which does not answer at ${DOCKER_HOST:-its usual place}: $(tr '\n' ',' <<<"$found") and a second one would take its networks"
+  # The directory is found again in /proc/mounts and in command lines, where other characters are written in other ways.
+  places=$(realpath -e -- "${TMPDIR:-/tmp}")/fountain-compose-proof
+  [[ $places =~ ^[A-Za-z0-9/._-]+$ ]] || fail 'TMPDIR has other characters than letters, digits, ".", "_" and "-"'
+  [ -n "$(find "${places%/*}/" -maxdepth 0 -user 0 \( -perm -1000 -o ! -perm /022 \))" ] || fail "in ${places%/*} others than root may rename what is root's (TMPDIR)"
   for one in "$places".*; do
-    [ ! -d "$one" ] || { echo "compose-proof: taking away what an engine left in $one" >&2; bury "$one"; }
+    if ours "$one"; then
+      echo "compose-proof: taking away what an engine left in $one" >&2
+      bury "$one" || fail "not all of $one could be taken away"
+    elif [ -e "$one" ]; then
+      echo "compose-proof: leaving $one alone, which no engine of this script has made in this network since the machine started" >&2
+    fi
   done
-  found=$(containers)
+  found=$(shims)
   [ -z "$found" ] || fail "containers of a Docker engine run here, which is away itself: $(cut -c1-160 <<<"$found")"
-  bridges || fail 'a bridge of a Docker engine is in use here'
+  for one in $(bridges); do ! used "$one" || fail "the bridge $one of a Docker engine is in use here"; done
 }
 
 # start brings up an engine of our own.
 start() {
-  local began=$SECONDS
+  local began=$SECONDS one
   command -v dockerd >/dev/null || fail 'there is no Docker engine (Debian: docker.io)'
   [ -e /sys/fs/cgroup/cgroup.controllers ] || [ -d /sys/fs/cgroup/memory ] || fail 'no control groups are mounted in /sys/fs/cgroup, without which no Docker engine starts'
   own=$(mktemp -d "$places.XXXXXX")
+  mark >"$own/before"
+  bridges >>"$own/before"
+  mv "$own/before" "$own/mark" # whole, or not there
   mkdir "$own/bin"
   # Where the kernel does not have what the usual iptables speaks, the older one may do.
   if ! iptables -w -t nat -S >/dev/null 2>&1 && iptables-legacy -w -t nat -S >/dev/null 2>&1; then
@@ -157,7 +189,7 @@ pull() {
   said=$(mktemp)
   timeout 600 "$DOCKER" pull "$1" >"$said" 2>&1 9>&- &
   pid=$!
-  for _ in $(seq 75); do
+  for _ in $(seq 75); do # 15 s
     ! grep -q 'Pulling from' "$said" || break
     kill -0 "$pid" 2>/dev/null || break
     sleep 0.2
@@ -170,7 +202,9 @@ pull() {
 answers || alone
 answers || start
 export COMPOSE=$PWD/bin/docker-compose
-images=$(sed -nE 's|^FROM ([^ ]*:[^ ]*).*|\1|p' Dockerfile; COMPOSE_PROFILES=$profiles "$COMPOSE" config --images | grep -v "^fountainai/"; [ -n "$base" ] || "$COMPOSE" config --images prometheus | grep "^prom/")
+images=$(sed -nE 's|^FROM ([^ ]*:[^ ]*).*|\1|p' Dockerfile)
+images+=$'\n'$(COMPOSE_PROFILES=$profiles "$COMPOSE" config --images | grep -v '^fountainai/')
+[ -n "$base" ] || images+=$'\n'$("$COMPOSE" config --images prometheus | grep '^prom/')
 images=$(sort -u <<<"$images")
 began=$SECONDS
 registry=yes

@@ -41,6 +41,7 @@ chosen=("${@:2}")
 [ ${#chosen[@]} -gt 0 ] || chosen=("${all[@]}")
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
+trees=$work/standin-trees # of one image each, removed when it is made: a name of its own, as WORK may be a directory with other things in it
 [ ! -d "$work/cache" ] || once= # what is compiled already costs nothing
 docker=$(command -v /usr/bin/docker || command -v docker) || docker= # Debian's is of the engine's own version
 
@@ -53,7 +54,10 @@ needs docker.io docker
 for one in "${chosen[@]}"; do
   case $one in
     golang) [ "$(go env GOROOT)" = /usr/local/go ] || fail "Go must be in /usr/local/go, where the image has it: what is compiled here is not used there otherwise" ;;
-    caddy) needs libcap2-bin setcap && needs busybox busybox ;;
+    caddy)
+      needs libcap2-bin setcap
+      needs busybox busybox
+      ;;
     postgres)
       needs util-linux setpriv
       pg=$(dirname "$(compgen -G '/usr/lib/postgresql/*/bin/initdb' | sort -V | tail -n 1)" 2>/dev/null) && [ -x "$pg/postgres" ] || fail "there is no PostgreSQL (Debian: postgresql)"
@@ -139,13 +143,14 @@ compiled() {
   GOMODCACHE=$work/mod GOPROXY=off GOCACHE=$work/cache CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags='-s -w' -o "$work/fountain" ./cmd/fountain
 }
 
-# linked FROM TO copies a directory by links, where they can be made.
+# linked FROM TO copies a directory by links, where they can be made. TO is a directory even where FROM is a link to one: what is removed in TO stays in FROM.
 linked() {
-  cp -al "$1" "$2" 2>/dev/null || { rm -rf "$2" && cp -a "$1" "$2"; }
+  mkdir -p "$2"
+  cp -al "$1/." "$2" 2>/dev/null || { rm -rf "$2" && mkdir -p "$2" && cp -a "$1/." "$2"; }
 }
 
 golang() {
-  local image dir=$work/golang inputs what
+  local image dir=$trees/golang inputs what
   image=$(image golang)
   inputs=$(digest go.mod go.sum "$(go version)" "$once")
   made "$image" "$inputs" && return
@@ -164,7 +169,7 @@ golang() {
 }
 
 caddy() {
-  local image dir=$work/caddy inputs
+  local image dir=$trees/caddy inputs
   make --no-print-directory bin/caddy >&2
   image=$(image caddy)
   inputs=$(digest bin/caddy)
@@ -180,7 +185,7 @@ caddy() {
 }
 
 postgres() {
-  local image dir=$work/postgres inputs one version
+  local image dir=$trees/postgres inputs one version
   version=$("$pg/postgres" --version | awk '{print $3}')
   image=$(image postgres)
   inputs=$(digest "$pg/postgres" tools/standins/postgres.sh)
@@ -201,7 +206,7 @@ postgres() {
 }
 
 redis() {
-  local image dir=$work/redis inputs
+  local image dir=$trees/redis inputs
   image=$(image redis)
   inputs=$(digest "$(type -P redis-server)")
   made "$image" "$inputs" && return
@@ -214,7 +219,7 @@ redis() {
 
 # The engine is this project's own: it says nothing about a real Typesense.
 typesense() {
-  local image dir=$work/typesense inputs
+  local image dir=$trees/typesense inputs
   image=$(image typesense/typesense)
   inputs=$(digest "$work/fountain" tools/standins/typesense.sh)
   made "$image" "$inputs" && return
@@ -227,7 +232,7 @@ typesense() {
 }
 
 prometheus() {
-  local image dir=$work/prometheus inputs
+  local image dir=$trees/prometheus inputs
   image=$(image prom/prometheus)
   inputs=$(digest "$(type -P prometheus)" "$(type -P promtool)")
   made "$image" "$inputs" && return
@@ -242,3 +247,4 @@ prometheus() {
 case " ${chosen[*]} " in *" golang "* | *" typesense "*) modules ;; esac
 if [[ " ${chosen[*]} " == *" typesense "* || (-z $once && " ${chosen[*]} " == *" golang "*) ]]; then compiled; fi
 for one in "${chosen[@]}"; do "$one"; done
+rmdir "$trees" 2>/dev/null || true

@@ -358,14 +358,14 @@ type ClientInterface interface {
 
 	// ListProblemPages List the problem codes and their meanings
 	//
-	// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
+	// HTML for browsers and JSON for all other clients, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 	//
 	// Corresponds with GET /problems (the `ListProblemPages` operationId).
 	ListProblemPages(ctx context.Context, params *ListProblemPagesParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
 	// GetProblemPage Get the meaning of a problem code and what to do
 	//
-	// HTML or JSON, as `Accept` prefers.
+	// HTML for browsers and JSON for all other clients, as `Accept` prefers.
 	//
 	// Corresponds with GET /problems/{code} (the `GetProblemPage` operationId).
 	GetProblemPage(ctx context.Context, code string, params *GetProblemPageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -580,7 +580,7 @@ func (c *Client) GetContract(ctx context.Context, document string, params *GetCo
 
 // ListProblemPages List the problem codes and their meanings
 //
-// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
+// HTML for browsers and JSON for all other clients, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 //
 // Corresponds with GET /problems (the `ListProblemPages` operationId).
 func (c *Client) ListProblemPages(ctx context.Context, params *ListProblemPagesParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -597,7 +597,7 @@ func (c *Client) ListProblemPages(ctx context.Context, params *ListProblemPagesP
 
 // GetProblemPage Get the meaning of a problem code and what to do
 //
-// HTML or JSON, as `Accept` prefers.
+// HTML for browsers and JSON for all other clients, as `Accept` prefers.
 //
 // Corresponds with GET /problems/{code} (the `GetProblemPage` operationId).
 func (c *Client) GetProblemPage(ctx context.Context, code string, params *GetProblemPageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -1356,7 +1356,7 @@ type ClientWithResponsesInterface interface {
 
 	// ListProblemPagesWithResponse List the problem codes and their meanings
 	//
-	// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
+	// HTML for browsers and JSON for all other clients, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -1365,7 +1365,7 @@ type ClientWithResponsesInterface interface {
 
 	// GetProblemPageWithResponse Get the meaning of a problem code and what to do
 	//
-	// HTML or JSON, as `Accept` prefers.
+	// HTML for browsers and JSON for all other clients, as `Accept` prefers.
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -2724,7 +2724,7 @@ func (c *ClientWithResponses) GetContractWithResponse(ctx context.Context, docum
 
 // ListProblemPagesWithResponse List the problem codes and their meanings
 //
-// HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
+// HTML for browsers and JSON for all other clients, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
 //
 // Returns a wrapper object for the known response body format(s).
 //
@@ -2739,7 +2739,7 @@ func (c *ClientWithResponses) ListProblemPagesWithResponse(ctx context.Context, 
 
 // GetProblemPageWithResponse Get the meaning of a problem code and what to do
 //
-// HTML or JSON, as `Accept` prefers.
+// HTML for browsers and JSON for all other clients, as `Accept` prefers.
 //
 // Returns a wrapper object for the known response body format(s).
 //

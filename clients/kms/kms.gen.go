@@ -5313,7 +5313,7 @@ type ClientInterface interface {
 
 	// RotateSecret Rotate a secret now
 	//
-	// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+	// Starts a job of four steps. Each step is one commit, and another replica continues the job if a replica dies. `create` stores a new value as the pending version, `set` puts it at the
 	// target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
 	// reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 	//
@@ -8474,7 +8474,7 @@ func (c *Client) ExplainSecretAccess(ctx context.Context, secretName SecretName,
 
 // RotateSecret Rotate a secret now
 //
-// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+// Starts a job of four steps. Each step is one commit, and another replica continues the job if a replica dies. `create` stores a new value as the pending version, `set` puts it at the
 // target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
 // reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 //
@@ -17719,7 +17719,7 @@ type ClientWithResponsesInterface interface {
 
 	// RotateSecretWithResponse Rotate a secret now
 	//
-	// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+	// Starts a job of four steps. Each step is one commit, and another replica continues the job if a replica dies. `create` stores a new value as the pending version, `set` puts it at the
 	// target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
 	// reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 	//
@@ -38289,7 +38289,7 @@ func (c *ClientWithResponses) ExplainSecretAccessWithResponse(ctx context.Contex
 
 // RotateSecretWithResponse Rotate a secret now
 //
-// Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+// Starts a job of four steps. Each step is one commit, and another replica continues the job if a replica dies. `create` stores a new value as the pending version, `set` puts it at the
 // target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
 // reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
 //

@@ -1728,8 +1728,8 @@ type ClientInterface interface {
 
 	// PutCollectionGrantWithBody Grant access to a collection
 	//
-	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+	// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+	// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes any type of body and a specified content type.
 	//
@@ -1738,8 +1738,8 @@ type ClientInterface interface {
 
 	// PutCollectionGrant Grant access to a collection
 	//
-	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+	// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+	// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes a body of the `application/json` content type.
 	//
@@ -2396,8 +2396,8 @@ func (c *Client) DeleteCollectionGrant(ctx context.Context, collection Collectio
 
 // PutCollectionGrantWithBody Grant access to a collection
 //
-// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes any type of body and a specified content type.
 //
@@ -2416,8 +2416,8 @@ func (c *Client) PutCollectionGrantWithBody(ctx context.Context, collection Coll
 
 // PutCollectionGrant Grant access to a collection
 //
-// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes a body of the `application/json` content type.
 //
@@ -5244,8 +5244,8 @@ type ClientWithResponsesInterface interface {
 
 	// PutCollectionGrantWithBodyWithResponse Grant access to a collection
 	//
-	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+	// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+	// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -5254,8 +5254,8 @@ type ClientWithResponsesInterface interface {
 
 	// PutCollectionGrantWithResponse Grant access to a collection
 	//
-	// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-	// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+	// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+	// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 	//
 	// Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 	//
@@ -11922,8 +11922,8 @@ func (c *ClientWithResponses) DeleteCollectionGrantWithResponse(ctx context.Cont
 
 // PutCollectionGrantWithBodyWithResponse Grant access to a collection
 //
-// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
 //
@@ -11938,8 +11938,8 @@ func (c *ClientWithResponses) PutCollectionGrantWithBodyWithResponse(ctx context
 
 // PutCollectionGrantWithResponse Grant access to a collection
 //
-// For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-// tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+// For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+// applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
 //
 // Takes a body of the `application/json` content type, and returns a wrapper object for the known response body format(s).
 //

@@ -1281,7 +1281,7 @@ type ClientInterface interface {
 	// PutNumberFormatWithBody Set the number format of a type
 	//
 	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 	// reorder changes only `number`. Elements that were created before have none.
 	//
 	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -1295,7 +1295,7 @@ type ClientInterface interface {
 	// PutNumberFormat Set the number format of a type
 	//
 	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 	// reorder changes only `number`. Elements that were created before have none.
 	//
 	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -2024,7 +2024,7 @@ func (c *Client) GetNumberFormat(ctx context.Context, scope Scope, elementType E
 // PutNumberFormatWithBody Set the number format of a type
 //
 // Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 // reorder changes only `number`. Elements that were created before have none.
 //
 // The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -2048,7 +2048,7 @@ func (c *Client) PutNumberFormatWithBody(ctx context.Context, scope Scope, eleme
 // PutNumberFormat Set the number format of a type
 //
 // Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 // reorder changes only `number`. Elements that were created before have none.
 //
 // The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -4378,7 +4378,7 @@ type ClientWithResponsesInterface interface {
 	// PutNumberFormatWithBodyWithResponse Set the number format of a type
 	//
 	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 	// reorder changes only `number`. Elements that were created before have none.
 	//
 	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -4392,7 +4392,7 @@ type ClientWithResponsesInterface interface {
 	// PutNumberFormatWithResponse Set the number format of a type
 	//
 	// Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-	// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+	// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 	// reorder changes only `number`. Elements that were created before have none.
 	//
 	// The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -9555,7 +9555,7 @@ func (c *ClientWithResponses) GetNumberFormatWithResponse(ctx context.Context, s
 // PutNumberFormatWithBodyWithResponse Set the number format of a type
 //
 // Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 // reorder changes only `number`. Elements that were created before have none.
 //
 // The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -9575,7 +9575,7 @@ func (c *ClientWithResponses) PutNumberFormatWithBodyWithResponse(ctx context.Co
 // PutNumberFormatWithResponse Set the number format of a type
 //
 // Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-// `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+// `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
 // reorder changes only `number`. Elements that were created before have none.
 //
 // The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
