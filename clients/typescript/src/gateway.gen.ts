@@ -215,7 +215,7 @@ export interface paths {
         };
         /**
          * List the problem codes and their meanings
-         * @description HTML or JSON, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
+         * @description HTML for browsers and JSON for all other clients, as `Accept` prefers. The `type` of each of the family's problems is the address of the page of its code.
          */
         get: operations["listProblemPages"];
         put?: never;
@@ -235,7 +235,7 @@ export interface paths {
         };
         /**
          * Get the meaning of a problem code and what to do
-         * @description HTML or JSON, as `Accept` prefers.
+         * @description HTML for browsers and JSON for all other clients, as `Accept` prefers.
          */
         get: operations["getProblemPage"];
         put?: never;

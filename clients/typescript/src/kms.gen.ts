@@ -1811,7 +1811,7 @@ export interface paths {
         put?: never;
         /**
          * Rotate a secret now
-         * @description Starts a job of four steps. Each step is one commit, and another replica continues the job if one fails. `create` stores a new value as the pending version, `set` puts it at the
+         * @description Starts a job of four steps. Each step is one commit, and another replica continues the job if a replica dies. `create` stores a new value as the pending version, `set` puts it at the
          *     target, `test` tests it there, and `finish` makes it current and the version that was current the previous one. The response describes the job at its start; `getSecretRotation`
          *     reports its progress. Only one job can run at a time (409 `state_conflict`). To go back, use `rollbackSecretRotation`.
          */
@@ -4507,7 +4507,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request must be conditional (`If-Match`). */
+        /** @description The request must be conditional (`If-Match`, or `If-None-Match` where the operation accepts it). */
         Problem428: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */

@@ -148,8 +148,8 @@ export interface paths {
         get?: never;
         /**
          * Grant access to a collection
-         * @description For the service that owns the collection and for administrators, not for other users of a tenant. A grant to a role applies to users of the tenant that owns the collection; for a
-         *     tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
+         * @description For services that own the collection (a collection of a tenant belongs to all services of that tenant) and for administrators, not for other users of a tenant. A grant to a role
+         *     applies to users of the tenant that owns the collection; for a tenant-scoped collection it applies to users of every tenant. A collection has at most 100 grants.
          */
         put: operations["putCollectionGrant"];
         post?: never;
@@ -1618,7 +1618,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request must be conditional (`If-Match`). */
+        /** @description The request must be conditional (`If-Match`, or `If-None-Match` where the operation accepts it). */
         Problem428: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */

@@ -646,7 +646,7 @@ export interface paths {
         /**
          * Set the number format of a type
          * @description Each new element of the type in the scope then gets a `formattedNumber` in addition to its number: the prefix, the period if the format has one (`2026-`, `2026-11-` or
-         *     `2026-11-29-`), and a gap-free number in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
+         *     `2026-11-29-`), and a gap-free number from 1 in that period, padded with zeros to `padding` digits. It is assigned in the commit that creates the element and never changes: a move or
          *     reorder changes only `number`. Elements that were created before have none.
          *
          *     The period is determined by the service's clock at the commit, in `timeZone`. A clock that is set back assigns no number of an earlier period. A format that has assigned a number
@@ -1457,7 +1457,7 @@ export interface components {
                 "application/problem+json": components["schemas"]["Problem"];
             };
         };
-        /** @description The request must be conditional (`If-Match`). */
+        /** @description The request must be conditional (`If-Match`, or `If-None-Match` where the operation accepts it). */
         Problem428: {
             headers: {
                 /** @description How to authenticate (RFC 6750, RFC 9470); sent with 401 and 403. */
@@ -1550,7 +1550,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description The process answers. */
+            /** @description The process is alive. */
             200: {
                 headers: {
                     RateLimit: components["headers"]["RateLimit"];
