@@ -117,6 +117,25 @@ func TestAdoptedParameters_ofHeadersAndCookies(t *testing.T) {
 	require.Error(t, sent(c, "/p", "X-N: 1", "Cookie: cs=x"))
 }
 
+// x-fountain that requires an Idempotency-Key does so, also when the document declares the header as optional. An operation that shares the parameter stays as it is.
+func TestAdoptedParameters_requireTheIdempotencyKeyThatThePolicyRequires(t *testing.T) {
+	c, _ := adopt(t, `{openapi: 3.0.3, info: {title: Pets, version: 1.0.0}, components: {parameters: {key: {name: idempotency-key, in: header, schema: {type: string}}}},
+  paths: {/p: {parameters: [{$ref: '#/components/parameters/key'}], post: {operationId: add, x-fountain: {idempotency: required}, responses: {"200": {description: Done.}}}},
+    /q: {post: {operationId: other, parameters: [{$ref: '#/components/parameters/key'}], responses: {"200": {description: Done.}}}}}}`)
+	check := func(target string, heads ...string) error {
+		r := httptest.NewRequest(http.MethodPost, "http://gateway.test/pets"+target, nil)
+		for _, value := range heads {
+			r.Header.Add("Idempotency-Key", value)
+		}
+		var m Match
+		require.NoError(t, c.Match(r.Method, r.URL.EscapedPath(), &m))
+		return m.Operation.CheckParameters(r, &m)
+	}
+	require.Equal(t, problem.IdempotencyMissing, problem.From(check("/p")).Code)
+	require.NoError(t, check("/p", "0123456789"))
+	require.NoError(t, check("/q"))
+}
+
 func TestAdoptedParameters_areNeverWhatFramesAMessageOrCarriesCredentials(t *testing.T) {
 	var all []string
 	for _, name := range append([]string{"Accept", "Content-Type", "Authorization", "X-Plain"}, gatewayHeaders...) {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -101,6 +102,18 @@ func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	return p, nil
 }
 
+// requireHeader makes a declared header parameter required. Other operations may share the parameter, so the operation gets its own copy.
+func (op *Operation) requireHeader(name string) {
+	op.parameters = slices.Clone(op.parameters)
+	for i, p := range op.parameters {
+		if p.in == "header" && strings.EqualFold(p.name, name) {
+			own := *p
+			own.required = true
+			op.parameters[i] = &own
+		}
+	}
+}
+
 // policy compiles the policy of an operation. Errors are those of x-fountain, each with its place: a restriction that an operator writes must apply
 // as written.
 func (b *adopter) policy(op *Operation, item, o *element) error {
@@ -122,6 +135,9 @@ func (b *adopter) policy(op *Operation, item, o *element) error {
 	op.Policy.APIKey = op.Policy.APIKey && !op.Public // nothing is looked at there
 	if op.Public && own.StepUp == nil {
 		op.Policy.StepUp = nil
+	}
+	if op.Policy.Idempotency == IdempotencyRequired {
+		op.requireHeader("Idempotency-Key")
 	}
 	if op.Unsupported == "" {
 		errs = append(errs, contradictions(op, b.rootText, onPath, own)...)

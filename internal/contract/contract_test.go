@@ -143,6 +143,7 @@ func TestCompile_refusesWhatCannotBeMeant(t *testing.T) {
 		"retry without idempotency":     {"idempotency: required", "idempotency: none", "retry"},
 		"key declared but not meant":    {"idempotency: required", "idempotency: none", "Idempotency-Key"},
 		"optional key that is required": {"idempotency: required", "idempotency: optional", "required"},
+		"required key that is optional": {"{$ref: 'common.yaml#/components/parameters/IdempotencyKey'}", "{name: Idempotency-Key, in: header, schema: {type: string, maxLength: 64}}", "optional"},
 		"idempotency without the key":   {"x-fountain: {errors: oauth, sensitive: true}", "x-fountain: {idempotency: optional}", "not declared"},
 		"retry of the unknown":          {"retry: {max: 2, on: [connect]}", "retry: {max: 2, on: [timeout]}", "retry.on"},
 		"retry for ever":                {"retry: {max: 2, on: [connect]}", "retry: {max: 99, on: [connect]}", "retry.max"},

@@ -380,6 +380,8 @@ func repeatContradictions(op *Operation) []error {
 		say("idempotency is %s, but the Idempotency-Key header is not declared", p.Idempotency)
 	case !wants && header != nil && !op.adopted:
 		say("the Idempotency-Key header is declared, but idempotency is not required or optional")
+	case header != nil && !header.required && p.Idempotency == IdempotencyRequired:
+		say("idempotency is required, but the Idempotency-Key header is optional")
 	case header != nil && header.required && p.Idempotency == IdempotencyOptional:
 		say("the Idempotency-Key header is required, idempotency is optional")
 	}

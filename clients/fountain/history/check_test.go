@@ -139,6 +139,23 @@ func TestCheck_findsNothingInAGoodHistory(t *testing.T) {
 	})
 }
 
+// A far move is checked against the numbers before it: the element that it names may not be one of those that it shifts, which would hide that an earlier
+// move is missing.
+func TestCheck_findsAFarMoveWhoseElementHadAnotherNumber(t *testing.T) {
+	w := &world{h: &history.History{Scope: "checked", Own: true, Searched: true}}
+	for _, id := range []string{"a", "b", "c"} {
+		w.append(id, 0, history.Acknowledged)
+	}
+	w.far(0)
+	w.far(1)
+	w.far(2)
+	w.end()
+	require.Empty(t, history.Check(w.h).Faults())
+	w.h.Feed = slices.Delete(w.h.Feed, 3, 4)
+	renumber(w.h)
+	require.Contains(t, kinds(w.h), history.FeedState)
+}
+
 // plants each plant one fault into a good history. They return false if there is no place for it.
 var plants = map[string]struct {
 	want  history.Kind

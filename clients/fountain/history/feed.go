@@ -161,14 +161,18 @@ func (r *replay) order(parts []Change) {
 	}
 }
 
-// shift returns the new numbers of the elements that a change shifts. Every number of the range must have an element.
+// shift returns the new numbers of the elements that a change shifts. Every number of the range must have an element. An element that the change names
+// is not shifted: its own number was outside the range, and its old number is checked as it was before the change.
 func (r *replay) shift(c Change) map[string]int64 {
 	if c.Shifted == nil {
 		return nil
 	}
 	out := map[string]int64{}
+	named := func(id string) bool {
+		return slices.ContainsFunc(c.Numbers, func(n Renumber) bool { return n.ID == id })
+	}
 	for k, e := range r.elements {
-		if k.elementType == c.ElementType && e.Number >= c.Shifted.From && e.Number <= c.Shifted.To {
+		if k.elementType == c.ElementType && !named(k.id) && e.Number >= c.Shifted.From && e.Number <= c.Shifted.To {
 			out[k.id] = e.Number + c.Shifted.By
 		}
 	}
