@@ -67,7 +67,7 @@ func wholeOf(tree *syntax.Regexp) ([]run, tail) {
 	}
 	end := tailOf(parts[len(parts)-1])
 	runs := runsOf(parts[:len(parts)-1])
-	// Two rounds of the tail stand for all: what may follow a run in one is what may follow it in every other.
+	// Two rounds of the tail are enough: what may follow a run in one round may follow it in every other.
 	if end.runs == nil || runs == nil || !determined(slices.Concat(runs, end.runs, end.runs)) {
 		return nil, tail{}
 	}

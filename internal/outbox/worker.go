@@ -77,9 +77,9 @@ type Worker struct {
 	wake    chan struct{}
 
 	after    func(time.Duration) (<-chan time.Time, func() bool)
-	limit    int  // of the next batch: halved when all of one failed, so that one bad message is found and set aside
-	failures int  // batches that failed as a whole, in a row
-	answers  bool // the other system has taken, or refused by name, what it was sent last: a failure is that of the message
+	limit    int  // of the next batch: halved when a whole batch failed, so that one bad message is found and set aside
+	failures int  // consecutive batches that failed as a whole
+	answers  bool // the other system accepted, or refused by name, the last thing sent: the next failure is then that of the message
 }
 
 // New returns a Worker. It works while Run runs.
@@ -139,7 +139,7 @@ func (w *Worker) gather(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	select {
-	case <-w.wake: // what it tells of is claimed now
+	case <-w.wake: // its messages are claimed by the next round anyway
 	default:
 	}
 }
