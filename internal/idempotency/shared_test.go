@@ -130,7 +130,8 @@ func TestClaim_refusesWhatAnotherReplicaIsAtWorkOn(t *testing.T) {
 	})
 }
 
-// Whoever looks for keys holds up every writer meanwhile: each key is found by the index, in a table that says nothing of its size.
+// A lookup of keys blocks every other writer, so each key must be found by the index, even if the database has no statistics about the size of the
+// table.
 func TestClaim_readsThroughNothing(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations})
 	require.NoError(t, err)

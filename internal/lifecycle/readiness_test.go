@@ -88,7 +88,7 @@ func TestLogReadiness_tellsEachChangeOnce(t *testing.T) {
 	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(`"msg":"service is ready again"`)))
 }
 
-// The metric that alerts stand on names the cause, and no other.
+// The metric behind alerts names the cause, and no other.
 func TestNotReady_namesTheCause(t *testing.T) {
 	c, _ := settings(t)
 	s := newService(t, c)

@@ -213,7 +213,7 @@ func TestWrite_runsAgainAfterADeadlock(t *testing.T) {
 					}
 					if runs[i] == 1 {
 						both.Done()
-						both.Wait() // each now holds what the other wants
+						both.Wait() // each now holds the row that the other one needs
 					}
 					if increment(ctx, tx, order[1]) != nil {
 						return errors.New("some other error") // hiding the cause does not hide it from Write

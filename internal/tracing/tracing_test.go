@@ -16,7 +16,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// from is the header of a sender whose trace is recorded, or is not.
+// from returns the header of a sender whose trace is recorded or not.
 func from(recorded bool) http.Header {
 	flags := "00"
 	if recorded {
@@ -34,7 +34,7 @@ func TestAccept_goesOnWithTheTraceOfATrustedSender(t *testing.T) {
 	}
 }
 
-// A stranger who could choose the parent would choose what is recorded, and what that costs.
+// A stranger who could choose the parent span could also choose what is recorded, and at what cost.
 func TestAccept_letsAStrangerForceNothing(t *testing.T) {
 	w := newWorld(t, 0)
 	for range 100 {
