@@ -145,7 +145,7 @@ func TestAdoptedSchemas_anAbsurdWebOfAlternativesEndsInTime(t *testing.T) {
 	require.Contains(t, op.Unsupported, "schemas")
 }
 
-// schemaGenerator writes schemas of JSON Schema 2020-12 and values for them.
+// schemaGenerator generates schemas of JSON Schema 2020-12 and values for them.
 type schemaGenerator struct{ *rand.Rand }
 
 func (g schemaGenerator) one(of ...string) string { return of[g.IntN(len(of))] }
@@ -281,7 +281,7 @@ func TestAdoptedSchemas_agreeWithAnotherValidator(t *testing.T) {
 	require.Greater(t, not, 3000)
 }
 
-// endless reports whether a schema that s needs is part of itself, which is an error to the other validator.
+// endless reports whether a schema that s requires contains itself, which the other validator treats as an error.
 func endless(s *schema, seen map[*schema]bool) bool {
 	if seen[s] {
 		return false

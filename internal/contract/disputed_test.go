@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Requests of which validators in use judge differently. Each row says what is right by the text of OpenAPI and JSON, on documents of our own.
+// Common validators disagree about these requests. Each row states the right verdict by the text of OpenAPI and JSON, with documents of our own.
 func TestDisputed_isJudgedByTheText(t *testing.T) {
 	const asForm = "application/x-www-form-urlencoded"
 	body := func(version, schema string, components ...string) func(string) error {

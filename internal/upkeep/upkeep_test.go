@@ -161,7 +161,7 @@ func TestBackups_ofAClockThatWasAheadHideNothing(t *testing.T) {
 	require.True(t, failed)
 }
 
-// A failed check is reported until the same archive passes one. As a fault of all backups it counts until any archive passes one.
+// A failed check is reported until the same archive passes one. As a fault of all backups it counts until any archive passes a later one.
 func TestMarkFailed_isTakenBackByACheckThatIsPassed(t *testing.T) {
 	dir := t.TempDir()
 	first, second := one(1), one(2)
