@@ -168,7 +168,7 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.holdsLast(ctx, c.Seq); err != nil { // a new checkpoint must not replace the one that proves that an older state was put back
+	if err := k.holdsLast(ctx, c.Seq); err != nil { // a new checkpoint must not replace the proof that an older state was put back
 		return err
 	}
 	k.last = &c

@@ -375,7 +375,7 @@ func FuzzVerifyExport(f *testing.F) {
 	f.Add(append(genesis, '\n'))
 	f.Add(append(append(genesis, '\n'), []byte(`{"kind":"event","seq":1,"event":{"at":"2026-01-01T00:00:00.000000Z","action":"a","actor":"","actorKind":"user","target":"","outcome":"ok","requestId":""}}`)...))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		// Nobody has signed anything: whatever the text is, it does not hold.
+		// Nothing was signed, so no text is valid.
 		report, err := audit.VerifyExport(bytes.NewReader(text), "kms", key.Public().(ed25519.PublicKey))
 		require.Error(t, err)
 		require.LessOrEqual(t, report.Checked, int64(len(text)))

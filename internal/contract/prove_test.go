@@ -119,7 +119,7 @@ func extra(err error, body []byte) string {
 		return "exact booleans"
 	}
 	if len(body) == 0 && e.Fields[0].Keyword == string(RuleJSONSyntax) {
-		return e.Fields[0].Keyword // a media type is told, but there is no text
+		return e.Fields[0].Keyword // a media type is sent, but there is no body
 	}
 	if !named(&e) && !looseNumber(&e, body) {
 		return ""

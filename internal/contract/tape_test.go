@@ -115,7 +115,7 @@ func FuzzTapeAgainstTree(f *testing.F) {
 func TestTape_findsRepeatedKeysAmongMany(t *testing.T) {
 	var read tape
 	for n := 1; n < 300; n++ {
-		// An object within, while the table of the outer one is open, and one after it.
+		// An inner object, while the table of the outer one is in use, and one after it.
 		require.Nil(t, read.read(fmt.Appendf(nil, `{%s,"deep":{%s},"more":{%s}}`, manyKeys(n), manyKeys(n), manyKeys(n/2+1))))
 		for _, repeated := range []int{0, n / 2, n - 1} {
 			fault := read.read(fmt.Appendf(nil, `{"deep":{%s},%s,"k%d":0}`, manyKeys(n), manyKeys(n), repeated))

@@ -228,7 +228,7 @@ func TestPolicy_refusesEveryTrick(t *testing.T) {
 			}
 			require.Equal(t, trick.reason, reasonOf(t, err))
 
-			// Without the first check: what it finds by the form of a URL is no address either, or another one that is judged by itself.
+			// Without the first check: a target that it refuses by its form is not an address either, or is another address, which is judged by itself.
 			if address, ok := strings.CutPrefix(target, "http://"); ok {
 				_, err := p.DialContext(t.Context(), "tcp", address)
 				reasonOf(t, err)
@@ -244,7 +244,7 @@ func TestPolicy_seesThroughRebinding(t *testing.T) {
 	p := policy(t, []string{"a.example:" + tr.port + "@192.0.2.0/24"}, nil, resolver)
 	_, err := p.CheckURL(t.Context(), "http://a.example:"+tr.port)
 	require.NoError(t, err)
-	addrs, err := resolver.LookupNetIP(t.Context(), "ip", "a.example") // what whoever checks by name would see
+	addrs, err := resolver.LookupNetIP(t.Context(), "ip", "a.example") // what a check by name would see
 	require.NoError(t, err)
 	require.Equal(t, "192.0.2.1", addrs[0].String())
 	for range 3 {

@@ -98,7 +98,7 @@ func TestSpread_repeatsWhatBrokeOnlyWhereThatDoesNoHarm(t *testing.T) {
 		asked := 0
 		c := spreadOver(instances{"a": breaking, "b": func(r *http.Request) (*http.Response, error) { asked++; return good(r) }})
 		s := c.Transport.(*spread)
-		s.groups["b"].instances[1].pending = 1 // so that the other one is asked first
+		s.groups["b"].instances[1].pending = 1 // so that the other one is called first
 		text, err := ask(t, c, one.method, one.edit)
 		require.Equal(t, one.repeats, err == nil, name)
 		if one.repeats {

@@ -80,7 +80,7 @@ func TestServe_finishesWhatIsInFlight(t *testing.T) {
 	s := serve(t, w, ServeOptions{DrainDelay: 100 * time.Millisecond, Draining: func() { draining.Store(true) }})
 	got := make(chan error, 1)
 	go func() {
-		res, err := http.Get("http://" + s.address + "/sample/v1/health") //nolint:noctx // its end is what is tested
+		res, err := http.Get("http://" + s.address + "/sample/v1/health") //nolint:noctx // the test is about the end of the server
 		if err == nil {
 			err = res.Body.Close()
 		}

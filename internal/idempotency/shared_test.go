@@ -162,7 +162,7 @@ func TestKeep_givesUpATransactionWhoseKeyWasUsedMeanwhile(t *testing.T) {
 		err := h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			require.NoError(t, h.keys.Claim(ctx, tx, entries))
 			_, err := tx.Exec(ctx, "INSERT INTO idempotency (principal, operation, value, fingerprint, secret, answer, created_at) VALUES (?, ?, ?, ?, FALSE, ?, ?)",
-				key.Principal, key.Operation, "b", []byte("theirs"), []byte("theirs"), h.clock.Now().UnixMicro()) // by somebody who asks for no lock
+				key.Principal, key.Operation, "b", []byte("theirs"), []byte("theirs"), h.clock.Now().UnixMicro()) // by a writer that takes no lock
 			require.NoError(t, err)
 			return h.keys.Keep(ctx, tx, entries)
 		})

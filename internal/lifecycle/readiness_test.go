@@ -60,7 +60,7 @@ func TestReady_doesNotWaitForWhatHangs(t *testing.T) {
 		s := newService(t, c)
 		s.Started(t.Context())
 		free := make(chan struct{})
-		s.Prove("the moon", func(context.Context) error { <-free; return nil }) // heeds no context, as a disk
+		s.Prove("the moon", func(context.Context) error { <-free; return nil }) // ignores its context, as a disk does
 		begun := time.Now()
 		require.Error(t, s.Ready(t.Context()))
 		require.Equal(t, proveWithin, time.Since(begun))

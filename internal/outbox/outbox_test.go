@@ -181,7 +181,7 @@ func TestRun_sharesTheWorkBetweenReplicas(t *testing.T) {
 		all := make(chan struct{})
 		var mu sync.Mutex
 		seen := 0
-		// Nobody finishes a first batch before both have one.
+		// Neither finishes its first batch before both have one.
 		var both sync.WaitGroup
 		both.Add(2)
 		behave := func() func(context.Context, []outbox.Message) error {
@@ -239,7 +239,7 @@ func TestRun_takesOverFromAWorkerThatHangs(t *testing.T) {
 		require.Equal(t, []string{"one"}, s.payloads("a"))
 		requireEmpty(t, w)
 
-		// The same key again: the late worker must not take this message for the one it had.
+		// A new message with the same key: the late worker must not mistake it for the one that it had.
 		enqueue(t, db, "a", "two")
 		close(release)
 		<-stuck.received

@@ -239,7 +239,7 @@ func TestOpen_keepsDataAndRunsOnlyNewMigrations(t *testing.T) {
 		put(t, db, "a", 7)
 		require.NoError(t, db.Close())
 
-		// A shared room with a low number joins later.
+		// A shared package with low migration numbers is added later.
 		c.Migrations = append([]fs.FS{migration("00012", "CREATE TABLE later (id TEXT PRIMARY KEY);")}, counters...)
 		db, err = store.Open(t.Context(), c)
 		require.NoError(t, err)

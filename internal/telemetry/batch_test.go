@@ -41,7 +41,7 @@ func TestBatchedLogger_writesWhatWaitsAfter100Milliseconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &writes{}
 		log, _ := NewBatchedLogger(w, slog.LevelInfo)
-		for range 3 { // the timer runs anew for each batch
+		for range 3 { // the timer starts again for each batch
 			log.Info("first")
 			time.Sleep(99 * time.Millisecond)
 			synctest.Wait()
@@ -103,7 +103,7 @@ func TestBatchedLogger_losesNothingAtItsEnd(t *testing.T) {
 			}
 		})
 	}
-	end() // beside them: what comes later is written at once
+	end() // while others write; later lines are written at once
 	all.Wait()
 	total := 0
 	for _, n := range w.lines() {

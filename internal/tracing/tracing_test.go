@@ -104,7 +104,7 @@ func TestTransport_carriesATraceOnAndMakesNone(t *testing.T) {
 func TestStatement_tellsNoValue(t *testing.T) {
 	w := newWorld(t, 1)
 	db := w.tracer.Database("sqlite", "kms")
-	db.Begin(t.Context(), "SELECT 1").End(nil) // nobody asked
+	db.Begin(t.Context(), "SELECT 1").End(nil) // the context has no trace
 	ctx, end := w.tracer.Work(t.Context(), "work")
 	db.Begin(ctx, "SELECT a\n\t FROM b WHERE c = 'hunter''2' AND d = ?").End(sql.ErrNoRows)
 	db.Begin(ctx, "INSERT INTO b VALUES "+strings.Repeat("(?), ", 1000)).End(errors.New("key (name)=(hunter2) is there"))

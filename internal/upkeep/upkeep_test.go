@@ -29,7 +29,7 @@ func one(n int) upkeep.Backup {
 }
 
 func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "kms") // as with PostgreSQL, where nothing has made it
+	dir := filepath.Join(t.TempDir(), "kms") // as with PostgreSQL, where the directory does not exist yet
 	none, err := upkeep.Backups(dir, "", 1000)
 	require.NoError(t, err)
 	require.Empty(t, none)
@@ -285,7 +285,7 @@ func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
 // Files that a command of root writes belong to the kms's user, who has to read them.
 func TestRecords_belongToTheOwnerOfTheDirectory(t *testing.T) {
 	dir, owner := t.TempDir(), os.Geteuid()
-	if owner == 0 { // who can give files away
+	if owner == 0 { // only root can change the owner of files
 		owner = 65534
 		require.NoError(t, os.Chown(dir, owner, owner))
 	}

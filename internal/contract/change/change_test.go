@@ -175,7 +175,7 @@ var others = []struct {
 		`Note in requests: discriminator value t removed`, `Note in answers: discriminator value t added`},
 	{"3.0.3", "{allOf: [{type: object, additionalProperties: {type: string}}, {additionalProperties: {minLength: 1}}]}", "{allOf: [{type: object, additionalProperties: {type: string, maxLength: 3}}, {additionalProperties: {minLength: 1}}]}",
 		"Note in requests: /{}: maxLength lowered", "Note in answers: /{}: maxLength raised"},
-	// A property that is new, where any was taken.
+	// A new property, where any property was accepted.
 	{"3.0.3", "{type: object}", "{type: object, properties: {a: {type: string}}}", "Note in requests: /a: type narrowed, Note in requests: /a: null refused", "Note in requests: /a: removed, Note in answers: /a: removed"},
 	{"3.0.3", "{type: object, properties: {b: {}}, additionalProperties: {type: integer}}", "{type: object, properties: {b: {}, a: {type: string}}, additionalProperties: {type: integer}}",
 		"Note in requests: /a: type narrowed, Note in answers: /a: type widened", "Note in requests: /a: type narrowed, Note in answers: /a: type widened"},
@@ -190,7 +190,7 @@ var others = []struct {
 	{"3.0.3", "{oneOf: [{type: object, required: [k], properties: {k: {enum: [a]}}}, {type: string}]}",
 		"{oneOf: [{type: object, required: [k], properties: {k: {enum: [a]}}}, {type: string}, {type: object, required: [k], properties: {k: {enum: [b]}}}]}",
 		"Note in answers: alternative 3 added", "Note in requests: alternative 3 removed"},
-	// What means the same.
+	// Different texts with the same meaning.
 	{"3.0.3", "{type: object, properties: {a: {type: string}}}", "{allOf: [{type: object}, {properties: {a: {type: string}}}]}", "", ""},
 	{"3.0.3", "{type: object, properties: {size: {type: integer}}}", "{$ref: '#/components/schemas/Other'}", "", ""},
 	{"3.0.3", "{type: integer}", "{type: integer, format: int64, description: A number., example: 3}", "", ""},
@@ -273,7 +273,7 @@ var steps = []struct {
 	{"  /notes/{id}:\n", "  /note/{id}:\n", "deleteNote: operation removed", "deleteNote: operation removed"},
 	{"operationId: deleteNote", "operationId: removeNote", "deleteNote: operationId changed", "removeNote: operationId changed"},
 	{"url: /notes/v1", "url: /notes/v2", "contract: base-path-changed", "contract: base-path-changed"},
-	// Parameters. How one of the path is called matters to nobody.
+	// Parameters. The name of a path parameter does not matter.
 	{"/notes/{id}:\n    parameters: [{name: id,", "/notes/{note}:\n    parameters: [{name: note,", "", ""},
 	{"maxLength: 20}}]", "maxLength: 10}}]", "deleteNote: path id: maxLength lowered", ""},
 	{"maximum: 100", "maximum: 50", "listNotes: query limit: maximum lowered", ""},
@@ -434,7 +434,7 @@ func TestCompare_readsFilesThatAreGivenAlone(t *testing.T) {
 	require.Equal(t, []string{"A~1B in answers: maxLength raised"}, names(t, with("{type: string, maxLength: 1}"), with("{type: string}")))
 	alone := routed(t, text)
 	require.Empty(t, names(t, alone, alone))
-	require.NotEmpty(t, names(t, with("{type: string}"), alone)) // nobody knows what it is now
+	require.NotEmpty(t, names(t, with("{type: string}"), alone)) // its present meaning is unknown
 }
 
 // adopted compiles a document from outside the family.
