@@ -84,7 +84,7 @@ func NewKeeper(c *Chain, k Keeping) *Keeper {
 	return made
 }
 
-// Run makes checkpoints, removes archived events and verifies the chain, at the start and every day, until ctx ends.
+// Run makes checkpoints, removes archived events, and verifies the chain at the start and every day, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	if n := k.chain.Lost(); n > 0 {
 		k.Log.ErrorContext(ctx, "keys of the audit chain do not open; fountain audit verify tells more", "keys", n)
