@@ -17,7 +17,7 @@ import (
 // Options bound a Worker. Zero values take the defaults.
 type Options struct {
 	Batch   int           // messages delivered together; default 100
-	Lease   time.Duration // after which another worker takes what a dead one had, the same for all workers; one at work renews it; default 5 s
+	Lease   time.Duration // how long a lease lasts, equal for all workers: after that another worker takes the messages of a dead one. A running worker renews it; default 5 s
 	Timeout time.Duration // how long a delivery may take; default 20 s
 	Poll    time.Duration // how often to look without a Notify; default 1 s
 	// Gather is how long a delivery waits after a Notify for further messages to send along: a delivery costs more than a message in it. Default 0.
@@ -25,7 +25,7 @@ type Options struct {
 	// Attempts is how often a message may fail by itself before it becomes a dead letter; default 20, which takes more than an hour. Failures of the
 	// other system as a whole do not count.
 	Attempts int
-	Clock    clock.Clock  // default clock.System: then it is PostgreSQL's own clock by which its workers go, for they may be on several machines
+	Clock    clock.Clock  // default clock.System; with that, workers on PostgreSQL use the database's clock, since they may run on several machines
 	Log      *slog.Logger // default slog.Default
 }
 
@@ -339,7 +339,7 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 				return err
 			}
 		}
-		for _, m := range o.aside { // a first attempt parts it from those that have not failed
+		for _, m := range o.aside { // its first failure separates a message from those that have not failed
 			if err := postpone(ctx, tx, lease, m, now.Add(backoff(w.failures+1, longPause)), max(0, 1-m.Attempts)); err != nil {
 				return err
 			}
