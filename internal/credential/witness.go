@@ -9,8 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 )
 
-// WitnessAudit has the kms record a checkpoint of the service's audit trail and how long the service keeps its events. It returns a checkpoint of the
-// kms's own trail, for the service to record.
+// WitnessAudit has the kms record a checkpoint of the service's audit trail, and for how long the service keeps its events, and returns a checkpoint of the kms's own, for the service to record.
 func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint, keep time.Duration) (kms audit.Checkpoint, err error) {
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {
