@@ -67,8 +67,8 @@ type Result[Res any] struct {
 
 // Apply writes a batch in one transaction and returns one Result for each request, in order. It may be called again for the same requests, so it must
 // have no effect outside tx. Its error rolls the transaction back, and each request is tried again in a transaction of its own, so that only the
-// failing one gets the error. Where apply may not wait, it can return store.ErrHeld with a lane for each request: they are then tried again in their
-// lanes. The context belongs to the committer, not to a request.
+// failing one gets the error; an error of the database itself (store.ErrUnavailable) goes to all of them. Where apply may not wait, it can return
+// store.ErrHeld with a lane for each request: they are then tried again in their lanes. The context belongs to the committer, not to a request.
 type Apply[Req, Res any] func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)
 
 // Loaded is a request that reports how much work it is, in a unit that the caller chooses. Other requests have a load of 1.
