@@ -9,10 +9,11 @@ import (
 	"github.com/fountainai/fountain/internal/httpserver"
 )
 
-// localhost is the name of this machine. People are told it instead of an address: passkeys belong to names, and browsers refuse them at an address.
+// localhost is the name under which users are told this machine's addresses: passkeys are bound to names, and browsers refuse them for IP addresses.
 const localhost = "localhost"
 
-// listenLocal listens where people call: on loopback at every address that localhost may have.
+// listenLocal listens on addr. If its host is localhost or a loopback address, it listens on all loopback addresses that the name localhost may
+// resolve to.
 func listenLocal(ctx context.Context, addr string) (net.Listener, error) {
 	host, port, err := net.SplitHostPort(addr)
 	if err != nil || !isLocal(host) {
@@ -29,10 +30,10 @@ func listenLocal(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// isLocal reports whether a host is what the name localhost stands for.
+// isLocal reports whether a host is localhost or an address to which that name resolves.
 func isLocal(host string) bool { return host == localhost || host == "127.0.0.1" || host == "::1" }
 
-// listen takes an address.
+// listen listens on one address. It fails with an AddressError.
 func listen(ctx context.Context, addr string) (net.Listener, error) {
 	l, err := httpserver.Listen(ctx, addr)
 	if err != nil {
@@ -41,7 +42,7 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// AddressError says that an address can't be listened on.
+// AddressError means that the process can't listen on an address.
 type AddressError struct {
 	Addr string
 	Err  error
@@ -50,13 +51,13 @@ type AddressError struct {
 func (e *AddressError) Error() string { return fmt.Sprintf("listen on %s: %v", e.Addr, e.Err) }
 func (e *AddressError) Unwrap() error { return e.Err }
 
-// urlOf is where a listener is reached from this machine.
+// urlOf returns the URL at which a listener is reached from this machine.
 func urlOf(l net.Listener) string {
 	host, port := hostPort(l)
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// nameOf is the same as people are told it.
+// nameOf is urlOf for users: it has localhost in place of a loopback address.
 func nameOf(l net.Listener) string {
 	host, port := hostPort(l)
 	if isLocal(host) {
@@ -66,7 +67,7 @@ func nameOf(l net.Listener) string {
 }
 
 func hostPort(l net.Listener) (host, port string) {
-	host, port, _ = net.SplitHostPort(l.Addr().String()) // of TCP, which has both
+	host, port, _ = net.SplitHostPort(l.Addr().String()) // a TCP address has both
 	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}

@@ -12,13 +12,15 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// ErrLocked says that another process uses the data directory.
+// ErrLocked means that another process uses the data directory.
 var ErrLocked = errors.New("another process uses the data directory")
 
-// lockFile is the name in the data directory whose lock says that a family runs there. It holds where its gateway answered when it was last ready.
+// lockFile is the file in the data directory that is locked while a family runs there. It contains the URL of the gateway of the last family that was
+// ready.
 const lockFile = "family.lock"
 
-// lock makes the data directory if there is none and takes it for this process. A directory that was there keeps its mode.
+// lock creates the data directory if it does not exist, and locks it for this process. It does not change the mode of an existing directory. It fails
+// with ErrLocked when another process has the lock.
 func lock(dir string) (unlock func(), err error) {
 	if err := config.CheckDataDir(dir); err != nil {
 		return nil, err
@@ -37,10 +39,10 @@ func lock(dir string) (unlock func(), err error) {
 		}
 		return nil, fmt.Errorf("lock data directory %s: %w", dir, err)
 	}
-	return func() { _ = file.Close() }, nil // closing gives the lock back
+	return func() { _ = file.Close() }, nil // closing releases the lock
 }
 
-// Locked reports whether a family runs on a data directory now.
+// Locked reports whether a family is running on a data directory.
 func Locked(dir string) (bool, error) {
 	file, err := os.OpenFile(filepath.Join(dir, lockFile), os.O_RDWR, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -57,7 +59,7 @@ func Locked(dir string) (bool, error) {
 	return false, err
 }
 
-// tellAddress keeps where the gateway answers, for programs on this machine. The lock stays.
+// tellAddress stores the gateway's URL for programs on this machine. The file stays locked.
 func tellAddress(dir, url string) error {
 	if err := os.WriteFile(filepath.Join(dir, lockFile), []byte(url+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keep the gateway's address: %w", err)
@@ -65,7 +67,8 @@ func tellAddress(dir, url string) error {
 	return nil
 }
 
-// Address returns the URL by which the gateway of the family that runs on a data directory (Locked) is reached from this machine; "" where it was never ready.
+// Address returns the URL at which the gateway of the family that runs on a data directory (Locked) is reached from this machine; "" if it has never
+// been ready.
 func Address(dir string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(dir, lockFile))
 	if err != nil {
@@ -74,7 +77,7 @@ func Address(dir string) (string, error) {
 	return strings.TrimSpace(string(text)), nil
 }
 
-// cause is an error of the file system without the path, which the caller names.
+// cause returns the cause of a file system error without the path, which the caller adds.
 func cause(err error) error {
 	var p *fs.PathError
 	if errors.As(err, &p) {

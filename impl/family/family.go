@@ -1,5 +1,5 @@
-// Package family runs all services of FountainAI in one process: each on a loopback port of its own, the gateway in front on
-// the one address that is told, and an admin port beside it. It knows the services by Config and Run alone.
+// Package family runs all services of FountainAI in one process. Each service has a loopback port of its own. The gateway listens on the one address
+// that users are told, and an admin port is beside it. The package uses only Config and Run of each service.
 package family
 
 import (
@@ -28,32 +28,33 @@ import (
 
 // Config says how the family runs. The zero value of a field means its default.
 type Config struct {
-	DataDir   string // everything that is kept; made 0700. Default "data"
+	DataDir   string // all stored data; created with mode 0700. Default "data"
 	Addr      string // of the gateway. Default 127.0.0.1:8002; port 0 takes any free one
 	AdminAddr string // of metrics, pprof and /services. Default 127.0.0.1:9002
-	Issuer    string // iss of the tokens. It is fixed at the first start; default is the gateway's URL of that start
-	Version   string // told by health
+	Issuer    string // iss of the tokens, fixed at the first start. Default: the gateway's URL at that start
+	Version   string // reported by health
 
-	TrustedProxies []string         // CIDRs of proxies in front of the gateway, whose X-Forwarded-* are believed. Default none
-	Hosts          []string         // further names by which the gateway is called, beside the issuer's and loopback ones
-	CORSOrigins    []string         // of pages that may call the gateway from a browser. Default none
-	AccessLog      config.AccessLog // which requests that succeeded are written. Default all
-	Traces         config.Traces    // where traces are sent. Default none are made
-	Redis          config.Redis     // over which limits are shared with other processes. Default none
-	// Delivery names the providers of codes. Channels for people that have none write their codes into the log.
+	TrustedProxies []string         // CIDRs of the proxies in front of the gateway whose X-Forwarded-* headers are trusted. Default none
+	Hosts          []string         // further host names of the gateway, besides the issuer's and loopback names
+	CORSOrigins    []string         // origins of pages that may call the gateway from a browser. Default none
+	AccessLog      config.AccessLog // which successful requests are logged. Default all
+	Traces         config.Traces    // where traces are sent. Default: no traces
+	Redis          config.Redis     // where rate limits are shared with other processes. Default: they are not shared
+	// Delivery configures the providers of codes. A channel without a provider writes its codes to the log.
 	Delivery twofactor.Delivery
-	// StepUpChannels are the channels whose codes raise a session: email, sms, webhook; none is the cautious choice.
+	// StepUpChannels are the channels whose codes raise a session: email, sms, webhook. None is the safe choice.
 	StepUpChannels []string
-	// Passkeys name the site of passkeys. Default is the issuer's if one is given, else the gateway at localhost.
+	// Passkeys configure the site of passkeys. Default: the issuer's site if Issuer is set, otherwise the gateway at localhost.
 	Passkeys twofactor.Passkeys
-	// Adopted says where adopted services may be beside this machine's loopback addresses, their directory and their origin. Default none.
+	// Adopted configures adopted services: where they may be, besides the loopback addresses of this machine, their directory and their origin.
+	// Default none.
 	Adopted gateway.Adopted
-	// Rotators says where secrets are put that are rotated outside. Default nowhere.
+	// Rotators configure the targets outside at which rotated secrets may be set. Default none.
 	Rotators kms.Rotators
 
-	AuditKeep time.Duration // no event of an audit trail that is younger is removed, archived or not. Default 90 days
+	AuditKeep time.Duration // no audit event younger than this is removed, archived or not. Default 90 days
 
-	// Engine says where a Typesense is that the search service uses. Default is the embedded engine.
+	// Engine configures the Typesense server of the search service. Default: the embedded engine.
 	Engine search.EngineAt
 
 	Clock   clock.Clock
@@ -61,21 +62,22 @@ type Config struct {
 	OnReady func(Info) // called once, when every service is ready
 }
 
-// Info tells where the family is.
+// Info has the addresses of a running family.
 type Info struct {
 	GatewayURL, AdminURL string
-	BootstrapTokenFile   string            // "" when there is an administrator
+	BootstrapTokenFile   string            // "" when an administrator exists
 	Services             map[string]string // base URL of each service by its word, without /<word>/v1
 }
 
 const (
-	grace      = 15 * time.Second      // for the requests in flight of one service
-	drainDelay = 10 * time.Millisecond // nobody balances load in front of a loopback port
+	grace      = 15 * time.Second      // limit for the requests in flight of one service at shutdown
+	drainDelay = 10 * time.Millisecond // no load balancer is in front of a loopback port
 )
 
-// Run runs the family until ctx ends, then stops the gateway first and the kms last, so that requests in flight are answered.
-// It returns nil then. It checks the settings and takes the addresses before it touches the data directory, and it changes nothing there before the
-// kms has accepted its root key. The first service that fails stops all; its error is returned.
+// Run runs the family until ctx ends. Then it stops the gateway first and the kms last, so that requests in flight are answered, and returns nil.
+//
+// It checks the settings and listens on the addresses before it touches the data directory, and it changes nothing in there until the kms has
+// accepted its root key. The first service that fails stops all others; Run returns its error.
 func Run(ctx context.Context, c Config) error {
 	c.complete()
 	if err := c.Validate(); err != nil {
@@ -122,7 +124,7 @@ func (c *Config) complete() {
 	}
 }
 
-// house is the family at work.
+// house is a running family.
 type house struct {
 	Config
 	front, admin net.Listener
@@ -131,8 +133,8 @@ type house struct {
 	bootstrap    atomic.Pointer[string] // path of the bootstrap token
 
 	mu      sync.Mutex
-	members []*member                  // in the order of their start
-	tracers map[string]*tracing.Tracer // by word; a nil one when traces are off
+	members []*member                  // in order of their start
+	tracers map[string]*tracing.Tracer // by word; nil values when traces are off
 }
 
 func (h *house) run(ctx context.Context) (err error) {
@@ -176,7 +178,7 @@ func (h *house) awaitReady(ctx context.Context) error {
 	return h.awaitGateway(ctx)
 }
 
-// await waits for one event, a failure, or the end.
+// await waits for an event. It returns an error when a member fails or ctx ends first.
 func (h *house) await(ctx context.Context, event <-chan struct{}) error {
 	select {
 	case <-event:
@@ -199,7 +201,7 @@ func (h *house) info() Info {
 	return info
 }
 
-// serveAdmin serves the admin port; the function it returns ends that.
+// serveAdmin serves the admin port until the returned function is called.
 func (h *house) serveAdmin() func() {
 	server := &http.Server{
 		Handler:           telemetry.AdminHandler(telemetry.AdminOptions{Gatherer: h.registry, Services: h.services}),
@@ -213,7 +215,7 @@ func (h *house) serveAdmin() func() {
 		}
 	}()
 	return func() {
-		_ = server.Close() // what is still read there is of no use any more
+		_ = server.Close() // requests that are still being answered can be cut off
 		<-done
 	}
 }

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// start runs a family and returns where it is and how to end it.
+// start runs a family and returns its addresses and a function that stops it.
 func start(t *testing.T, dir string) (family.Info, func() error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -29,7 +29,7 @@ func start(t *testing.T, dir string) (family.Info, func() error) {
 		ended <- family.Run(ctx, family.Config{DataDir: dir, Addr: "127.0.0.1:0", AdminAddr: "127.0.0.1:0", OnReady: func(i family.Info) { ready <- i }})
 	}()
 	stop := sync.OnceValue(func() error { cancel(); return <-ended })
-	t.Cleanup(func() { _ = stop() }) // tests that care looked at it
+	t.Cleanup(func() { _ = stop() }) // tests that need its error call stop themselves
 	select {
 	case info := <-ready:
 		return info, stop
@@ -65,7 +65,7 @@ func TestRun_isReadyWhenEveryServiceIs(t *testing.T) {
 	require.Error(t, err)
 }
 
-// People are told the name localhost. Whatever a browser takes it for, it reaches the family.
+// Users are told the name localhost. To whichever address a browser resolves it, the family is reached.
 func TestRun_isReachedAtEveryAddressOfItsName(t *testing.T) {
 	info, stop := start(t, filepath.Join(t.TempDir(), "data"))
 	for _, told := range []string{info.GatewayURL + "/gateway/v1/health", info.AdminURL + "/ready"} {
@@ -90,7 +90,7 @@ func TestRun_answersEveryRequestThatItTookBeforeItEnds(t *testing.T) {
 		wg.Go(func() {
 			for {
 				resp, err := once.Get(info.GatewayURL + "/kms/v1/.well-known/jwks.json")
-				if err != nil { // a connection that was refused was never taken
+				if err != nil { // a refused connection was never accepted
 					ended.Add(1)
 					return
 				}
@@ -159,7 +159,7 @@ func TestRun_thatEndsBeforeItIsReadyIsNoError(t *testing.T) {
 	}
 }
 
-// A wrong setting is told before there are keys, databases or a directory: nothing has to be cleared away before the next try.
+// An invalid setting is reported before any key, database or directory exists, so nothing has to be removed before the next attempt.
 func TestRun_makesNothingWhereASettingIsWrong(t *testing.T) {
 	for setting, c := range map[string]family.Config{
 		"CORS_ORIGINS":     {CORSOrigins: []string{"app.example.org"}},

@@ -9,12 +9,12 @@ import (
 	"strings"
 )
 
-// issuerFile is the name in the data directory of the file that keeps the issuer. The kms fixes it in its database too, but a
-// family on another port must know it before it starts the kms.
+// issuerFile is the file in the data directory that stores the issuer. The kms also has it in its database, but a family that now has another port
+// must know it before it starts the kms.
 const issuerFile = "issuer"
 
-// chooseIssuer is the configured issuer, or the one of the first start, or, at the first start, the gateway's URL. "" leaves
-// it to the kms, whose database knows it.
+// chooseIssuer returns the configured issuer, or else that of the first start. At the first start it is the gateway's URL. It returns "" when a kms
+// database exists without the file: the kms then uses the issuer in its database.
 func (h *house) chooseIssuer() (string, error) {
 	if h.Issuer != "" {
 		return h.Issuer, nil
@@ -37,7 +37,7 @@ func (h *house) chooseIssuer() (string, error) {
 	return issuer, nil
 }
 
-// RememberIssuer has the next start of a family on a data directory take this issuer.
+// RememberIssuer stores the issuer for the next start of a family on the data directory.
 func RememberIssuer(dir, issuer string) error {
 	if err := writeFile(filepath.Join(dir, issuerFile), issuer+"\n"); err != nil {
 		return fmt.Errorf("write issuer: %w", err)
@@ -45,13 +45,13 @@ func RememberIssuer(dir, issuer string) error {
 	return nil
 }
 
-// writeFile makes a file whole or not at all.
+// writeFile writes a file atomically.
 func writeFile(path, text string) error {
 	file, err := os.CreateTemp(filepath.Dir(path), ".new-*")
 	if err != nil {
 		return err
 	}
-	defer os.Remove(file.Name()) // is gone after Rename
+	defer os.Remove(file.Name()) // fails after Rename, which is fine
 	_, err = file.WriteString(text)
 	if err := errors.Join(err, file.Sync(), file.Close()); err != nil {
 		return err

@@ -38,7 +38,7 @@ type member struct {
 	done   chan struct{}
 }
 
-// start starts the kms, asks it for the issuer that its database holds, and starts the others with that.
+// start starts the kms, asks it for the issuer in its database, and starts the other services with that issuer.
 func (h *house) start(ctx context.Context) error {
 	words := []string{"kms", "twofactor", "search", "sequence"}
 	listeners := make(map[string]net.Listener)
@@ -47,7 +47,7 @@ func (h *house) start(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		defer func() { // those that were started closed theirs
+		defer func() { // a member that was started closes its own listener
 			if h.member(word) == nil {
 				_ = l.Close()
 			}
@@ -87,14 +87,15 @@ func (h *house) start(ctx context.Context) error {
 	g.CORSOrigins = h.CORSOrigins
 	g.Redis = h.Redis
 	g.Adopted = h.Adopted
-	g.UpstreamAllow = append([]string{"127.0.0.0/8", "::1/128"}, h.Adopted.UpstreamAllow...) // services of this machine, and what the operator allows
+	g.UpstreamAllow = append([]string{"127.0.0.0/8", "::1/128"}, h.Adopted.UpstreamAllow...) // services on this machine, and what the operator allows
 	g.UpstreamDeny = own
 	g.Hosts = append([]string{nameOf(h.front)}, h.Hosts...)
 	h.launch("gateway", at("gateway"), &g.Service, func(ctx context.Context) error { return gateway.Run(ctx, g) })
 	return nil
 }
 
-// sitePasskeys is the configured site. Where nothing is configured it is localhost: browsers make no passkeys for IP addresses.
+// sitePasskeys returns the configured site of passkeys. Without a configured site and issuer it is localhost, as browsers create no passkeys for IP
+// addresses.
 func (h *house) sitePasskeys() twofactor.Passkeys {
 	p := h.Passkeys
 	if p.RPID != "" || len(p.Origins) > 0 || h.Issuer != "" {
@@ -107,7 +108,7 @@ func (h *house) sitePasskeys() twofactor.Passkeys {
 	return p
 }
 
-// startKMS starts the kms and waits until it is ready. Its rotations reach no address of this process.
+// startKMS starts the kms and waits until it is ready. Its rotations may not call an address of this process.
 func (h *house) startKMS(ctx context.Context, s config.Service, own []string) error {
 	issuer, err := h.chooseIssuer()
 	if err != nil {
@@ -120,13 +121,13 @@ func (h *house) startKMS(ctx context.Context, s config.Service, own []string) er
 	}
 	k.RotationDeny = own
 	if h.Issuer == "" {
-		k.PublicURL = nameOf(h.front) // the issuer names the port of the first start
+		k.PublicURL = nameOf(h.front) // the issuer may have the port of an earlier start
 	}
 	h.launch("kms", s.KMSURL, &k.Service, func(ctx context.Context) error { return kms.Run(ctx, k) })
 	return h.await(ctx, h.member("kms").ready)
 }
 
-// addressesOf are the addresses on which this process listens: its own, where no adopted service is and no secret is put.
+// addressesOf returns the addresses on which this process listens. No adopted service may be there, and no secret may be sent there.
 func addressesOf(admin net.Listener, listeners map[string]net.Listener) []string {
 	var out []string
 	for _, l := range slices.AppendSeq([]net.Listener{admin}, maps.Values(listeners)) {
@@ -139,14 +140,14 @@ func addressesOf(admin net.Listener, listeners map[string]net.Listener) []string
 
 func (h *house) enrolDir() string { return filepath.Join(h.DataDir, "enrol") }
 
-// service is what every member is configured with.
+// service returns the settings that all members have in common.
 func (h *house) service(word string, l net.Listener, kmsURL string) config.Service {
 	return config.Service{
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
 		Log: h.logOf(word), Registerer: h.metricsOf(word),
 		Clock: h.Clock, DrainDelay: drainDelay, Grace: grace, AuditKeep: h.AuditKeep, AccessLog: h.AccessLog, Tracer: h.tracers[word],
-		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this very process
+		TrustedProxies: []string{"127.0.0.0/8"}, // the gateway of this process
 	}
 }
 
@@ -156,7 +157,7 @@ func (h *house) metricsOf(word string) prometheus.Registerer {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry)
 }
 
-// startTracers makes a tracer for each member, when traces are on.
+// startTracers creates a tracer for each member; they are nil when traces are off.
 func (h *house) startTracers(words []string) error {
 	h.tracers = make(map[string]*tracing.Tracer)
 	for _, word := range words {
@@ -169,7 +170,7 @@ func (h *house) startTracers(words []string) error {
 	return nil
 }
 
-// closeTracers sends what waits, of all members at once: each has a few seconds for it.
+// closeTracers sends the remaining spans of all members in parallel. Each member has a few seconds for that.
 func (h *house) closeTracers() {
 	var wg sync.WaitGroup
 	for _, tracer := range h.tracers {
@@ -178,9 +179,9 @@ func (h *house) closeTracers() {
 	wg.Wait()
 }
 
-// launch starts a member whose configuration is s; run captured it by reference.
+// launch starts a member. s is its configuration, which run uses by reference.
 func (h *house) launch(word, url string, s *config.Service, run func(context.Context) error) {
-	ctx, cancel := context.WithCancel(context.Background()) // not the caller's: members stop in order
+	ctx, cancel := context.WithCancel(context.Background()) // not the caller's context, as the members stop in a fixed order
 	m := &member{word: word, url: url, ready: make(chan struct{}), cancel: cancel, done: make(chan struct{})}
 	s.OnReady = sync.OnceFunc(func() { close(m.ready) })
 	h.mu.Lock()
@@ -207,14 +208,14 @@ func (h *house) member(word string) *member {
 	return nil
 }
 
-// started are the members so far.
+// started returns the members that were started so far.
 func (h *house) started() []*member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.members)
 }
 
-// stop ends the members, the last started first, and returns what went wrong in that.
+// stop stops the members, the last one started first, and returns the errors of that.
 func (h *house) stop() error {
 	for _, m := range slices.Backward(h.started()) {
 		m.cancel()
@@ -233,7 +234,7 @@ func (h *house) stop() error {
 	}
 }
 
-// askIssuer is the one that the kms gives to its tokens: that of its first start.
+// askIssuer returns the issuer that the kms puts into its tokens, which is that of its first start.
 func askIssuer(ctx context.Context, kmsURL string) (string, error) {
 	var metadata struct {
 		Issuer string `json:"issuer"`
@@ -247,13 +248,13 @@ func askIssuer(ctx context.Context, kmsURL string) (string, error) {
 	return metadata.Issuer, nil
 }
 
-// awaitGateway waits until the gateway, too, has seen that every service is ready: its list must not contradict the ready line.
+// awaitGateway waits until the gateway, too, reports every service as ready: its list of services must not contradict OnReady.
 func (h *house) awaitGateway(ctx context.Context) error {
 	for {
 		var list struct {
 			Items []struct {
 				Status  string
-				Adopted bool // and then of others, for whom nobody waits
+				Adopted bool // not a service of this process, and not waited for
 			}
 		}
 		err := getJSON(ctx, urlOf(h.front)+"/gateway/v1/services", &list)
@@ -274,7 +275,7 @@ func (h *house) awaitGateway(ctx context.Context) error {
 	}
 }
 
-// services asks every member whether it is ready, for the admin port.
+// services returns, for the admin port, whether each member is ready.
 func (h *house) services() []telemetry.ServiceInfo {
 	members := h.started()
 	out := make([]telemetry.ServiceInfo, len(members))
@@ -296,10 +297,10 @@ func (h *house) services() []telemetry.ServiceInfo {
 	return out
 }
 
-// inquirer asks the members; whoever asks sets the time limit.
+// inquirer is the client for requests to members. Its callers set the time limits.
 var inquirer = &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 1, IdleConnTimeout: 10 * time.Second}}
 
-// maxAnswer bounds what is read of a member's answer, in bytes.
+// maxAnswer bounds how much of a member's response is read, in bytes.
 const maxAnswer = 64 << 10
 
 func getJSON(ctx context.Context, address string, out any) error {
@@ -320,7 +321,7 @@ func getJSON(ctx context.Context, address string, out any) error {
 		var problem struct {
 			Detail string `json:"detail"`
 		}
-		_ = json.Unmarshal(body, &problem) // without a detail the status has to do
+		_ = json.Unmarshal(body, &problem) // without a detail the error has only the status
 		return fmt.Errorf("it answers %d %s", resp.StatusCode, problem.Detail)
 	}
 	return json.Unmarshal(body, out)

@@ -27,10 +27,10 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// recordings are the data of releases; tests/upgrade says how they were made, and opens those on SQLite.
+// recordings has the data of earlier releases. tests/upgrade describes how they were made, and opens those on SQLite.
 const recordings = "../../tests/upgrade/testdata"
 
-// recorded is what the test knows of a recording.
+// recorded has the facts about a recording that the test checks.
 type recorded struct {
 	RecordedAt                                          time.Time
 	AdminPassword, EditorPassword                       string
@@ -39,7 +39,7 @@ type recorded struct {
 	Numbers                                             int
 }
 
-// restore puts a release's dump of a service into a fresh database, and returns the settings that reach it.
+// restore loads a release's dump of a service into a fresh database, and returns the settings to connect to it.
 func restore(t *testing.T, release, word, address string) (config.Service, *sql.DB) {
 	t.Helper()
 	file, err := os.Open(filepath.Join(recordings, release, word+".sql.gz"))
@@ -121,7 +121,7 @@ func TestUpgrade_postgresOfVersion01GoesOnWorking(t *testing.T) {
 	})
 }
 
-// holdsTo demands of a kms what was recorded of it.
+// holdsTo requires of a kms what was recorded of it.
 func holdsTo(t *testing.T, c *api.ClientWithResponses, m recorded) {
 	t.Helper()
 	login := func(username, password string) *api.LoginUserResult {

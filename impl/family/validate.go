@@ -12,10 +12,11 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// Validate checks all settings and makes nothing. Each is judged by the member that takes it, so that none is refused only after others have made their keys.
+// Validate checks all settings and changes nothing. Each setting is checked by the member that uses it. So an invalid setting is found before any
+// member has created its keys.
 func (c Config) Validate() error {
 	c.complete()
-	const somewhere = "http://127.0.0.1:1" // in place of the addresses that members get
+	const somewhere = "http://127.0.0.1:1" // stands for the addresses that members get at the start
 	s := config.Service{
 		Addr: "127.0.0.1:0", DataDir: c.DataDir, Issuer: cmp.Or(c.Issuer, somewhere), JWKSURL: somewhere, KMSURL: somewhere, EnrolTokenFile: "token",
 		TrustedProxies: c.TrustedProxies, Hosts: c.Hosts,

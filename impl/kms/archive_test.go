@@ -59,7 +59,7 @@ func apiWitness(c api.AuditCheckpoint, kept int64) api.AuditWitness {
 	}
 }
 
-// An administrator has the events of an archive removed, and nobody else; what is too young, or would be in no archive, stays.
+// Only an administrator can order the removal of archived events. Events that are too young, or in no archive, stay.
 func TestArchive_removesWhatIsInAnArchive(t *testing.T) {
 	each(t, func(h *house) {
 		t := h.t

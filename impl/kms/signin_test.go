@@ -496,7 +496,7 @@ func TestPutSecondFactorPolicy_isForWhoMeetsIt(t *testing.T) {
 	})
 }
 
-// Recovery from a policy that nobody can meet.
+// Recovery from a policy that no user can meet.
 func TestRecover_administratorTakesBackWhatTheirRolesAskFor(t *testing.T) {
 	h := start(t, databaseOfSQLite(t))
 	_, raised := h.administrator()

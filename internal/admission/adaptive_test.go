@@ -15,24 +15,24 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// plant is something that does work: it tells how fast each of those that run gets on.
+// plant models what does the work: it tells how fast each of n running requests proceeds.
 type plant interface {
 	// speed is the share of its full speed at which each of n gets on.
 	speed(n int) float64
 }
 
-// processors share themselves among what runs.
+// processors are divided among the running requests.
 type processors int
 
 func (p processors) speed(n int) float64 { return min(1, float64(p)/float64(n)) }
 
-// flushes are shared by all that run: nobody waits longer in company.
+// flushes are shared by all running requests: none takes longer because of others.
 type flushes struct{}
 
 func (flushes) speed(n int) float64 { return 1 / (1 + min(float64(n-1), 10)/20) }
 
-// simulation is an open flow of clients against a plant behind an Adaptive, or behind nothing, in simulated time. A client waits for patience and
-// counts as answered when it was served within it; the plant works on for those who left.
+// simulation has an open stream of clients in front of a plant, with an Adaptive limit or without one, in simulated time. A client waits for patience
+// and counts as answered when it was served within that time; the plant also works on for clients that have left.
 type simulation struct {
 	plant    plant
 	rate     float64 // arrivals a second
@@ -159,7 +159,7 @@ func (s *simulation) quantile(q float64) float64 {
 	return s.took[int(q*float64(len(s.took)-1))]
 }
 
-// The work of a service becomes forty times heavier, and light again: its limit finds the new measure, and is not held down for ever.
+// The work of a service becomes forty times heavier, and light again. The limit adapts to both and does not stay low.
 func TestAdaptive_learnsAnewWhenTheWorkChanges(t *testing.T) {
 	var s simulation
 	phase := func() time.Duration { return s.clock / (40 * time.Second) }
@@ -179,7 +179,7 @@ func TestAdaptive_learnsAnewWhenTheWorkChanges(t *testing.T) {
 	require.Greater(t, lightAgain, 15_000, "of 16,000")
 }
 
-// A class that asks for little is not refused because another asks for too much.
+// A class with few requests is not refused because another class has too many.
 func TestAdaptive_keepsClassesApart(t *testing.T) {
 	s := simulation{
 		plant: processors(4), patience: time.Second, length: 60 * time.Second, limited: true, rate: 4_000, work: around(0.01),
@@ -196,7 +196,7 @@ func TestAdaptive_keepsClassesApart(t *testing.T) {
 	require.Greater(t, s.refused["flood"], s.arrived["flood"]/2)
 }
 
-// Work that is given up after a long time closes the gate all but a little, and it opens again when the work gets done.
+// Work that is given up after a long time closes the gate almost completely. It opens again when work gets done.
 func TestAdaptive_opensAgainAfterAnOutage(t *testing.T) {
 	a := NewAdaptive()
 	now := time.Unix(0, 0)
@@ -232,7 +232,7 @@ func TestAdaptive_opensAgainAfterAnOutage(t *testing.T) {
 	require.Greater(t, a.Limits()["x"], firstLimit)
 }
 
-// A class of which nothing is ever done does not hold the others back every second.
+// A class whose work is never done does not hold back the others every second.
 func TestAdaptive_probesNoMoreThanNeededForWorkThatNeverGetsDone(t *testing.T) {
 	a := NewAdaptive()
 	now := time.Unix(0, 0)
@@ -255,7 +255,7 @@ func TestAdaptive_probesNoMoreThanNeededForWorkThatNeverGetsDone(t *testing.T) {
 	require.Positive(t, probes)
 }
 
-// What fails at once, as a dial that is refused, says nothing of how much can be done.
+// A request that fails at once, such as one with a refused connection, says nothing about the capacity.
 func TestAdaptive_learnsNothingFromFailures(t *testing.T) {
 	a := NewAdaptive()
 	for range 100 {
@@ -267,7 +267,8 @@ func TestAdaptive_learnsNothingFromFailures(t *testing.T) {
 	require.Zero(t, a.running)
 }
 
-// What does the work knows best: where it refuses some, no more than the others run at once, and a crowd does not wait as if it were a burst.
+// When the service itself refuses some requests, the limit becomes the number of the others that run, and a crowd does not wait as if it were a
+// burst.
 func TestAdaptive_takesARefusalOfWhatDoesTheWorkAtItsWord(t *testing.T) {
 	a := NewAdaptive()
 	now := time.Unix(0, 0)
@@ -310,7 +311,7 @@ func TestAdaptive_takesARefusalOfWhatDoesTheWorkAtItsWord(t *testing.T) {
 	require.Greater(t, a.Limits()["x"], 5, "it rises again when it can")
 }
 
-// Nobody joins a queue that a probe makes long: all but a few are held back until it is over.
+// A probe makes the queue long. All but a few requests are held back until it is over.
 func TestAdaptive_letsNoCrowdWaitForTheEndOfAProbe(t *testing.T) {
 	a := NewAdaptive()
 	now := time.Unix(0, 0)
@@ -375,7 +376,7 @@ func BenchmarkAdaptive(b *testing.B) {
 	}
 }
 
-// What is refused is refused by a few comparisons, so that a flood costs next to nothing.
+// A refusal takes only a few comparisons, so that a flood is cheap.
 func BenchmarkAdaptive_refuses(b *testing.B) {
 	a := NewAdaptive()
 	for range 9 * firstLimit { // as many as run and as wait before anything is known
@@ -394,7 +395,7 @@ func around(mean float64) func(*rand.Rand) float64 {
 	return func(r *rand.Rand) float64 { return mean * (0.5 + r.Float64()) }
 }
 
-// At ten times what can be done, what is let in is done in time, at nearly the full rate; without a limit nothing is.
+// At ten times the capacity, the admitted requests are served in time, at nearly the full rate. Without a limit none is.
 func TestAdaptive_keepsItsGoodputUnderTenfoldLoad(t *testing.T) {
 	for name, c := range map[string]struct {
 		plant  plant
@@ -424,7 +425,7 @@ func TestAdaptive_keepsItsGoodputUnderTenfoldLoad(t *testing.T) {
 	}
 }
 
-// What gets cheaper in company is let in: a limit by duration alone would slow it down.
+// Work that gets cheaper when it is shared is admitted: a limit by duration alone would slow it down.
 func TestAdaptive_doesNotHoldSharedFlushesBack(t *testing.T) {
 	s := simulation{plant: flushes{}, work: around(0.005), patience: time.Second, length: 20 * time.Second, limited: true, rate: 20_000}
 	s.run()

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// clocked is a gate whose work takes what the test says.
+// clocked returns a gate and a function that passes work of a given duration through it.
 func clocked(slots int) (*Gate, func(time.Duration)) {
 	g := New(slots)
 	now := time.Unix(0, 0)
@@ -18,7 +18,7 @@ func clocked(slots int) (*Gate, func(time.Duration)) {
 	return g, func(d time.Duration) { now = now.Add(d) }
 }
 
-// fill lets work of this length through, so that the gate knows it.
+// fill passes work of this duration through the gate, so that the gate has measured it.
 func fill(t *testing.T, g *Gate, pass func(time.Duration), took time.Duration) {
 	t.Helper()
 	leave, err := g.Enter(t.Context())
@@ -33,7 +33,7 @@ func (g *Gate) waiters() int {
 	return len(g.waiting)
 }
 
-// wait enters in the background, once all before it wait.
+// wait enters in the background, after all earlier callers are waiting.
 func wait(t *testing.T, g *Gate, ctx context.Context, entered chan<- error) (leave func()) {
 	t.Helper()
 	before := g.waiters()
@@ -71,7 +71,7 @@ func TestGate_letsLongWorkWaitForHalfOfItsTime(t *testing.T) {
 	require.Zero(t, g.working)
 }
 
-// A burst of short work is no overload.
+// A burst of short work is not an overload.
 func TestGate_letsABurstOfShortWorkIn(t *testing.T) {
 	g, pass := clocked(2)
 	fill(t, g, pass, time.Millisecond)
@@ -142,7 +142,7 @@ func BenchmarkEnter(b *testing.B) {
 	}
 }
 
-// However many come back for their next part, a newcomer is let in, and works after two of them at the most.
+// However many callers come back for their next part, a new caller is admitted, and runs after at most two of them.
 func TestGate_letsNewcomersInBesideThoseWhoComeBack(t *testing.T) {
 	g, pass := clocked(1)
 	fill(t, g, pass, 100*time.Millisecond)

@@ -16,7 +16,7 @@ var (
 	testWritten = regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
 )
 
-// A page that names a test as the proof of something names one that there is.
+// Every test that a page of the documentation names as a proof exists.
 func TestDocs_nameTestsThatExist(t *testing.T) {
 	root := filepath.Join("..", "..")
 	written, named := map[string]bool{}, map[string]string{}

@@ -21,11 +21,11 @@ import (
 
 const module = "github.com/fountainai/fountain"
 
-// consumer is the package by which services of others verify tokens. It is the exception among the clients: golang-jwt and the standard library are all
-// that it imports, and the SDK does not import it.
+// consumer is the package with which services outside the family verify tokens. It is an exception among the clients: it imports only golang-jwt and
+// the standard library, and the SDK does not import it.
 const consumer = "clients/fountain/verify"
 
-// pkg is what go list says about one package.
+// pkg is the output of go list about one package.
 type pkg struct {
 	ImportPath   string
 	Imports      []string
@@ -35,7 +35,7 @@ type pkg struct {
 	Standard     bool
 }
 
-// local returns the path inside the module, and whether it is one.
+// local returns the path inside the module, and whether the package belongs to the module.
 func local(path string) (string, bool) { return strings.CutPrefix(path, module+"/") }
 
 func list(t *testing.T, patterns ...string) []pkg {
@@ -70,7 +70,7 @@ func service(path string) string {
 	return word
 }
 
-// mayImport is the table of DESIGN section 3 for imports inside the module.
+// mayImport is the table of DESIGN section 3, for imports inside the module.
 func mayImport(from, to string) bool {
 	switch {
 	case within(from, "cmd"):
@@ -96,9 +96,9 @@ func mayImport(from, to string) bool {
 	return false
 }
 
-// mayTest says what a test may import beyond what its package may: for the contracts the lint, for package auth what services of others verify tokens
-// with, for the commands the recorder, which every test that talks to a family uses, for twofactor the authenticator that the tests of families use too, and
-// for tests of families the Typesense that search has for tests.
+// mayTest says which imports a test may have beyond those of its package. Contracts: the lint. Package auth: the verifier for services outside the
+// family. The commands: the recorder, which every test that talks to a family uses. Twofactor: the authenticator that tests of families use, too.
+// Tests of families: the Typesense server that search has for tests.
 func mayTest(from, to string) bool {
 	if mayImport(from, to) || from == to {
 		return true
@@ -106,7 +106,7 @@ func mayTest(from, to string) bool {
 	switch {
 	case from == "openapi":
 		return within(to, "internal/contract")
-	case from == "internal/auth": // the same attacks for both
+	case from == "internal/auth": // the same attacks are run against both
 		return to == consumer
 	}
 	return (within(from, "cmd") && to == "tests/recorder") || (within(from, "impl/twofactor") && to == "tests/authenticator") ||
@@ -158,7 +158,8 @@ func TestConsumer_dependsOnGolangJWTAlone(t *testing.T) {
 	}
 }
 
-// A generator of code that the CLI links asks the package testing whether it is being tested; none of our own packages may.
+// A code generator that the CLI links calls the package testing to find out whether it runs in a test. None of the project's own packages may link
+// it.
 func TestProducts_linkNoTestCode(t *testing.T) {
 	testing := map[string]bool{}
 	for _, p := range list(t, "./...") {
@@ -173,7 +174,7 @@ func TestProducts_linkNoTestCode(t *testing.T) {
 	}
 }
 
-// The builder of the image gets the folders that .dockerignore names, and no others.
+// The image is built from the folders that .dockerignore names, and no others.
 func TestProducts_areMadeOfWhatTheImageIsBuiltFrom(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", ".dockerignore"))
 	require.NoError(t, err)
@@ -188,7 +189,7 @@ func TestProducts_areMadeOfWhatTheImageIsBuiltFrom(t *testing.T) {
 	}
 }
 
-// domainPackages know neither HTTP nor SQL words (DESIGN section 3).
+// Domain packages use neither HTTP nor SQL terms (DESIGN section 3).
 func TestDomain_knowsNeitherHTTPNorSQL(t *testing.T) {
 	seen := 0
 	for _, p := range list(t, "./impl/...") {
@@ -206,13 +207,14 @@ func TestDomain_knowsNeitherHTTPNorSQL(t *testing.T) {
 	require.Positive(t, seen)
 }
 
-// domains are the packages of rules and stores. They refuse in their own words; problems.go of their service's handlers makes problems of them.
+// domains are the packages of rules and stores. They refuse with errors of their own; problems.go in the handlers of their service translates these
+// into problems.
 var domains = map[string]bool{
 	"impl/sequence/internal/domain": true, "impl/sequence/internal/writer": true, "impl/sequence/internal/store": true, "impl/search/internal/store": true,
 	"impl/twofactor/internal/factor": true, "impl/twofactor/internal/passkey": true, "impl/twofactor/internal/proof": true, "impl/twofactor/internal/store": true, "impl/twofactor/internal/totp": true,
 }
 
-// Of the kms everything is such a package but the handlers, and what calls others.
+// isDomain reports whether a package is a domain package. In the kms all packages are, except the handlers and those that call other services.
 func isDomain(path string) bool {
 	return domains[path] || within(path, "impl/kms/internal") && path != "impl/kms/internal/handlers" && path != "impl/kms/internal/rotator"
 }
@@ -264,7 +266,7 @@ func TestMayImport_refusesWhatTheDesignForbids(t *testing.T) {
 	require.True(t, mayImport("impl/kms", "impl/kms/internal/user"))
 }
 
-// The SDK repeats the codes, because it may not import internal/; it must not forget one.
+// The SDK repeats the problem codes, because it may not import internal/. It must have all of them.
 func TestSDK_knowsEveryProblemCode(t *testing.T) {
 	text, err := os.ReadFile(filepath.Join("..", "..", "clients", "fountain", "codes.go"))
 	require.NoError(t, err)
@@ -278,7 +280,7 @@ func TestSDK_knowsEveryProblemCode(t *testing.T) {
 	require.Len(t, have, len(problem.Codes()))
 }
 
-// A token that nobody has verified decides nothing. What reads one is there for people who ask why a request is refused.
+// An unverified token decides nothing. It is read only to explain to a user why a request is refused.
 func TestUnverifiedTokens_areReadForExplanationsAlone(t *testing.T) {
 	root := filepath.Join("..", "..")
 	seen := 0

@@ -16,30 +16,33 @@ import (
 
 // Refusals of an Order; match them with errors.Is.
 var (
-	// ErrSeam says that the archive does not begin where the stored chain begins: something would be in no archive.
+	// ErrSeam means that the archive does not begin where the stored chain begins. Events would be removed that are in no archive.
 	ErrSeam = errors.New("the archive does not begin where the stored audit chain begins")
-	// ErrYoung says that an event of the archive has not been kept for the least time.
+	// ErrYoung means that an event of the archive is younger than the minimum age for removal.
 	ErrYoung = errors.New("events of the archive are too young to be removed")
-	// ErrLostKey says that a key of the chain does not open (fountain recover data-key): nobody vouches for what would be removed.
+	// ErrLostKey means that a key of the chain does not open (fountain recover data-key), so that the events to be removed can't be verified.
 	ErrLostKey = errors.New("a key of the audit chain does not open")
-	// ErrArchiving says that the events of an earlier order are still being removed.
+	// ErrArchiving means that the events of an earlier order are still being removed.
 	ErrArchiving = errors.New("events of an earlier archive are still being removed")
 )
 
-// ArchiveAudit is the action of the event by which a chain tells that events are removed from it, because they are in an archive.
+// ArchiveAudit is the action of the event that records an order to remove archived events from the chain.
 const ArchiveAudit = "archiveAudit"
 
-// Order has the events of an archive removed from a chain.
+// Order asks for the removal of archived events from a chain.
 type Order struct {
-	After int64         // number of the event after which the archive begins: the stored chain must begin there
-	End   Checkpoint    // that ends the archive, signed by the chain: the last event that is removed
+	After int64         // number of the last event before the archive; the stored chain must begin right after it
+	End   Checkpoint    // checkpoint at the end of the archive, signed by the chain; its event is the last one to be removed
 	Keep  time.Duration // no event younger than this is removed
-	Event Event         // who orders it; action, target and the numbers are filled in
+	Event Event         // names who ordered it; action, target and the numbers are filled in
 }
 
-// Archive orders in the caller's transaction that the events of an archive are removed. It removes none: the keeper does, from the oldest on, and the chain holds
-// at every moment. The order is an event of the chain. The same order again changes nothing and tells how far it is. ErrSignature: the checkpoint is none of this
-// chain's. ErrSeam, ErrYoung, ErrArchiving, ErrLostKey: it is refused. ErrTampered: the chain does not hold what was signed.
+// Archive records, in the caller's transaction, an order to remove the events of an archive. The order is itself an event of the chain. Archive
+// removes nothing: the keeper does, beginning with the oldest event, and the chain can be verified at every moment. Repeating the order has no
+// effect. Archive returns where the stored chain begins now.
+//
+// It fails with ErrSignature when the checkpoint is not one of this chain, with ErrArchived when its events were removed before, with ErrTampered
+// when the chain no longer contains what it signed, and with ErrSeam, ErrYoung, ErrArchiving or ErrLostKey for the reasons stated there.
 func (c *Chain) Archive(ctx context.Context, tx *store.Tx, o Order) (Beginning, error) {
 	b, keys, err := c.lockBase(ctx, tx)
 	if err != nil {
@@ -76,7 +79,7 @@ func (c *Chain) Archive(ctx context.Context, tx *store.Tx, o Order) (Beginning, 
 	return b.beginning(), nil
 }
 
-// event is what the chain tells of an order.
+// event returns the event that records an order.
 func (o Order) event(c *Chain) Event {
 	e := o.Event
 	e.Action, e.Target, e.Outcome = ArchiveAudit, c.Service, OK
@@ -91,7 +94,9 @@ func (o Order) event(c *Chain) Event {
 	return e
 }
 
-// lockBase locks the base until the transaction ends. ErrTampered: no removal left it so. ErrLostKey: nobody can say.
+// lockBase locks the base row until the transaction ends and returns it with the keys of the chain. It fails with ErrTampered when the row is not
+// what the last order or removal wrote, with ErrLostKey when the key that would show this does not open, and with ErrOtherKey when the chain has
+// another key now.
 func (c *Chain) lockBase(ctx context.Context, tx *store.Tx) (b base, keys []*key, err error) {
 	err = tx.Get(ctx, &b, "UPDATE audit_base SET seq = seq WHERE id = 1 RETURNING "+baseColumns)
 	if errors.Is(err, sql.ErrNoRows) {
@@ -120,7 +125,7 @@ func (c *Chain) lockBase(ctx context.Context, tx *store.Tx) (b base, keys []*key
 	return b, nil, c.tampered("its base was changed")
 }
 
-// mayGo refuses an order whose end the chain does not hold, and one for events that have to be kept.
+// mayGo refuses an order whose end is not in the chain (ErrTampered), and one with events that are too young to be removed (ErrYoung).
 func (c *Chain) mayGo(ctx context.Context, tx *store.Tx, b base, o Order) error {
 	var hash []byte
 	err := tx.Get(ctx, &hash, "SELECT hash FROM audit_events WHERE seq = ?", o.End.Seq)
@@ -141,7 +146,7 @@ func (c *Chain) mayGo(ctx context.Context, tx *store.Tx, b base, o Order) error 
 	return nil
 }
 
-// putBase writes the base with its sum.
+// putBase writes the base row with its HMAC.
 func (c *Chain) putBase(ctx context.Context, tx *store.Tx, b base) error {
 	b.KeyID = c.key.id
 	_, err := tx.Exec(ctx, "UPDATE audit_base SET seq = ?, hash = ?, target_seq = ?, target_hash = ?, key_id = ?, mac = ? WHERE id = 1",
@@ -152,11 +157,12 @@ func (c *Chain) putBase(ctx context.Context, tx *store.Tx, b base) error {
 	return nil
 }
 
-// removeSome removes the oldest events of an order, a bounded number, and moves the base in the same transaction: whenever it is broken off, the chain holds. Each
-// event is verified first; what was changed is not removed (ErrTampered). more: there are further ones.
+// removeSome removes a bounded number of the oldest ordered events and moves the base in the same transaction, so the chain can be verified wherever
+// it is interrupted. Each event is verified first; if one was changed, nothing is removed (ErrTampered). more reports whether events remain to be
+// removed.
 func (c *Chain) removeSome(ctx context.Context) (more bool, err error) {
 	if b, err := readBase(ctx, c.db.Read(ctx)); err == nil && b.Seq == b.TargetSeq {
-		return false, nil // whoever moved both is found by the verification of the day
+		return false, nil // a change of both numbers is found by the daily verification
 	}
 	err = c.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		more = false
@@ -182,7 +188,7 @@ func (c *Chain) removeSome(ctx context.Context) (more bool, err error) {
 	return more && err == nil, err
 }
 
-// verifyOldest verifies the oldest events of an order and returns the last of them.
+// verifyOldest verifies a bounded number of the oldest events of an order and returns the position of the last one.
 func (c *Chain) verifyOldest(ctx context.Context, tx *store.Tx, b base, keys []*key) (position, error) {
 	at := b.position()
 	j, lost := newJudge(keys, at)
@@ -205,7 +211,7 @@ func (c *Chain) verifyOldest(ctx context.Context, tx *store.Tx, b base, keys []*
 	return at, nil
 }
 
-// wakeRemoval has the keeper remove what was ordered.
+// wakeRemoval wakes the keeper to remove the ordered events.
 func (c *Chain) wakeRemoval() {
 	select {
 	case c.ordered <- struct{}{}:
@@ -213,7 +219,8 @@ func (c *Chain) wakeRemoval() {
 	}
 }
 
-// unsigned refuses a checkpoint that no key of the chain has signed, as far as anybody can say: a lost one may have.
+// unsigned returns the error for a checkpoint that no open key of the chain has signed: ErrLostKey if a lost key may have signed it, otherwise
+// ErrSignature.
 func unsigned(keys []*key) error {
 	if slices.ContainsFunc(keys, func(k *key) bool { return k.lost }) {
 		return ErrLostKey
@@ -221,7 +228,7 @@ func unsigned(keys []*key) error {
 	return ErrSignature
 }
 
-// signedByAny reports whether a key of the chain has signed the checkpoint.
+// signedByAny reports whether an open key of the chain has signed the checkpoint for the service.
 func signedByAny(keys []*key, service string, known Checkpoint) bool {
 	for _, k := range keys {
 		if !k.lost && known.Service == service && known.Verify(k.public()) == nil {

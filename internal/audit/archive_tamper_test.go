@@ -18,15 +18,15 @@ import (
 	"github.com/fountainai/fountain/internal/seal"
 )
 
-// keptTrail is the texts that somebody keeps of a trail, and what whoever changes them has at hand: texts of the same trail from before, and those of another chain of
-// a service of the same name.
+// keptTrail has the stored texts of a trail, and what an attacker may have who changes them: earlier texts of the same trail, and texts of another
+// chain of a service with the same name.
 type keptTrail struct {
 	texts, older, others []string
 	public               ed25519.PublicKey
-	newest               audit.Checkpoint // kept elsewhere
+	newest               audit.Checkpoint // stored elsewhere
 }
 
-// keptTexts archives a trail twice and exports what is left.
+// keptTexts archives a trail twice and exports the rest.
 func keptTexts(t *testing.T) keptTrail {
 	t.Helper()
 	made := keptTrail{}
@@ -67,7 +67,7 @@ func keptTexts(t *testing.T) keptTrail {
 	return made
 }
 
-// tamper changes the texts in one of the ways that need no key. It returns what it did.
+// tamper changes the texts in one of the ways that need no key. It returns the texts and a description of the change.
 func (k keptTrail) tamper(r *rand.Rand, texts []string) ([]string, string) {
 	texts = slices.Clone(texts)
 	n := r.IntN(len(texts))
@@ -129,9 +129,10 @@ func (k keptTrail) tamper(r *rand.Rand, texts []string) ([]string, string) {
 	return texts, fmt.Sprintf("text %d: %s", n, did)
 }
 
-// recompute gives the beginnings and ends of texts the hashes that follow from their events, which needs no key; signs has the ends signed with a key that is none of the chain's.
+// recompute sets the hashes at the beginnings and ends of the texts to those that follow from their events, which needs no key. With signs it also
+// signs the ends, with a key that is not the chain's.
 func (k keptTrail) recompute(texts []string, signs bool) []string {
-	_, foreign, _ := ed25519.GenerateKey(nil) // it never fails
+	_, foreign, _ := ed25519.GenerateKey(nil) // never fails
 	hash := audit.Genesis
 	out := make([]string, len(texts))
 	for n, text := range texts {
@@ -165,7 +166,7 @@ func (k keptTrail) recompute(texts []string, signs bool) []string {
 	return out
 }
 
-// meaning is what texts say: members of a JSON object may be written in other ways that say the same, and so may base64.
+// meaning normalizes texts: the members of a JSON object, and base64, can be written differently with the same meaning.
 func meaning(texts []string) string {
 	var said strings.Builder
 	for _, text := range texts {
@@ -185,8 +186,8 @@ func meaning(texts []string) string {
 	return said.String()
 }
 
-// Whoever can write to the archives of a trail, and has texts of it from before and those of another chain, can change nothing of what they say unseen: the public key and
-// one checkpoint, which were kept elsewhere, are enough to tell.
+// An attacker who can write to the archives of a trail, and has earlier texts of it and texts of another chain, can't change their meaning without
+// being detected. The public key and one checkpoint, stored elsewhere, are enough to detect it.
 func TestVerifyArchives_findsEveryGeneratedTampering(t *testing.T) {
 	k := keptTexts(t)
 	verify := func(texts []string) error {
@@ -201,7 +202,7 @@ func TestVerifyArchives_findsEveryGeneratedTampering(t *testing.T) {
 	k.findAll(t, k.texts, 21, verify)
 }
 
-// An export of one text is no different.
+// The same holds for an export of one text.
 func TestVerifyExport_findsEveryGeneratedTampering(t *testing.T) {
 	k := keptTexts(t)
 	whole := []string{strings.Join(k.texts, "")}
@@ -215,7 +216,7 @@ func TestVerifyExport_findsEveryGeneratedTampering(t *testing.T) {
 	k.findAll(t, whole, 22, verify)
 }
 
-// A checkpoint of another chain is none to hold an export against.
+// A checkpoint of another chain is refused as a known checkpoint.
 func TestVerifyExport_refusesACheckpointOfAnotherChain(t *testing.T) {
 	k := keptTexts(t)
 	other, err := audit.VerifyPart(strings.NewReader(k.others[0]), audittest.Service, k.public)
@@ -229,7 +230,7 @@ func TestVerifyExport_refusesACheckpointOfAnotherChain(t *testing.T) {
 	require.ErrorIs(t, err, audit.ErrSignature)
 }
 
-// findAll tampers with texts as often as is asked for, and demands of each that it is found.
+// findAll tampers with the texts many times and requires that verify detects each change.
 func (k keptTrail) findAll(t *testing.T, texts []string, seed uint64, verify func(texts []string) error) {
 	t.Helper()
 	original, done := meaning(texts), 0

@@ -23,7 +23,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// archive exports so many of the oldest events and orders that they are removed. It returns the archive.
+// archive exports the given number of the oldest events and orders their removal. It returns the archive and its checkpoint.
 func archive(t *testing.T, db *store.DB, chain *audit.Chain, events int64) (string, audit.Checkpoint) {
 	t.Helper()
 	from, err := audit.StoredFrom(t.Context(), db.Read(t.Context()))
@@ -71,7 +71,7 @@ func intact(t *testing.T, chain *audit.Chain, after int64) {
 	require.Equal(t, after, report.After)
 }
 
-// Archive 1, archive 2 and what the trail still holds verify as one, with the public key alone; what is missing, turned, cut off or of another place is found.
+// Two archives and the rest of the trail verify as one, with the public key alone. A missing, reordered, cut off or foreign text is detected.
 func TestArchive_verifiesAcrossTheSeams(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -121,7 +121,7 @@ func TestArchive_verifiesAcrossTheSeams(t *testing.T) {
 	})
 }
 
-// What would be lost, or hide something, is refused, and changes nothing.
+// An order that would lose or hide events is refused and changes nothing.
 func TestArchive_refuses(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -180,7 +180,7 @@ func TestArchive_refuses(t *testing.T) {
 	})
 }
 
-// A checkpoint of an archived event is told to be that; the last archived event is still compared.
+// A checkpoint of an archived event is reported as ErrArchived. One of the last archived event is still compared.
 func TestVerify_tellsWhatWasArchived(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -234,7 +234,8 @@ func (b storedBase) write(ctx context.Context, tx *store.Tx) error {
 	return err
 }
 
-// moveBase does what somebody with SQL access can do to the beginning of the stored chain: move its row, and remove the events that it hides.
+// moveBase does what an attacker with SQL access can do to the beginning of the stored chain: change its row, and delete the events that it then
+// hides.
 func (s *stored) moveBase(r *rand.Rand, b storedBase) (storedBase, string) {
 	i := r.IntN(len(s.Events) - 1)
 	e := s.Events[i]
@@ -266,8 +267,9 @@ func (s *stored) moveBase(r *rand.Rand, b storedBase) (storedBase, string) {
 	return b, did
 }
 
-// Whoever can write to the database but has not the key can neither move the beginning of the stored chain unseen nor change what is behind it; and nothing that was
-// changed is removed as archived. With a checkpoint from behind the order that was kept elsewhere the base is found without the key, too.
+// An attacker who can write to the database but does not have the key can't move the beginning of the stored chain or change later events without
+// being detected. An event that was changed is not removed as archived. A checkpoint of an event after the order, stored elsewhere, detects a moved
+// base even without the key.
 func TestVerify_findsEveryGeneratedTamperingBehindAnArchive(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -309,19 +311,20 @@ func TestVerify_findsEveryGeneratedTamperingBehindAnArchive(t *testing.T) {
 				require.True(t, err != nil || !report.Intact(), "%d, without the key: %s", seed, did)
 			}
 			left := len(read(t, db).Events)
-			_ = chain.RemoveArchived(t.Context()) // it may have nothing to do
+			_ = chain.RemoveArchived(t.Context()) // there may be nothing to remove
 			require.Len(t, read(t, db).Events, left, "%d: nothing is removed: %s", seed, did)
 		}
 		t.Logf("%d tamperings found", done)
 	})
 }
 
-// While events are appended by many, verified and exported, others are archived; the chain holds at every moment, and the archives and the rest are all of it.
+// Events are archived while others are appended, verified and exported. The chain can be verified at every moment, and the archives and the rest
+// together contain all events.
 func TestArchive_holdsBesideAppenders(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
 		chain := audittest.Open(t, db)
-		other := db // another replica, where the database takes one
+		other := db // another replica, where the database allows one
 		if db.Dialect() == store.PostgreSQL {
 			other = open(t)
 		}
@@ -368,7 +371,7 @@ func TestArchive_holdsBesideAppenders(t *testing.T) {
 	})
 }
 
-// A process that is killed while it removes archived events leaves a chain that holds, and the next goes on.
+// A process that is killed while it removes archived events leaves an intact chain, and the next process finishes the removal.
 func TestArchive_leavesAWholeChainThroughKill(t *testing.T) {
 	rounds := 3
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -406,7 +409,8 @@ func TestArchive_leavesAWholeChainThroughKill(t *testing.T) {
 	})
 }
 
-// The keeper removes what was ordered, at once, and what a process before has left; it takes the orders of another service, once, and says which it can't follow.
+// The keeper removes the events of an order at once, and those that an earlier process has left. It takes an order of another service once, and
+// reports an order that it can't follow.
 func TestKeeper_removesWhatWasOrdered(t *testing.T) {
 	db := sqlite(t)
 	chain := audittest.Open(t, db)
@@ -452,7 +456,8 @@ func TestKeeper_removesWhatWasOrdered(t *testing.T) {
 	require.EqualValues(t, 1150, k.gauge(t, "fountain_audit_archived_seq"), "nothing more is removed")
 }
 
-// The checkpoint beside the database may be of an event that was archived since: that is no older state. One that the chain never had still is.
+// The event of the checkpoint beside the database may have been archived since; that is not reported as an older state. A checkpoint that the chain
+// never had still is.
 func TestKeeper_knowsArchivedEventsFromAnOlderState(t *testing.T) {
 	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
 	chain := audittest.Open(t, db)
@@ -480,7 +485,7 @@ func TestKeeper_knowsArchivedEventsFromAnOlderState(t *testing.T) {
 	require.EqualValues(t, 0, restored.gauge(t, "fountain_audit_intact"), "a copy from before the archive")
 }
 
-// An export ends before a time, and signs nothing that an event does not vouch for.
+// An export ends before the given time. Its checkpoint is signed only if a verified event proves it.
 func TestExportBefore_endsBeforeATime(t *testing.T) {
 	db := sqlite(t)
 	chain := audittest.Open(t, db)
@@ -509,7 +514,7 @@ func TestExportBefore_endsBeforeATime(t *testing.T) {
 	require.ErrorIs(t, err, audit.ErrTampered, "nothing vouches for the place where it would begin")
 }
 
-// A database that an older release has left has no base: its trail begins with the first event.
+// A database that an older release has left has no base; its trail begins with the first event.
 func TestVerifyStored_readsWhatAnOlderReleaseHasLeft(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -526,7 +531,7 @@ func TestVerifyStored_readsWhatAnOlderReleaseHasLeft(t *testing.T) {
 	})
 }
 
-// Two who archive at once, at two replicas where the database takes them, have one order taken, and the other is told so.
+// Of two concurrent orders, at two replicas where the database allows that, one is accepted and the other is refused with its reason.
 func TestArchive_takesOneOfManyOrdersAtOnce(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -579,7 +584,8 @@ func TestArchive_takesOneOfManyOrdersAtOnce(t *testing.T) {
 	})
 }
 
-// A lost key ends archiving, without an alarm: nobody vouches for what would be removed. What was archived before still verifies, with the public key of its time and the trail behind it.
+// A lost key stops archiving without an alarm, because the events to be removed can't be verified. Earlier archives still verify with the public key
+// of their time and the trail after them.
 func TestArchive_refusesBeforeALostKey(t *testing.T) {
 	for _, archived := range []bool{false, true} {
 		db := sqlite(t)
@@ -591,7 +597,7 @@ func TestArchive_refusesBeforeALostKey(t *testing.T) {
 			before, _ = archive(t, db, chain, 5)
 			require.NoError(t, chain.RemoveArchived(t.Context()))
 		}
-		text, err := export(t, chain, 0, 5) // an archive that was written, and not ordered yet
+		text, err := export(t, chain, 0, 5) // an archive that was written and is not ordered yet
 		require.NoError(t, err)
 		part, err := audit.VerifyPart(strings.NewReader(text), audittest.Service, public)
 		require.NoError(t, err)

@@ -1,9 +1,12 @@
-// Package audit keeps a service's log of who did what, in the service's own database and in the transaction of the deed: what
-// cannot be logged does not happen. Every event's hash covers the one before it, and a sum under a sealed key covers the hash, so that who can
-// write to the database but has not the key can't change, remove, move or add an event unseen. What such a person can do is to put an older state of the
-// whole chain back; a Checkpoint that was kept elsewhere shows it.
+// Package audit keeps a service's log of who did what, in the service's own database. Each event is written in the transaction of the change that it
+// records, so a change that can't be logged does not happen.
 //
-// A service opens its Chain once (Open), then appends (Append). Whoever has no key can verify by the hashes and a signed checkpoint (Verify, VerifyExport).
+// The hash of an event covers the hash of the event before it, and an HMAC under a sealed key covers the hash. So an attacker who can write to the
+// database but does not have the key can't change, remove, move or add an event without being detected. Such an attacker can replace the whole chain
+// by an older state of itself; a Checkpoint that was stored elsewhere detects that.
+//
+// A service opens its Chain once (Open), then appends (Append). Without the key, the chain can be verified by its hashes and a signed checkpoint
+// (Verify, VerifyExport).
 package audit
 
 import (
@@ -35,7 +38,7 @@ func must(f fs.FS, err error) fs.FS {
 	return f
 }
 
-// Record is an Event in the chain.
+// Record is an Event with its place in the chain.
 type Record struct {
 	Seq int64 // 1 for the first, without gaps
 	Event
@@ -44,7 +47,7 @@ type Record struct {
 
 var genesis = sha256.Sum256([]byte("fountain audit chain v1"))
 
-// link is the hash of one event: SHA-256 over the version, the hash before, the number, the length and the bytes as stored.
+// link returns the hash of one event: SHA-256 over the version, the previous hash, the number, the length and the stored bytes.
 func link(prev []byte, seq int64, body []byte) []byte {
 	h := links.Get().(*hasher)
 	defer links.Put(h)
@@ -53,15 +56,15 @@ func link(prev []byte, seq int64, body []byte) []byte {
 	return h.of(h.text, body)
 }
 
-// hasher is a hash that is used again and again, by one at a time: every event of every service needs two.
+// hasher is a hash that is reused, by one goroutine at a time, since every event of every service needs two.
 type hasher struct {
 	hash.Hash
-	text []byte // what goes before
+	text []byte // buffer for what is hashed before the body
 }
 
 var links = sync.Pool{New: func() any { return &hasher{Hash: sha256.New()} }}
 
-// of returns the hash of the parts one after the other.
+// of returns the hash of the concatenated parts.
 func (h *hasher) of(parts ...[]byte) []byte {
 	h.Reset()
 	for _, part := range parts {
@@ -70,8 +73,8 @@ func (h *hasher) of(parts ...[]byte) []byte {
 	return h.Sum(make([]byte, 0, sha256.Size))
 }
 
-// inserts are the statements that insert events, by how many: powers of two, so that any number of events takes few statements and these are few texts to be kept
-// compiled. The largest is far below the placeholder limits of both databases.
+// inserts are the statements that insert 1, 2, 4 ... events. With powers of two any number of events takes few statements, and few texts have to be
+// kept prepared. The largest is far below the placeholder limits of both databases.
 var inserts = func() (texts [7]string) {
 	const row = "(?, ?, ?, ?, ?, ?, ?, ?)"
 	for i := range texts {
@@ -80,22 +83,22 @@ var inserts = func() (texts [7]string) {
 	return texts
 }()
 
-// insertOne inserts one event, or none where there is one.
+// insertOne inserts one event. If its number is already in use, it inserts nothing.
 var insertOne = inserts[0] + " ON CONFLICT DO NOTHING"
 
-// ErrNoKey says that the chain of a database was not opened: nothing can be recorded, so nothing is done.
+// ErrNoKey means that the chain of a database was not opened. Events can't be recorded, so the change must not happen.
 var ErrNoKey = errors.New("the audit chain has no key")
 
-// ErrOtherKey says that the chain goes on under a key that this process does not have; it must be started anew.
+// ErrOtherKey means that the chain continues under a key that this process does not have. The process must be restarted.
 var ErrOtherKey = errors.New("the audit chain is under another key")
 
-// ErrLate says that an event was told to a transaction that has written its events already.
+// ErrLate means that Append was called in a transaction that has already written its events.
 var ErrLate = errors.New("the transaction has written its audit events")
 
-// telling are the events of one transaction, in the order in which they were told.
+// telling has the events of one transaction, in the order in which they were appended.
 type telling struct {
 	rows    []row
-	refused error // one that can't be recorded: nothing of the transaction may happen, whatever its function makes of the error
+	refused error // set if an event can't be recorded: the transaction must then fail, even if its function ignores the error of Append
 	written bool
 }
 
@@ -112,9 +115,9 @@ func (t *telling) add(ctx context.Context, e Event) error {
 	return nil
 }
 
-// Append adds events to the chain in the caller's transaction. Those of a whole transaction are written together right before its commit (store.LastAudit), because
-// the lock of the chain's head is one that every such transaction waits for; an error then fails the caller's change. Events without an address get that of
-// the request in ctx.
+// Append adds events to the chain in the caller's transaction. All events of a transaction are written together right before its commit
+// (store.LastAudit), because every such transaction waits for the lock on the head of the chain. An error at that point fails the caller's
+// transaction. Events without an address get the client address of the request in ctx.
 func Append(ctx context.Context, tx *store.Tx, events ...Event) error {
 	if len(events) == 0 {
 		return nil
@@ -145,7 +148,7 @@ func Append(ctx context.Context, tx *store.Tx, events ...Event) error {
 	return nil
 }
 
-// AppendLater keeps an event until the chain has a key, with which Open then begins it: for commands that run where no key can be had.
+// AppendLater stores an event until the chain has a key; Open then adds it to the chain. It is for commands that run without access to a key.
 func AppendLater(ctx context.Context, tx *store.Tx, e Event) error {
 	r, err := e.row()
 	if err != nil {
@@ -158,7 +161,7 @@ func AppendLater(ctx context.Context, tx *store.Tx, e Event) error {
 	return nil
 }
 
-// head is the one row that says where the chain ends.
+// head is the row that says where the chain ends.
 type head struct {
 	Seq   int64
 	Hash  []byte // none before the first event
@@ -166,7 +169,7 @@ type head struct {
 	MAC   []byte `db:"mac"`
 }
 
-// last is the hash that the next event follows.
+// last returns the hash that the next event's hash covers.
 func (h head) last() []byte {
 	if h.Seq == 0 {
 		return genesis[:]
@@ -183,8 +186,8 @@ func readHead(ctx context.Context, q store.Querier) (h head, err error) {
 	return h, nil
 }
 
-// append locks the head of the chain until the transaction ends and writes the events behind it. What this process has appended last is mostly still the end
-// of the chain: then one statement sees that nothing of the head was changed and moves it.
+// append locks the head of the chain until the transaction ends and writes the events after it. The last event of this process is usually still the
+// end of the chain; then a single statement checks that nothing in the head row has changed and moves it.
 func (c *Chain) append(ctx context.Context, tx *store.Tx, events []row) error {
 	tip := c.tip.Load()
 	if tip != nil && tip.Seq >= c.end.Load() {
@@ -203,12 +206,13 @@ func (c *Chain) append(ctx context.Context, tx *store.Tx, events []row) error {
 	return c.appendToHead(ctx, tx, events)
 }
 
-// undisturbed is how many appends in a row must have found the chain where this process had left it for the next to count on it. Where others append too, be it
-// replicas or transactions of this process, a transaction that counted on it would often be run twice. Transactions of single requests look always.
+// undisturbed is how many consecutive appends must have found the chain where this process left it before the next one assumes that it still is
+// (appendLater). Where other replicas or other transactions of this process append too, a transaction with that assumption would often be run twice.
+// Only the transactions of group commits (store.Brief) make it; others always check at once.
 const undisturbed = 16
 
-// appendLater moves the head and writes the events behind it, with the commit if nothing else follows (PostgreSQL). Where the head is not the one that is given, or
-// there is an event behind it, nothing of the transaction happens and it is run anew, cautiously.
+// appendLater moves the head and writes the events after it. On PostgreSQL this is sent together with the commit if nothing else follows. If the head
+// is not from, or an event exists after it, the transaction is rolled back and run again as a cautious one.
 func (c *Chain) appendLater(ctx context.Context, tx *store.Tx, from head, added []row, to head) error {
 	all := append([]store.Statement{moveHead(from, to)}, insertions(added)...)
 	if len(added) == 1 {
@@ -223,7 +227,7 @@ func (c *Chain) appendLater(ctx context.Context, tx *store.Tx, from head, added 
 	return nil
 }
 
-// moveHead is the statement that moves the head of the chain if it still is the one that is given.
+// moveHead returns the statement that moves the head of the chain if it is still from.
 func moveHead(from, to head) store.Statement {
 	return store.Statement{
 		Query: "UPDATE audit_head SET seq = ?, hash = ?, mac = ? WHERE id = 1 AND seq = ? AND hash = ? AND mac = ? AND key_id = ?",
@@ -231,13 +235,14 @@ func moveHead(from, to head) store.Statement {
 	}
 }
 
-// appendTo moves the head and writes the events behind it, unless the head is not the one that is given. One event goes with the head in one message.
+// appendTo moves the head and writes the events after it; it returns false and changes nothing if the head is not from. A single event is sent
+// together with the move of the head in one message.
 func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added []row, to head) (bool, error) {
 	move := moveHead(from, to)
 	if len(added) == 1 {
 		moved, err := tx.ExecAll(ctx, move, store.Statement{
 			Query: `INSERT INTO audit_events (` + columns + `) SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM audit_head WHERE id = 1 AND hash = ?)
-				ON CONFLICT DO NOTHING`, // another process may just have written the very same event there; then the head was not moved by this one
+				ON CONFLICT DO NOTHING`, // another process may just have written an event with this number; it has moved the head then, and this process has not
 			Args: append(added[0].args(), to.Hash),
 		})
 		switch {
@@ -261,7 +266,7 @@ func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added []r
 	return true, c.insert(ctx, tx, added, to)
 }
 
-// appendToHead is append for whoever has to look where the chain ends.
+// appendToHead is append for when the end of the chain has to be read first.
 func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []row) error {
 	var h head
 	err := tx.Get(ctx, &h, "UPDATE audit_head SET seq = seq + ? WHERE id = 1 RETURNING "+headColumns, len(events))
@@ -272,10 +277,10 @@ func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []row) er
 		return ErrOtherKey
 	}
 	h.Seq -= int64(len(events))
-	if !c.key.vouchesFor(h) { // to go on would hide that the end was cut off
+	if !c.key.vouchesFor(h) { // continuing would hide that events at the end were removed
 		return c.tampered("its head was changed")
 	}
-	if h.Seq < c.end.Load() { // it is set after commits alone, and the head is locked
+	if h.Seq < c.end.Load() { // end is set only after commits, and the head is locked
 		return c.tampered("an older state was put back")
 	}
 	to := c.follow(h, events)
@@ -285,7 +290,7 @@ func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []row) er
 	return c.insert(ctx, tx, events, to)
 }
 
-// follow gives events their places behind the end of the chain, and returns the head after them.
+// follow assigns the next numbers, hashes and HMACs to events and returns the head after them.
 func (c *Chain) follow(h head, events []row) head {
 	seq, hash := h.Seq, h.last()
 	for i := range events {
@@ -301,7 +306,7 @@ func (c *Chain) follow(h head, events []row) head {
 	return h
 }
 
-// insert writes events, and remembers the end of the chain when they are committed.
+// insert writes events, and remembers the new end of the chain once they are committed.
 func (c *Chain) insert(ctx context.Context, tx *store.Tx, added []row, to head) error {
 	if _, err := tx.ExecAll(ctx, insertions(added)...); err != nil {
 		return fmt.Errorf("append to audit chain: %w", err)
@@ -310,7 +315,7 @@ func (c *Chain) insert(ctx context.Context, tx *store.Tx, added []row, to head) 
 	return nil
 }
 
-// insertions are the statements that write events.
+// insertions returns the statements that write events.
 func insertions(added []row) (all []store.Statement) {
 	for size := len(inserts) - 1; size >= 0; size-- {
 		for rows := 1 << size; len(added) >= rows; added = added[rows:] {
@@ -324,7 +329,7 @@ func insertions(added []row) (all []store.Statement) {
 	return all
 }
 
-// remember notes the end of the chain when it is committed.
+// remember stores the new end of the chain once the transaction is committed.
 func (c *Chain) remember(tx *store.Tx, to head) {
 	tx.AfterCommit(func() {
 		c.tip.Store(&to)
@@ -340,7 +345,7 @@ func Head(ctx context.Context, q store.Querier) (int64, error) {
 	return h.Seq, err
 }
 
-// row is an event as stored.
+// row is a stored event.
 type row struct {
 	Seq    int64
 	At     int64
@@ -349,10 +354,10 @@ type row struct {
 	Target string
 	Body   []byte
 	Hash   []byte
-	MAC    []byte `db:"mac"` // none in events from before there was a key
+	MAC    []byte `db:"mac"` // empty in events that are older than the first key
 }
 
-// args are the values of columns.
+// args returns the values in the order of columns.
 func (r row) args() []any {
 	return []any{r.Seq, r.At, r.Action, r.Actor, r.Target, r.Body, r.Hash, r.MAC}
 }

@@ -78,7 +78,7 @@ func TestAppend_goesWithItsTransaction(t *testing.T) {
 	})
 }
 
-// What the process remembers of the chain's end is what was committed: not what a later step of the same transaction has refused, nor what its commit has.
+// A process remembers only a committed end of the chain: not one of a transaction that fails in a later step or in its commit.
 func TestAppend_remembersNoEndThatWasRolledBack(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		replicas := []*store.DB{opened(t, open), opened(t, open)}
@@ -105,7 +105,7 @@ func TestAppend_remembersNoEndThatWasRolledBack(t *testing.T) {
 	})
 }
 
-// What a transaction tells in several calls is written as what it tells in one: in its order, and all of it or none.
+// The events of several Append calls in one transaction are written as those of one call: in order, and all or none.
 func TestAppend_writesWhatATransactionTellsAtOnce(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -120,7 +120,7 @@ func TestAppend_writesWhatATransactionTellsAtOnce(t *testing.T) {
 		records, _, err := audit.List(t.Context(), db.Read(t.Context()), audit.Query{Limit: 1000})
 		require.NoError(t, err)
 		require.Len(t, records, 420)
-		for i, r := range records { // the newest first
+		for i, r := range records { // newest first
 			n := len(records) - 1 - i
 			require.Equal(t, fmt.Sprintf("a%d_%d", n/140, n%140), r.Action)
 		}
@@ -130,7 +130,7 @@ func TestAppend_writesWhatATransactionTellsAtOnce(t *testing.T) {
 	})
 }
 
-// A transaction that goes on after one of its events was refused, or tells one when the others are written, is rolled back.
+// A transaction is rolled back if it continues after one of its events was refused, or appends an event after the others were written.
 func TestAppend_letsNothingHappenWithoutItsEvent(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -157,7 +157,7 @@ func TestAppend_letsNothingHappenWithoutItsEvent(t *testing.T) {
 	})
 }
 
-// A transaction that collided runs again, and one that panics not at all: what each attempt told is its own.
+// A transaction that conflicted is run again, one that panicked is not. Each attempt has only its own events.
 func TestAppend_tellsOnceWhatIsTriedAgain(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -195,14 +195,14 @@ func TestAppend_neverForksTheChain(t *testing.T) {
 			group.Go(func() {
 				for n := range each {
 					ctx := context.Background()
-					if w%4 < 2 { // these may count on the end of the chain
+					if w%4 < 2 { // these may assume that they know the end of the chain
 						ctx = store.Brief(ctx)
 					}
 					err := replicas[w%2].Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 						if err := audit.Append(ctx, tx, event(fmt.Sprintf("w%d", w))); err != nil {
 							return err
 						}
-						if n%4 == 3 { // twice in one transaction, and several at once
+						if n%4 == 3 { // two calls in one transaction, one of them with several events
 							return audit.Append(ctx, tx, event("more"), event("more"))
 						}
 						return nil
@@ -220,7 +220,8 @@ func TestAppend_neverForksTheChain(t *testing.T) {
 	})
 }
 
-// The same event of the same microsecond, recorded by two replicas at once behind the same one, has the same hash at the same place in both.
+// Two replicas that record an identical event in the same microsecond after the same event compute the same hash for the same place. Both events are
+// stored.
 func TestAppend_keepsTheSameEventOfTwoReplicasTwice(t *testing.T) {
 	const rounds, writers = 10, 8
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
@@ -247,11 +248,11 @@ func TestAppend_keepsTheSameEventOfTwoReplicasTwice(t *testing.T) {
 	})
 }
 
-// What was put behind the end would hide the next event.
+// An event that was inserted after the end of the chain would hide the next one, so the append is refused.
 func TestAppend_refusesWhereAnEventIsAlready(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
-		for n := range int64(2 * undisturbed) { // whether it counts on its end or not
+		for n := range int64(2 * undisturbed) { // whether it assumes to know the end or not
 			appendEvents(t, db, event("a"))
 			exec(t, db, "INSERT INTO audit_events (seq, at, action, actor, target, body, hash) SELECT seq + 1, at, 'planted', actor, target, body, hash FROM audit_events ORDER BY seq DESC LIMIT 1")
 			err := db.Write(store.Brief(t.Context()), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("b")) })
@@ -264,10 +265,10 @@ func TestAppend_refusesWhereAnEventIsAlready(t *testing.T) {
 	})
 }
 
-// undisturbed is more appends than it takes until the next counts on the end of the chain.
+// undisturbed is more than the number of appends after which the next one assumes that it knows the end of the chain.
 const undisturbed = 20
 
-// Who counts on the end of the chain and is wrong has changed nothing, and is run once more.
+// A transaction that is wrong about the end of the chain changes nothing and is run again.
 func TestAppend_isRunAnewWhereItWasWrongAboutTheEnd(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := opened(t, open), opened(t, open)
@@ -303,7 +304,7 @@ func TestAppend_isRunAnewWhereItWasWrongAboutTheEnd(t *testing.T) {
 	})
 }
 
-// A head that was changed by somebody without the key is found by whoever counts on it, too.
+// A head that was changed without the key is also detected by a transaction that assumes to know the end of the chain.
 func TestAppend_refusesAChangedHeadWhereverItIs(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -347,7 +348,7 @@ func TestAppend_linksMoreEventsThanOneStatementTakes(t *testing.T) {
 	})
 }
 
-// tampering is done with plain statements, as somebody with access to the database would.
+// The chain is changed with plain SQL, as an attacker with access to the database could do it.
 func TestVerify_findsTheFirstTouchedEvent(t *testing.T) {
 	const count = 7
 	for name, c := range map[string]struct {

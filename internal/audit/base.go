@@ -13,12 +13,12 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// base is the one row that says where the stored chain begins. It is summed under the chain's key: whoever moves it without the key is found.
+// base is the row that says where the stored chain begins. It has an HMAC under the chain's key, so a change without the key is detected.
 type base struct {
-	Seq        int64  // of the last event that was archived and removed; 0: none was
-	Hash       []byte // of that event
-	TargetSeq  int64  `db:"target_seq"`  // up to which event an archive was ordered; never below Seq
-	TargetHash []byte `db:"target_hash"` // of that event
+	Seq        int64  // number of the last event that was archived and removed; 0: none was
+	Hash       []byte // hash of that event
+	TargetSeq  int64  `db:"target_seq"`  // number of the last event whose removal was ordered; never below Seq
+	TargetHash []byte `db:"target_hash"` // hash of that event
 	KeyID      int64  `db:"key_id"`
 	MAC        []byte `db:"mac"`
 }
@@ -36,10 +36,11 @@ func readBase(ctx context.Context, q store.Querier) (b base, err error) {
 	return b, nil
 }
 
-// baseMigration makes the table of the base.
+// baseMigration is the number of the migration that creates the table of the base.
 const baseMigration = 17
 
-// readBaseBeside is readBase for whoever opens a database beside its service, which may be one that an older release has left.
+// readBaseBeside is readBase for a database that is opened without its service, and that an older release may have left without this table. It then
+// returns the zero base.
 func readBaseBeside(ctx context.Context, q store.Querier) (base, error) {
 	b, err := readBase(ctx, q)
 	if err == nil || errors.Is(err, ErrTampered) {
@@ -52,7 +53,7 @@ func readBaseBeside(ctx context.Context, q store.Querier) (base, error) {
 	return b, err
 }
 
-// position is what the first stored event follows.
+// position returns the position before the first stored event.
 func (b base) position() position {
 	if b.Seq == 0 {
 		return beginning
@@ -60,22 +61,24 @@ func (b base) position() position {
 	return position{b.Seq, b.Hash}
 }
 
-// untouched is the row before anything was ordered. A row that was put back to it is found by the events that are missing then.
+// untouched reports whether the row is in its initial state, before any order. If an attacker resets the row to that state after a removal, the
+// missing events reveal it.
 func (b base) untouched() bool {
 	return b.Seq == 0 && b.TargetSeq == 0 && b.KeyID == 0 && len(b.Hash) == 0 && len(b.TargetHash) == 0 && len(b.MAC) == 0
 }
 
-// ofBase is what a sum of the base is of.
+// ofBase is the kind of an HMAC over the base.
 const ofBase = "base"
 
-// sumBase is the HMAC that vouches for the base. All its parts have a fixed length.
+// sumBase returns the HMAC over the base. All parts of its input have a fixed length.
 func (k *key) sumBase(b base) []byte {
 	text := bytes.Clone(b.position().hash)
 	text = binary.BigEndian.AppendUint64(text, uint64(b.TargetSeq))
 	return k.sum(ofBase, b.Seq, append(text, b.TargetHash...))
 }
 
-// vouchedBase reads the base and asks the keys about it. good: it is what the last removal left.
+// vouchedBase reads the base and verifies it with the keys. good is false when it is not what the last order or removal wrote, or its key does not
+// open.
 func vouchedBase(ctx context.Context, q store.Querier, keys []*key) (b base, good bool, err error) {
 	if b, err = readBase(ctx, q); err != nil {
 		if errors.Is(err, ErrTampered) {
@@ -101,10 +104,10 @@ func (b base) vouchedBy(keys []*key) bool {
 	return false
 }
 
-// ErrArchived says that something asks about events that were archived and removed; errors.As with an *ArchivedError says where the stored trail begins.
+// ErrArchived means that the requested events were archived and removed. errors.As with an *ArchivedError tells where the stored chain begins.
 var ErrArchived = errors.New("these events were archived")
 
-// ArchivedError is an ErrArchived that says where the stored chain begins.
+// ArchivedError is an ErrArchived with the place where the stored chain begins.
 type ArchivedError struct {
 	Before int64 // number of the first stored event
 }
@@ -114,19 +117,19 @@ func (e *ArchivedError) Error() string {
 	return fmt.Sprintf("%v: the trail holds those from number %d on", ErrArchived, e.Before)
 }
 
-// Unwrap makes it an ErrArchived.
+// Unwrap returns ErrArchived.
 func (e *ArchivedError) Unwrap() error { return ErrArchived }
 
 func (b base) archived() error { return &ArchivedError{Before: b.Seq + 1} }
 
-// Beginning is where a stored chain begins.
+// Beginning is where a stored chain begins, and how far removal was ordered.
 type Beginning struct {
-	Seq  int64  // of the last event that was archived and removed; 0: none was
-	Hash []byte // of that event, which the first stored one follows
-	Goal int64  // up to which event removal was ordered; above Seq while it is on its way
+	Seq  int64  // number of the last event that was archived and removed; 0: none was
+	Hash []byte // hash of that event, which the first stored event follows
+	Goal int64  // number of the last event whose removal was ordered; above Seq while events are being removed
 }
 
-// StoredFrom returns where a stored chain begins, as its row says. Nothing is verified.
+// StoredFrom returns where a stored chain begins, according to its base row. It verifies nothing.
 func StoredFrom(ctx context.Context, q store.Querier) (Beginning, error) {
 	b, err := readBaseBeside(ctx, q)
 	if err != nil {
@@ -139,7 +142,7 @@ func (b base) beginning() Beginning {
 	return Beginning{Seq: b.Seq, Hash: bytes.Clone(b.position().hash), Goal: b.TargetSeq}
 }
 
-// Oldest returns when the oldest stored event was recorded; the zero time when there is none.
+// Oldest returns the time of the oldest stored event; the zero time when there is none.
 func Oldest(ctx context.Context, q store.Querier) (time.Time, error) {
 	var at int64
 	err := q.Get(ctx, &at, "SELECT at FROM audit_events ORDER BY seq LIMIT 1")

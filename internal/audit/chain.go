@@ -10,15 +10,16 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Sealer seals the keys of a chain: the kms's keyset under the root key, or the data key that the kms has wrapped for a service.
+// Sealer seals the keys of a chain. In the kms this is the keyset under the root key; in other services it is the data key that the kms has wrapped
+// for them.
 type Sealer interface {
 	Seal(plain, aad []byte) ([]byte, error)
 	Open(sealed, aad []byte) ([]byte, error)
 }
 
-// Options say whose chain it is.
+// Options name the service of a chain and its dependencies.
 type Options struct {
-	Service string // the word, which checkpoints name
+	Service string // the service's word, which checkpoints contain
 	Sealer  Sealer
 	Clock   clock.Clock
 }
@@ -30,19 +31,20 @@ type Chain struct {
 	key  *key
 	lost int64 // how many older keys do not open
 
-	tip      atomic.Pointer[head] // that this process committed last; nil: none yet. It may not be the end any more
+	tip      atomic.Pointer[head] // the head that this process committed last, or nil; others may have moved it since
 	end      atomic.Int64         // number of the newest event that this process knows of
-	appended chan struct{}        // one: a checkpoint may be due
-	ordered  chan struct{}        // one: archived events are to be removed
-	refused  atomic.Bool          // an append found the chain changed, which the keeper has not looked at yet
-	alone    atomic.Int64         // how many appends in a row found the chain where this process had left it
+	appended chan struct{}        // has one element when a checkpoint may be due
+	ordered  chan struct{}        // has one element when archived events are to be removed
+	refused  atomic.Bool          // an append found the chain changed, and the keeper has not looked at it yet
+	alone    atomic.Int64         // how many consecutive appends found the chain where this process left it
 }
 
-// attachment is under which a database keeps its Chain.
+// attachment is the key under which a database stores its Chain.
 type attachment struct{}
 
-// Open opens the chain of a database, and makes its key where there is none or where the last one does not open any more. From then on the
-// database's transactions can append. Events from before the first key keep their place; the key is bound to the hash of the last of them.
+// Open opens the chain of a database and attaches it, so that the database's transactions can append. If the chain has no key yet, its newest key
+// does not open or that key does not match the head of the chain, Open creates a new key. Events before the first key keep their places; the key is
+// bound to the hash of the last of them.
 func Open(ctx context.Context, db *store.DB, o Options) (*Chain, error) {
 	c := &Chain{Options: o, db: db, appended: make(chan struct{}, 1), ordered: make(chan struct{}, 1)}
 	err := db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -82,14 +84,14 @@ func Open(ctx context.Context, db *store.DB, o Options) (*Chain, error) {
 	return c, nil
 }
 
-// Why a chain goes on under another key, as the first event under it says.
+// Why a chain continues under a new key, as recorded in the first event under that key.
 const (
 	reasonFirst = "the events before have no key"
 	reasonLost  = "the key before does not open"
 	reasonHead  = "the head of the chain was changed"
 )
 
-// begin makes a key after the others and has the chain go on under it.
+// begin creates the next key and continues the chain under it.
 func (c *Chain) begin(ctx context.Context, tx *store.Tx, h head, keys []*key, reason string) error {
 	id := h.KeyID + 1
 	if n := len(keys); n > 0 {
@@ -119,7 +121,7 @@ func (c *Chain) begin(ctx context.Context, tx *store.Tx, h head, keys []*key, re
 	return c.appendNow(ctx, tx, events...)
 }
 
-// appendNow appends to a chain that is being opened, when no transaction knows it yet.
+// appendNow appends to a chain that is being opened and not attached to the database yet.
 func (c *Chain) appendNow(ctx context.Context, tx *store.Tx, events ...Event) error {
 	if len(events) == 0 {
 		return nil
@@ -134,14 +136,14 @@ func (c *Chain) appendNow(ctx context.Context, tx *store.Tx, events ...Event) er
 	return c.append(ctx, tx, rows)
 }
 
-// RestoreBackup is the action of the event by which every chain tells that its database was restored, MoveStore that it was moved to another place.
+// RestoreBackup is the action of the event which records in a chain that its database was restored, MoveStore that it was moved to another place.
 const (
 	RestoreBackup = "restoreBackup"
 	MoveStore     = "moveStore"
 )
 
-// tellCommands appends what a restore or a move has left for a chain whose key still opens. Nothing else is taken: whoever can write into the database, and has no
-// key, could tell anything else.
+// tellCommands appends the events that a restore or a move has left, when the chain's key still opens. It accepts no other pending events: an
+// attacker who can write to the database without the key could have inserted them.
 func (c *Chain) tellCommands(ctx context.Context, tx *store.Tx) error {
 	var pending []struct {
 		ID   int64
@@ -166,7 +168,7 @@ func (c *Chain) tellCommands(ctx context.Context, tx *store.Tx) error {
 	return nil
 }
 
-// takePending returns what happened while there was no key.
+// takePending removes and returns the events that were stored while there was no key.
 func takePending(ctx context.Context, tx *store.Tx) (events []Event, err error) {
 	var pending [][]byte
 	if err := tx.Select(ctx, &pending, "SELECT body FROM audit_pending ORDER BY id"); err != nil {
@@ -185,13 +187,13 @@ func takePending(ctx context.Context, tx *store.Tx) (events []Event, err error) 
 	return events, nil
 }
 
-// Lost returns how many keys of the chain do not open: their rows were changed or removed, or the data key that sealed them was abandoned.
+// Lost returns how many keys of the chain do not open. Their rows were changed or removed, or the data key that sealed them was abandoned.
 func (c *Chain) Lost() int64 { return c.lost }
 
 // End returns the number of the newest event that this process knows of.
 func (c *Chain) End() int64 { return c.end.Load() }
 
-// grown notes that the chain has become longer.
+// grown stores the number of a newly committed event and wakes the keeper.
 func (c *Chain) grown(seq int64) {
 	for {
 		known := c.end.Load()
@@ -205,7 +207,7 @@ func (c *Chain) grown(seq int64) {
 	c.wake()
 }
 
-// wake has the keeper look at the chain.
+// wake wakes the keeper to look at the chain.
 func (c *Chain) wake() {
 	select {
 	case c.appended <- struct{}{}:
@@ -213,7 +215,7 @@ func (c *Chain) wake() {
 	}
 }
 
-// tampered refuses to go on, and has the keeper look at the chain.
+// tampered returns ErrTampered with a reason, and wakes the keeper to look at the chain.
 func (c *Chain) tampered(what string) error {
 	c.refused.Store(true)
 	c.wake()

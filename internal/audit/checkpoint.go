@@ -13,30 +13,31 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// ErrSignature says that a checkpoint is not one of this chain: its signature, its key or its service is another.
+// ErrSignature means that a checkpoint is not one of this chain: it has another signature, key or service.
 var ErrSignature = errors.New("the checkpoint is not signed by this audit chain")
 
-// ErrTampered says that the chain does not hold, so that nothing of it is signed.
+// ErrTampered means that the chain was changed. Nothing of such a chain is signed.
 var ErrTampered = errors.New("the audit chain does not hold")
 
-// Checkpoint says where the chain of a service ended at one moment, signed with Ed25519 (RFC 8032). Whoever keeps it elsewhere can tell later
-// whether the chain still holds everything up to there.
+// Checkpoint is the signed end of a service's chain at one moment (Ed25519, RFC 8032). A copy that is stored elsewhere proves later whether the chain
+// still contains everything up to that event.
 type Checkpoint struct {
 	Service   string    `json:"service"`
 	Seq       int64     `json:"seq"`
-	Hash      []byte    `json:"hash"` // of the event with this number; 32 zero bytes when there is none yet
+	Hash      []byte    `json:"hash"` // hash of the event with this number; 32 zero bytes when there is no event yet
 	At        time.Time `json:"at"`
 	KeyID     string    `json:"keyId"` // KeyName of PublicKey
 	PublicKey []byte    `json:"publicKey"`
 	Signature []byte    `json:"signature"`
 }
 
-// text is what is signed.
+// text returns the signed bytes.
 func (c Checkpoint) text() []byte {
 	return fmt.Appendf(nil, "fountain audit checkpoint v1\n%s\n%d\n%s\n%s\n", c.Service, c.Seq, hex.EncodeToString(c.Hash), c.At.UTC().Format(timeLayout))
 }
 
-// Verify checks the signature with a public key that the caller trusts; the one in the checkpoint is for its convenience. ErrSignature: it is wrong.
+// Verify checks the signature with a public key that the caller trusts. The key in the checkpoint is only a hint which one to use. A wrong signature
+// is ErrSignature.
 func (c Checkpoint) Verify(public ed25519.PublicKey) error {
 	if len(public) != ed25519.PublicKeySize || len(c.Hash) != len(genesis) || !ed25519.Verify(public, c.text(), c.Signature) {
 		return ErrSignature
@@ -44,7 +45,7 @@ func (c Checkpoint) Verify(public ed25519.PublicKey) error {
 	return nil
 }
 
-// Sign signs the checkpoint with a key, whose public half it should name.
+// Sign signs the checkpoint with a private key, whose public key the checkpoint should contain.
 func (c *Checkpoint) Sign(private ed25519.PrivateKey) { c.Signature = ed25519.Sign(private, c.text()) }
 
 func (k *key) checkpoint(service string, seq int64, hash []byte, at time.Time) Checkpoint {
@@ -56,7 +57,7 @@ func (k *key) checkpoint(service string, seq int64, hash []byte, at time.Time) C
 	return c
 }
 
-// Checkpoint signs the present end of the chain; ErrTampered when the row of the head is not what the last append left.
+// Checkpoint signs the present end of the chain. It fails with ErrTampered when the head row is not what the last append wrote.
 func (c *Chain) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	h, err := c.vouchedHead(ctx, c.db.Read(ctx))
 	if err != nil {
@@ -65,14 +66,15 @@ func (c *Chain) Checkpoint(ctx context.Context) (Checkpoint, error) {
 	return c.key.checkpoint(c.Service, h.Seq, h.last(), c.Clock.Now()), nil
 }
 
-// vouchedHead reads the head. ErrTampered: no append left it so, or it is older than what this process has seen.
+// vouchedHead reads and verifies the head. It fails with ErrTampered when the row is not what an append wrote, or is older than one that this process
+// has seen.
 func (c *Chain) vouchedHead(ctx context.Context, q store.Querier) (head, error) {
 	known := c.End() // before the read: the chain may grow meanwhile
 	h, err := readHead(ctx, q)
 	switch {
 	case err != nil:
 		return head{}, err
-	case h.KeyID > c.key.id: // a lower one is no other process's: keys only follow each other
+	case h.KeyID > c.key.id: // a lower number is not that of another process: the numbers of keys only increase
 		return head{}, ErrOtherKey
 	case !c.key.vouchesFor(h):
 		return head{}, fmt.Errorf("%w: its head was changed", ErrTampered)
@@ -82,7 +84,8 @@ func (c *Chain) vouchedHead(ctx context.Context, q store.Querier) (head, error) 
 	return h, nil
 }
 
-// holds reports whether the chain still has what the checkpoint says. ErrSignature: the checkpoint is none of this chain's. ErrArchived: its event was archived.
+// holds reports whether the chain still contains what the checkpoint says. It fails with ErrSignature when the checkpoint is not one of this chain,
+// and with ErrArchived when its event was archived and removed.
 func (c *Chain) holds(ctx context.Context, q store.Querier, known Checkpoint, keys []*key) (bool, error) {
 	if !signedByAny(keys, c.Service, known) {
 		return false, ErrSignature
@@ -90,7 +93,8 @@ func (c *Chain) holds(ctx context.Context, q store.Querier, known Checkpoint, ke
 	return contains(ctx, q, known)
 }
 
-// stillHolds reports whether the chain has not lost what a checkpoint says. What was archived since is not lost, if nobody has moved the base.
+// stillHolds reports whether the chain still contains what a checkpoint says. Events that were archived since do not count as lost, provided that the
+// base is intact.
 func (c *Chain) stillHolds(ctx context.Context, known Checkpoint) (bool, error) {
 	q := c.db.Read(ctx)
 	held, err := contains(ctx, q, known)
@@ -105,7 +109,8 @@ func (c *Chain) stillHolds(ctx context.Context, known Checkpoint) (bool, error) 
 	return good, err
 }
 
-// contains reports whether the stored chain has what a checkpoint says. ErrArchived: its event was archived, and not the last of those.
+// contains reports whether the stored chain contains what a checkpoint says. It fails with ErrArchived when the checkpoint's event was archived and
+// is not the last archived one.
 func contains(ctx context.Context, q store.Querier, known Checkpoint) (bool, error) {
 	if known.Seq == 0 {
 		return true, nil

@@ -13,33 +13,33 @@ import (
 const (
 	User    = "user"
 	Service = "service"
-	System  = "system" // the service itself: a rotation by schedule, a sweep
+	System  = "system" // the service itself, for example a scheduled rotation
 )
 
 // Outcomes.
 const (
 	OK     = "ok"
-	Denied = "denied" // somebody was not allowed to
+	Denied = "denied" // it was not allowed
 	Failed = "failed" // it was tried and did not happen
 )
 
 // maxBody bounds one stored event, in bytes.
 const maxBody = 16 << 10
 
-// Event is one thing somebody did. No field may hold a secret or a value that a caller sent as one; identifiers are enough.
+// Event records one action. No field may contain a secret or a value that a caller sent as one; identifiers are enough.
 type Event struct {
-	At        time.Time         // kept in microseconds; zero: now
-	Action    string            // the operationId, or a verbNoun of the service's own; required
-	Actor     string            // subject of whoever did it; empty for System and for the unauthenticated
+	At        time.Time         // microsecond precision; zero: now
+	Action    string            // operationId, or a verbNoun of the service's own; required
+	Actor     string            // subject of the actor; empty for System and for unauthenticated callers
 	ActorKind string            // User, Service or System; required
-	Target    string            // identifier of what it was done to
+	Target    string            // identifier of the thing that was acted on
 	Outcome   string            // OK, Denied or Failed; required
-	RequestID string            // the request it came with
-	Address   string            // network address of whoever asked, as the service's trusted proxies tell it; empty: nobody did
-	Detail    map[string]string // what else matters: session, roles and scopes that were granted, error code, hashes of before and after
+	RequestID string            // ID of the request
+	Address   string            // client address as the service's trusted proxies report it; empty when there was no request
+	Detail    map[string]string // further details: session, granted roles and scopes, error code, hashes of before and after
 }
 
-// body is the stored form. Its field order and names are part of the chain: add at the end, with omitempty.
+// body is the stored form. Hashes depend on the order and the names of its fields: new fields are added at the end, with omitempty.
 type body struct {
 	At        string            `json:"at"`
 	Action    string            `json:"action"`
@@ -54,7 +54,8 @@ type body struct {
 
 const timeLayout = "2006-01-02T15:04:05.000000Z"
 
-// row returns the event as it is stored, without its place in the chain.
+// row returns the event in its stored form, without its place in the chain. It fails when a required field is missing or the body is larger than
+// maxBody.
 func (e Event) row() (row, error) {
 	if e.Action == "" || e.ActorKind == "" || e.Outcome == "" {
 		return row{}, errors.New("audit event lacks its action, actor kind or outcome")
@@ -73,7 +74,7 @@ func (e Event) row() (row, error) {
 	return row{At: e.At.UnixMicro(), Action: e.Action, Actor: e.Actor, Target: e.Target, Body: text}, nil
 }
 
-// text is the event as encoding/json writes its body, without reflection: every event of every service is written once.
+// text returns what encoding/json makes of the event's body, but without reflection, because every event of every service is encoded.
 func (e Event) text() []byte {
 	out := make([]byte, 0, 384)
 	out = append(e.At.AppendFormat(append(out, `{"at":"`...), timeLayout), '"')
@@ -101,18 +102,18 @@ func (e Event) text() []byte {
 	return append(out, '}')
 }
 
-// appendText appends a JSON string. Most are made of characters that stand for themselves; any other is left to encoding/json.
+// appendText appends a JSON string. Most strings need no escape; others are left to encoding/json.
 func appendText(out []byte, text string) []byte {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
-			quoted, _ := json.Marshal(text) // a string can be encoded always
+			quoted, _ := json.Marshal(text) // encoding a string never fails
 			return append(out, quoted...)
 		}
 	}
 	return append(append(append(out, '"'), text...), '"')
 }
 
-// clean makes any text storable on both databases: a user name that was tried may be any bytes, and its trace must be written.
+// clean makes a text storable in both databases. An unknown user name may consist of any bytes, and the attempt must still be recorded.
 func clean(s string) string {
 	return strings.ReplaceAll(strings.ToValidUTF8(s, "\uFFFD"), "\x00", "\uFFFD")
 }

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/audit"
 )
 
-// An event is stored byte for byte as encoding/json writes it: older events were, and an export is read by anybody's tools.
+// An event is stored byte for byte as encoding/json writes it. Earlier releases did so, and exports are read by any JSON tool.
 func FuzzEvent_isStoredAsJSON(f *testing.F) {
 	f.Add("login", "usr_1", "key_1", "scopes", "a b", "192.0.2.1", int64(1_700_000_000_123_456))
 	f.Add("a", "\x00\xff", "<&>\u2028\"\\", "", "\x7f\t\né", "", int64(0))
@@ -24,7 +24,7 @@ func FuzzEvent_isStoredAsJSON(f *testing.F) {
 			e.Detail = nil
 		}
 		if len(action)+len(actor)+len(target)+len(name)+len(value)+len(address) > 400 {
-			return // one that is too large is refused
+			return // an event that is too large is refused
 		}
 		stored, want, err := audit.Stored(e)
 		require.NoError(t, err)

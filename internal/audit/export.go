@@ -16,16 +16,16 @@ import (
 
 // Kinds of lines of an export.
 const (
-	LineBegin      = "begin"      // the first: after which event the export begins, and that event's hash
+	LineBegin      = "begin"      // the first line: number and hash of the event after which the export begins
 	LineEvent      = "event"      // one event
-	LineCheckpoint = "checkpoint" // the last: the signed end. An export without it is not whole.
+	LineCheckpoint = "checkpoint" // the last line: the signed end. An export without it is incomplete.
 )
 
-// Line is a line of an export. Whoever keeps an export keeps its bytes: the text of an event is what its hash is made of.
+// Line is a line of an export. An export must be stored byte for byte, because the hash of an event covers its text.
 type Line struct {
 	Kind       string          `json:"kind"`
 	Seq        int64           `json:"seq"`
-	Hash       []byte          `json:"hash,omitempty"` // of LineBegin
+	Hash       []byte          `json:"hash,omitempty"` // at LineBegin
 	Event      json.RawMessage `json:"event,omitempty"`
 	Checkpoint *Checkpoint     `json:"checkpoint,omitempty"`
 }
@@ -33,14 +33,17 @@ type Line struct {
 // maxLine bounds one line of an export, in bytes.
 const maxLine = 2 * maxBody
 
-// Export calls emit with the lines of an export of the events after a number, at most limit of them (1 or more), oldest first; the last line is a
-// checkpoint at the last of them. Every event is verified before it is given out: where the chain does not hold, the export ends with ErrTampered and has no last line.
-// Where events were archived an export from the beginning is one from the first stored event; after a number before that it is ErrArchived.
+// Export calls emit with the lines of an export of the events with numbers above after, oldest first and at most limit events (1 or more). The last
+// line is a checkpoint at the last of them. Every event is verified before it is emitted: if the chain was changed, Export fails with ErrTampered and
+// emits no last line.
+//
+// If events were archived, an export from the beginning starts at the first stored event. If after is before that, and not 0, Export fails with
+// ErrArchived.
 func (c *Chain) Export(ctx context.Context, after, limit int64, emit func(Line) error) error {
 	return c.ExportBefore(ctx, after, limit, time.Time{}, emit)
 }
 
-// ExportBefore is Export that ends before the first event that is not from before a time; the zero time is no bound.
+// ExportBefore is Export, but it ends before the first event that was recorded at the given time or later; the zero time is no bound.
 func (c *Chain) ExportBefore(ctx context.Context, after, limit int64, before time.Time, emit func(Line) error) error {
 	q := c.db.Read(ctx)
 	end, err := c.vouchedHead(ctx, q)
@@ -51,7 +54,7 @@ func (c *Chain) ExportBefore(ctx context.Context, after, limit int64, before tim
 	if err != nil {
 		return err
 	}
-	if len(keys) == 0 || !c.key.same(keys[len(keys)-1]) { // without it nothing would ask for sums
+	if len(keys) == 0 || !c.key.same(keys[len(keys)-1]) { // without the key no HMAC would be verified
 		return fmt.Errorf("%w: its key was changed", ErrTampered)
 	}
 	start, err := c.exportFrom(ctx, q, min(after, end.Seq), keys)
@@ -65,7 +68,7 @@ func (c *Chain) ExportBefore(ctx context.Context, after, limit int64, before tim
 	if err := emit(Line{Kind: LineBegin, Seq: start.seq, Hash: start.hash}); err != nil {
 		return err
 	}
-	limit = max(limit, 1) // the event vouches for where the export begins
+	limit = max(limit, 1) // the event proves the place at which the export begins
 	at, whole := start, end.Seq-start.seq <= limit
 	last := end.Seq
 	if !whole {
@@ -91,7 +94,7 @@ func (c *Chain) ExportBefore(ctx context.Context, after, limit int64, before tim
 	return emit(Line{Kind: LineCheckpoint, Seq: at.seq, Checkpoint: &made})
 }
 
-// exportFrom returns the place after which an export begins.
+// exportFrom returns the position after which an export begins.
 func (c *Chain) exportFrom(ctx context.Context, q store.Querier, after int64, keys []*key) (position, error) {
 	b, good, err := vouchedBase(ctx, q, keys)
 	switch {
@@ -111,8 +114,8 @@ func (c *Chain) exportFrom(ctx context.Context, q store.Querier, after int64, ke
 	return start, nil
 }
 
-// ExportStored is Export without the chain's key, for an archive of any service's trail: from the first stored event to the one of a checkpoint that was kept. Nothing is
-// verified; VerifyExport does, with the public key. ErrArchived: the checkpoint's event is no more.
+// ExportStored is Export without the chain's key, for an archive of any service's trail. It exports the first stored event up to the event of a given
+// checkpoint. It verifies nothing; VerifyExport does, with the public key. It fails with ErrArchived when the checkpoint's event was removed.
 func ExportStored(ctx context.Context, q store.Querier, end Checkpoint, emit func(Line) error) error {
 	b, err := readBase(ctx, q)
 	if err != nil {
@@ -143,8 +146,8 @@ func ExportStored(ctx context.Context, q store.Querier, end Checkpoint, emit fun
 	return emit(Line{Kind: LineCheckpoint, Seq: end.Seq, Checkpoint: &end})
 }
 
-// reachKey looks at the events between the last one of an export and the first key: from before a key, only the hash that the key is bound to vouches
-// for an event, so nothing is signed that does not lead there.
+// reachKey verifies the events between the last one of an export and the first key. Events before the first key are protected only by the hash to
+// which the key is bound, so a checkpoint is signed only if the chain leads to that hash.
 func reachKey(ctx context.Context, q store.Querier, at position, j *judge) (err error) {
 	for j.now == nil {
 		if len(j.next) == 0 {
@@ -164,7 +167,8 @@ func reachKey(ctx context.Context, q store.Querier, at position, j *judge) (err 
 	return nil
 }
 
-// exportPart emits some events after at and returns the last of them. young: the next one is not from before the given time.
+// exportPart emits some events after at and returns the position of the last one. young reports that the next event was recorded at the given time or
+// later.
 func exportPart(ctx context.Context, q store.Querier, at position, end int64, before time.Time, j *judge, emit func(Line) error) (_ position, young bool, err error) {
 	rows, err := read(ctx, q, at.seq, end)
 	if err != nil {
@@ -183,7 +187,7 @@ func exportPart(ctx context.Context, q store.Querier, at position, end int64, be
 			}
 			return at, false, fmt.Errorf("%w: event %d was changed", ErrTampered, at.seq+1)
 		}
-		if !before.IsZero() && r.At >= before.UnixMicro() { // it vouches for the place before it, where the export ends
+		if !before.IsZero() && r.At >= before.UnixMicro() { // this event proves the place before it, where the export ends
 			return at, true, nil
 		}
 		if err := emit(Line{Kind: LineEvent, Seq: r.Seq, Event: r.Body}); err != nil {
@@ -194,16 +198,18 @@ func exportPart(ctx context.Context, q store.Querier, at position, end int64, be
 	return at, false, nil
 }
 
-// ErrExport says that a text is not a whole export, or that it does not hold; the text that wraps it says at which line.
+// ErrExport means that a text is not a complete export, or was changed. The error that wraps it names the line.
 var ErrExport = errors.New("the export does not hold")
 
-// ErrOutside says that a known checkpoint is not of the events in the export, which therefore was not compared with it.
+// ErrOutside means that the event of a known checkpoint is not in the export, so the export was not compared with that checkpoint.
 var ErrOutside = errors.New("the number of a known checkpoint outside the export")
 
-// VerifyExport reads an export and checks it without any secret: every event's hash follows from the one before, and the last is the one that the
-// checkpoint at the end signs with the given key. known are checkpoints from elsewhere which the export must hold too; ErrOutside: it does not reach one. The export is
-// only as good as the public key is the right one: keep it apart from what it verifies. Several exports may follow each other in one text, each beginning
-// where the one before ends.
+// VerifyExport reads an export and verifies it without any secret: every event's hash must follow from the one before, and the checkpoint at the end
+// must sign the last one with the given key. The export must also contain the known checkpoints, which come from elsewhere; ErrOutside means that it
+// does not reach one of them.
+//
+// The result is worth only as much as the public key, so the key must be stored apart from the export. One text may consist of several exports, each
+// of which begins where the previous one ends.
 func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
 	for _, c := range known {
 		if c.Service != service || c.Verify(public) != nil {
@@ -217,7 +223,7 @@ func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known .
 	return v.report, v.reaches()
 }
 
-// read reads one text.
+// read verifies one text.
 func (v *exportVerifier) read(r io.Reader) error {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(make([]byte, 0, 4096), maxLine)
@@ -237,7 +243,7 @@ func (v *exportVerifier) read(r io.Reader) error {
 	return nil
 }
 
-// reaches says whether all known checkpoints were compared.
+// reaches returns ErrOutside unless all known checkpoints were compared.
 func (v *exportVerifier) reaches() error {
 	for _, c := range v.known {
 		if c.Seq > v.at.seq || c.Seq > 0 && c.Seq < v.report.After {
@@ -247,29 +253,29 @@ func (v *exportVerifier) reaches() error {
 	return nil
 }
 
-// VerifyPart is VerifyExport of a single archive, which may begin anywhere, and tells its end.
+// VerifyPart is VerifyExport for a single archive, which may begin at any event. It also returns the archive's end.
 func VerifyPart(r io.Reader, service string, public ed25519.PublicKey) (Archived, error) {
 	v := &exportVerifier{service: service, public: public}
 	err := v.read(r)
 	return Archived{Report: v.report, Seq: v.at.seq, Hash: v.at.hash, End: v.last}, err
 }
 
-// Text is an archive of a trail, or a later export of what the trail still holds.
+// Text is an archive of a trail, or an export of the events that the trail still has.
 type Text struct {
-	Name string // for errors
+	Name string // for error messages
 	Read io.Reader
 }
 
-// Archived is what archives hold together.
+// Archived describes the events of one archive, or of several consecutive ones.
 type Archived struct {
 	Report
 	Seq  int64  // number of the last event
-	Hash []byte // of that event
+	Hash []byte // hash of that event
 	End  Checkpoint
 }
 
-// VerifyArchives is VerifyExport of archives that hold a trail from its first event on, in their order; a later export may be the last. ErrExport, with the name
-// of the text where it is found: one is missing, cut off or changed, or stands at another place.
+// VerifyArchives is VerifyExport for consecutive archives of a trail from its first event on; the last text may be a later export. It fails with
+// ErrExport and the name of the text when an archive is missing, cut off, changed or out of order.
 func VerifyArchives(texts []Text, service string, public ed25519.PublicKey, known ...Checkpoint) (Archived, error) {
 	for _, c := range known {
 		if c.Service != service || c.Verify(public) != nil {
@@ -297,7 +303,7 @@ type exportVerifier struct {
 	last    Checkpoint
 	begun   bool
 	ended   bool
-	whole   bool // it must begin with the first event of the trail
+	whole   bool // must begin with the first event of the trail
 }
 
 func (v *exportVerifier) line(text []byte) error {
@@ -334,7 +340,7 @@ func (v *exportVerifier) begin(l Line) error {
 	return v.compare()
 }
 
-// goOn begins a further part where the one before ended.
+// goOn begins a further export where the previous one ended.
 func (v *exportVerifier) goOn(l Line) error {
 	if l.Seq != v.at.seq || !bytes.Equal(l.Hash, v.at.hash) {
 		return fmt.Errorf("this part does not begin where the one before ends: that ends with event %d, and this begins behind %d", v.at.seq, l.Seq)
@@ -355,7 +361,7 @@ func (v *exportVerifier) event(l Line) error {
 	return v.compare()
 }
 
-// compare holds the place that was reached against the known checkpoints.
+// compare compares the position that was reached with the known checkpoints.
 func (v *exportVerifier) compare() error {
 	for _, c := range v.known {
 		if c.Seq == v.at.seq && c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash) {

@@ -7,13 +7,13 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// What anybody with access to the database can do, for tests.
+// What an attacker with access to the database can do, for tests.
 var (
 	Link    = link
 	Genesis = genesis[:]
 )
 
-// AppendUnkeyed appends as version 0.1 did.
+// AppendUnkeyed appends an event as release 0.1 did.
 func AppendUnkeyed(ctx context.Context, tx *store.Tx, e Event) error {
 	h, err := readHead(ctx, tx)
 	if err != nil {
@@ -33,7 +33,7 @@ func AppendUnkeyed(ctx context.Context, tx *store.Tx, e Event) error {
 	return err
 }
 
-// Stored is an event as it is stored, and as encoding/json writes its body.
+// Stored returns the stored body of an event, and what encoding/json makes of it.
 func Stored(e Event) (stored, want []byte, err error) {
 	r, err := e.row()
 	if err != nil {
@@ -50,19 +50,19 @@ func Stored(e Event) (stored, want []byte, err error) {
 	return r.Body, want, err
 }
 
-// VerifyOnce is what the keeper does every day.
+// VerifyOnce is the keeper's daily verification.
 func (k *Keeper) VerifyOnce(ctx context.Context) { k.verifyOnce(ctx) }
 
-// Compare is what the keeper does at its start.
+// Compare is the keeper's comparison at its start.
 func (k *Keeper) Compare(ctx context.Context) { k.compare(ctx) }
 
-// MakeCheckpoint is what the keeper does when a checkpoint is due.
+// MakeCheckpoint makes a checkpoint as the keeper does when one is due.
 func (k *Keeper) MakeCheckpoint(ctx context.Context) error { return k.try(ctx) }
 
-// Grown is what a commit of this process calls.
+// Grown tells the chain about a commit of this process.
 func (c *Chain) Grown(seq int64) { c.grown(seq) }
 
-// RemoveArchived removes what was ordered.
+// RemoveArchived removes all ordered events.
 func (c *Chain) RemoveArchived(ctx context.Context) error {
 	for {
 		more, err := c.removeSome(ctx)
@@ -72,10 +72,10 @@ func (c *Chain) RemoveArchived(ctx context.Context) error {
 	}
 }
 
-// RemoveSome removes a part of what was ordered.
+// RemoveSome removes a part of the ordered events.
 func (c *Chain) RemoveSome(ctx context.Context) (bool, error) { return c.removeSome(ctx) }
 
-// TakeArchived is what the keeper does every minute.
+// TakeArchived is the keeper's check for orders, made every minute.
 func (k *Keeper) TakeArchived(ctx context.Context) {
 	k.takeOrder(ctx)
 	k.remove(ctx)

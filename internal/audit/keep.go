@@ -21,46 +21,47 @@ import (
 )
 
 const (
-	checkpointEvents = 1000             // the most events between two checkpoints
-	checkpointPause  = 60 * time.Second // the longest time between an event and its checkpoint
+	checkpointEvents = 1000             // most events between two checkpoints
+	checkpointPause  = 60 * time.Second // longest time between an event and its checkpoint
 	verifyPause      = 24 * time.Hour
-	lastCheckpoint   = 5 * time.Second // for the checkpoint at the stop
+	lastCheckpoint   = 5 * time.Second // limit for the checkpoint at shutdown
 )
 
-// Keeping says where the keeper of a chain writes what it finds.
+// Keeping says where the keeper of a chain stores checkpoints, reports failures and exchanges checkpoints.
 type Keeping struct {
-	// File keeps the newest checkpoint of this process, outside the database: the next start compares the chain with it.
+	// File stores the newest checkpoint of this process outside the database. The next start compares the chain with it.
 	File       string
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
-	Failed     func(work string) // counts what could not be done
-	// Archive says what another service has ordered to be removed from the chain, because it is in an archive; false: nothing. nil: nobody orders so.
+	Failed     func(work string) // counts failed work
+	// Archive returns the order of another service to remove archived events from the chain; false: there is none. nil: no service gives such orders.
 	Archive func(ctx context.Context) (Order, bool, error)
-	// Witness has another service record a checkpoint in its chain, and returns one of that chain, to be recorded in this one; nil: nobody. When it fails
-	// the checkpoint is made again. It is called once by every process, also where nothing was appended: what it tells beside the checkpoint may be new.
+	// Witness has another service record a checkpoint in its chain, and returns a checkpoint of that service, to be recorded in this chain; nil:
+	// there is no such service. After a failure a new checkpoint is made. Each process calls it at least once, even if nothing was appended, since
+	// the retention time that the service sends with the checkpoint may have changed.
 	Witness func(ctx context.Context, c Checkpoint) (Checkpoint, error)
 }
 
-// Keeper makes the checkpoints of a chain and verifies it.
+// Keeper makes the checkpoints of a chain, verifies it and removes archived events.
 type Keeper struct {
 	Keeping
 	chain  *Chain
-	mu     sync.Mutex  // of checkpoints
-	signed int64       // number of the newest checkpoint's event
-	last   *Checkpoint // the newest that this process knows the chain to have held; nil: none
-	cut    bool        // the chain does not hold the checkpoint in the file, or the last
+	mu     sync.Mutex  // guards the checkpoints
+	signed int64       // number of the event of the newest checkpoint
+	last   *Checkpoint // the newest checkpoint that the chain contained when this process checked; nil: none
+	cut    bool        // the chain does not contain the checkpoint in the file, or the last one
 
-	stopping  bool // the other service may be gone
+	stopping  bool // the other service may have stopped already
 	witnessed bool // the other service has recorded a checkpoint of this process
 
-	other *Checkpoint // the newest of the other service's chain
+	other *Checkpoint // newest checkpoint of the other service's chain
 
-	refused int64 // number of the last event of an order that was refused, and told
+	refused int64 // number of the last event of a refused order, which was reported
 
 	intact, end, checked, lost, archived, oldest, behind prometheus.Gauge
 }
 
-// NewKeeper returns the keeper of a chain. Run it, and Close it before the database is closed.
+// NewKeeper returns the keeper of a chain. The caller must call Run, and Close before the database is closed.
 func NewKeeper(c *Chain, k Keeping) *Keeper {
 	gauge := func(name, help string) prometheus.Gauge {
 		g := prometheus.NewGauge(prometheus.GaugeOpts{Name: name, Help: help})
@@ -83,7 +84,7 @@ func NewKeeper(c *Chain, k Keeping) *Keeper {
 	return made
 }
 
-// Run makes checkpoints and verifies the chain, at once and every day, until ctx ends.
+// Run makes checkpoints, removes archived events, and verifies the chain at the start and every day, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	if n := k.chain.Lost(); n > 0 {
 		k.Log.ErrorContext(ctx, "keys of the audit chain do not open; fountain audit verify tells more", "keys", n)
@@ -97,11 +98,11 @@ func (k *Keeper) Run(ctx context.Context) error {
 	return nil
 }
 
-// checkpoints makes those that are due.
+// checkpoints makes the due checkpoints.
 func (k *Keeper) checkpoints(ctx context.Context) {
 	timer := time.NewTimer(checkpointPause)
 	defer timer.Stop()
-	failed := k.try(ctx) != nil // the process before may have been killed
+	failed := k.try(ctx) != nil // the previous process may have been killed before its last checkpoint
 	waiting := failed           // events wait for the timer
 	for {
 		select {
@@ -132,18 +133,18 @@ func (k *Keeper) signedSeq() int64 {
 	return max(k.signed, 0)
 }
 
-// Close makes a last checkpoint when something was appended since the one before.
+// Close makes a last checkpoint if events were appended since the previous one.
 func (k *Keeper) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), lastCheckpoint)
 	defer cancel()
 	k.mu.Lock()
 	k.stopping = true
 	k.mu.Unlock()
-	_ = k.try(ctx) // it is logged and counted
+	_ = k.try(ctx) // the error is logged and counted
 	return nil
 }
 
-// try makes a checkpoint, and logs and counts it when it can't.
+// try makes a checkpoint. It logs and counts a failure.
 func (k *Keeper) try(ctx context.Context) error {
 	err := k.checkpoint(ctx)
 	if err != nil && ctx.Err() == nil {
@@ -167,12 +168,12 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.holdsLast(ctx, c.Seq); err != nil { // what was put back must not be signed over the proof of it
+	if err := k.holdsLast(ctx, c.Seq); err != nil { // a new checkpoint must not replace the proof that an older state was put back
 		return err
 	}
 	k.last = &c
 	k.Log.InfoContext(ctx, "audit checkpoint", "checkpoint", c)
-	if !k.cut { // else the file is what shows it
+	if !k.cut { // otherwise the file is the proof
 		err = k.write(c)
 	}
 	k.end.Set(float64(c.Seq))
@@ -189,7 +190,8 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 	return err
 }
 
-// holdsLast returns ErrTampered, and alarms, when the chain with its end at a number does not hold the last checkpoint. The caller holds mu.
+// holdsLast returns ErrTampered, and raises the alarm, if the chain does not contain the last checkpoint or ends before it; end is the number of the
+// chain's last event. The caller must hold mu.
 func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
 	if k.last == nil {
 		return nil
@@ -206,8 +208,8 @@ func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
 	return fmt.Errorf("%w: it does not hold its last checkpoint", ErrTampered)
 }
 
-// witness exchanges checkpoints with another service. It returns the number up to which nothing is left to be told: what it records itself gives no cause for
-// another checkpoint, or two chains would go on telling each other for ever.
+// witness exchanges checkpoints with another service. It returns the number of the last event that needs no further checkpoint. This includes the
+// event that witness itself appends; otherwise two chains would go on causing checkpoints of each other.
 func (k *Keeper) witness(ctx context.Context, c Checkpoint) (int64, error) {
 	other, err := k.Witness(ctx, c)
 	if err != nil {
@@ -229,14 +231,14 @@ func (k *Keeper) witness(ctx context.Context, c Checkpoint) (int64, error) {
 		recorded++
 		return err
 	})
-	if err != nil || recorded > c.Seq+1 { // others came in between, and are not in the checkpoint
+	if err != nil || recorded > c.Seq+1 { // other events were appended before it and are not in the checkpoint
 		return c.Seq, err
 	}
 	return recorded, nil
 }
 
-// compareOther holds a checkpoint of the other service against the one before: its chain only grows. A kms whose database was put back to an older state, or a copy of
-// one beside it, is told by that; what it signed is recorded all the same.
+// compareOther compares a checkpoint of the other service with the previous one: its chain can only grow. So it detects a kms whose database was
+// replaced by an older state, or a second copy of one. The new checkpoint is recorded all the same.
 func (k *Keeper) compareOther(ctx context.Context, other Checkpoint) error {
 	if other.Verify(other.PublicKey) != nil {
 		return fmt.Errorf("the checkpoint of %s: %w", other.Service, ErrSignature)
@@ -253,13 +255,13 @@ func (k *Keeper) compareOther(ctx context.Context, other Checkpoint) error {
 	return nil
 }
 
-// write puts a checkpoint into the place of the one before, in one step.
+// write replaces the checkpoint file in one step.
 func (k *Keeper) write(c Checkpoint) error {
 	text, err := json.Marshal(c)
 	if err != nil {
 		return fmt.Errorf("encode checkpoint: %w", err)
 	}
-	if err := os.MkdirAll(filepath.Dir(k.File), 0o700); err != nil { // a service on PostgreSQL may have kept nothing there yet
+	if err := os.MkdirAll(filepath.Dir(k.File), 0o700); err != nil { // a service on PostgreSQL may have written nothing to this directory yet
 		return fmt.Errorf("write checkpoint: %w", err)
 	}
 	draft := k.File + ".new"
@@ -272,7 +274,7 @@ func (k *Keeper) write(c Checkpoint) error {
 	return nil
 }
 
-// compare looks whether the chain still holds what this machine saw last.
+// compare checks that the chain still contains the checkpoint in the file.
 func (k *Keeper) compare(ctx context.Context) {
 	known, err := ReadCheckpoint(k.File)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -299,7 +301,7 @@ func (k *Keeper) compare(ctx context.Context) {
 	k.alarm(ctx, Report{FirstBreak: known.Seq, Reason: BreakCheckpoint}, "file", k.File)
 }
 
-// verify verifies the chain at once and every day.
+// verify verifies the chain at the start and every day.
 func (k *Keeper) verify(ctx context.Context) {
 	ticker := time.NewTicker(verifyPause)
 	defer ticker.Stop()
@@ -313,7 +315,7 @@ func (k *Keeper) verify(ctx context.Context) {
 	}
 }
 
-// verifyOnce looks at the events under the present key: about those before a lost one an alarm could never end.
+// verifyOnce verifies the events since the newest lost key. Earlier ones can't be verified any more, so an alarm about them would never end.
 func (k *Keeper) verifyOnce(ctx context.Context) {
 	report, err := k.chain.verifyNewest(ctx)
 	switch {
@@ -329,7 +331,7 @@ func (k *Keeper) verifyOnce(ctx context.Context) {
 	}
 }
 
-// verified says that the chain is intact, unless it lacks a checkpoint: an older state is right in itself.
+// verified sets the metric to intact, unless the chain lacks a checkpoint: an older state of the chain passes the verification.
 func (k *Keeper) verified(ctx context.Context) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -355,7 +357,7 @@ func (k *Keeper) alarm(ctx context.Context, r Report, more ...any) {
 	k.Log.ErrorContext(ctx, "the audit chain does not hold: it was changed in the database", append(more, "event", r.FirstBreak, "reason", r.Reason)...)
 }
 
-// ReadCheckpoint reads a file that holds one checkpoint; fs.ErrNotExist when there is none.
+// ReadCheckpoint reads a file with one checkpoint. The error is fs.ErrNotExist when there is no file.
 func ReadCheckpoint(path string) (c Checkpoint, err error) {
 	text, err := os.ReadFile(filepath.Clean(path))
 	if err != nil {

@@ -24,18 +24,21 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
+// kept is a keeper with its log and metrics.
 type kept struct {
 	*audit.Keeper
 	log    *journal
 	metric *prometheus.Registry
 }
 
+// journal collects what a keeper logs and counts. It is safe for concurrent use.
 type journal struct {
 	mu     sync.Mutex
 	text   bytes.Buffer
 	failed []string
 }
 
+// Write implements io.Writer.
 func (j *journal) Write(p []byte) (int, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
@@ -124,6 +127,7 @@ func TestKeeper_writesCheckpointsByTimeByNumberAndAtTheStop(t *testing.T) {
 	})
 }
 
+// started runs the keeper until it has verified the chain once.
 func (k *kept) started(t *testing.T) {
 	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
@@ -160,6 +164,7 @@ func TestKeeper_alarmsWhenAnOlderStateWasPutBack(t *testing.T) {
 	require.Equal(t, known, still, "the file stays: it is what shows it")
 }
 
+// Another replica that starts after an older state was put back continues after that state. The keeper of this replica must not sign it.
 func TestKeeper_neverSignsOverAnOlderStateThatWasPutBack(t *testing.T) {
 	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
 	chain := audittest.Open(t, db)
@@ -186,6 +191,7 @@ func TestKeeper_neverSignsOverAnOlderStateThatWasPutBack(t *testing.T) {
 	require.Equal(t, proof, still)
 }
 
+// Operators are alerted by the gauge, so it must not wait for the next daily verification.
 func TestKeeper_alarmsWhenAnAppendWasRefused(t *testing.T) {
 	db := sqlite(t)
 	chain := audittest.Open(t, db)
@@ -214,7 +220,7 @@ func TestKeeper_alarmsWhenAnEventWasChangedAndTellsWhatFails(t *testing.T) {
 	k.started(t)
 	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
 	require.Contains(t, k.log.String(), `"event":1,"reason":"event"`)
-	require.NoError(t, k.Close()) // the first checkpoint may have been broken off by the end
+	require.NoError(t, k.Close()) // the end may have interrupted the first checkpoint
 	require.Contains(t, k.log.failures(), "write an audit checkpoint", "there is no directory")
 	count, err := testutil.GatherAndCount(k.metric)
 	require.NoError(t, err)
@@ -231,6 +237,7 @@ func TestKeeper_makesTheDirectoryOfItsCheckpoint(t *testing.T) {
 	require.FileExists(t, file)
 }
 
+// Two chains that record each other's checkpoints stop doing so when nothing else is appended.
 func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
 	dir := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
@@ -296,7 +303,7 @@ func TestKeeper_exchangesCheckpointsAndComesToRest(t *testing.T) {
 	})
 }
 
-// Every process has a checkpoint witnessed once, also where nothing was appended since the one before: what is told with it may be new.
+// Every process has a checkpoint witnessed once, even if nothing was appended since the last one: the retention time sent with it may have changed.
 func TestKeeper_hasACheckpointOfEveryProcessWitnessed(t *testing.T) {
 	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
 	chain := audittest.Open(t, db)
@@ -320,7 +327,7 @@ func TestKeeper_hasACheckpointOfEveryProcessWitnessed(t *testing.T) {
 	}
 }
 
-// A service tells when the other one's trail is not the one that it has recorded: an older state, or a copy that answers beside it.
+// A service reports when the other service's trail is not the one that it has recorded, because of an older state or a second copy.
 func TestKeeper_tellsWhenTheOtherTrailWentBack(t *testing.T) {
 	db := sqlite(t)
 	k := keep(t, audittest.Open(t, db), filepath.Join(t.TempDir(), "checkpoint"))

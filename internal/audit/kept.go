@@ -5,7 +5,8 @@ import (
 	"time"
 )
 
-// KeptFor says in words for how long events are kept: "90 days", "36 hours"; a time that is no whole number of hours as Go writes it.
+// KeptFor describes for how long events are kept: "90 days", "36 hours". A duration that is not a whole number of hours is formatted as by
+// Duration.String.
 func KeptFor(d time.Duration) string {
 	unit, name := time.Hour, "hour"
 	if d >= 24*time.Hour && d%(24*time.Hour) == 0 {

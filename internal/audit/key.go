@@ -18,24 +18,24 @@ import (
 
 const secretSize = 32
 
-// What a sum is of.
+// The kinds of data that an HMAC covers.
 const (
 	ofEvent = "event"
 	ofHead  = "head"
 )
 
-// key sums the events from first on, and signs checkpoints. Both its parts are derived from one sealed secret.
+// key makes the HMACs of the events from number first on, and signs checkpoints. Both of its keys are derived from one sealed secret.
 type key struct {
 	id, first int64
 	prev      []byte // hash of the event before first
 	mac       []byte
 	sign      ed25519.PrivateKey
-	lost      bool // it does not open
+	lost      bool // its secret does not open
 
-	sums sync.Pool // of *hasher under mac
+	sums sync.Pool // of *hasher with the key mac
 }
 
-// newKey makes a key, and its secret as it is stored.
+// newKey creates a key and returns it with its sealed secret.
 func newKey(o Options, id, first int64, prev []byte) (*key, []byte, error) {
 	secret := make([]byte, secretSize)
 	rand.Read(secret) // never fails: crypto/rand ends the program instead
@@ -47,7 +47,7 @@ func newKey(o Options, id, first int64, prev []byte) (*key, []byte, error) {
 	return k, sealed, k.derive(secret)
 }
 
-// context binds a sealed key to its place: it opens at no other event, and after no other hash.
+// context binds a sealed key to its place: it does not open for another first event or another previous hash.
 func (k *key) context(service string) []byte {
 	return fmt.Appendf(nil, "audit key:%s:%d:%d:%x", service, k.id, k.first, k.prev)
 }
@@ -64,7 +64,7 @@ func (k *key) derive(secret []byte) (err error) {
 	return nil
 }
 
-// sum is the HMAC-SHA-256 that vouches for an event or for the head.
+// sum returns the HMAC-SHA-256 over an event, the head or the base.
 func (k *key) sum(of string, seq int64, hash []byte) []byte {
 	h, _ := k.sums.Get().(*hasher)
 	if h == nil {
@@ -77,16 +77,16 @@ func (k *key) sum(of string, seq int64, hash []byte) []byte {
 
 func (k *key) public() ed25519.PublicKey { return k.sign.Public().(ed25519.PublicKey) }
 
-// name tells a key from others without revealing it.
+// name returns KeyName of the public key.
 func (k *key) name() string { return KeyName(k.public()) }
 
-// KeyName names the public key of checkpoints: the first 16 hexadecimal digits of its SHA-256.
+// KeyName returns the name of a public key of checkpoints: the first 16 hexadecimal digits of its SHA-256.
 func KeyName(public ed25519.PublicKey) string {
 	sum := sha256.Sum256(public)
 	return hex.EncodeToString(sum[:8])
 }
 
-// keyRow is a key as stored.
+// keyRow is a stored key.
 type keyRow struct {
 	ID     int64
 	First  int64
@@ -94,10 +94,10 @@ type keyRow struct {
 	Sealed []byte
 }
 
-// maxKeys bounds how many keys are read. A new one is made when a data key was abandoned, which is a rare thing.
+// maxKeys bounds how many keys are read. A new key is made only when the last one does not open, which is rare.
 const maxKeys = 1000
 
-// keys opens the keys of the chain, oldest first. One that is missing, or does not open, is there and lost.
+// keys opens the keys of the chain, oldest first. A key that is missing or does not open is in the list, with lost set.
 func (c *Chain) keys(ctx context.Context, q store.Querier, newest int64) ([]*key, error) {
 	var rows []keyRow
 	if err := q.Select(ctx, &rows, "SELECT id, first, prev, sealed FROM audit_keys ORDER BY id LIMIT ?", maxKeys); err != nil {
@@ -125,20 +125,20 @@ func (c *Chain) openKey(r keyRow) *key {
 	return k
 }
 
-// vouches reports whether the key made the sum of a stored event.
+// vouches reports whether the key made the HMAC of a stored event.
 func (k *key) vouches(r row) bool { return hmac.Equal(r.MAC, k.sum(ofEvent, r.Seq, r.Hash)) }
 
-// vouchesFor reports whether the key made the sum of the head.
+// vouchesFor reports whether the key made the HMAC of the head.
 func (k *key) vouchesFor(h head) bool {
 	return !k.lost && h.KeyID == k.id && hmac.Equal(h.MAC, k.sum(ofHead, h.Seq, h.last()))
 }
 
-// same reports whether another is this key, at the same place.
+// same reports whether other is this key, with the same place in the chain.
 func (k *key) same(other *key) bool {
 	return !other.lost && k.id == other.id && other.follows(k.first-1, k.prev) && hmac.Equal(k.mac, other.mac)
 }
 
-// follows reports whether the key was begun after the event with this number and hash.
+// follows reports whether the key begins right after the event with this number and hash.
 func (k *key) follows(seq int64, hash []byte) bool {
 	return k.first == seq+1 && bytes.Equal(k.prev, hash)
 }

@@ -46,7 +46,7 @@ func TestAppend_refusesWithoutAKey(t *testing.T) {
 	require.ErrorIs(t, err, audit.ErrNoKey)
 }
 
-// Whoever cuts the end off, and has the head say so, is found at the next append: it must not make the new end good.
+// If the end of the chain was cut off and the head row changed to match, the next append refuses. It must not sign the new end.
 func TestAppend_refusesBehindAChangedHead(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -55,7 +55,7 @@ func TestAppend_refusesBehindAChangedHead(t *testing.T) {
 		err := db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.Append(ctx, tx, event("d")) })
 		require.ErrorIs(t, err, audit.ErrTampered)
 
-		again := audittest.Open(t, db) // a start goes on under a new key, and the break stays to be seen
+		again := audittest.Open(t, db) // a start continues under a new key, and the break stays visible
 		appendEvents(t, db, event("d"))
 		report, err := again.Verify(t.Context(), audit.Verification{})
 		require.NoError(t, err)
@@ -72,7 +72,8 @@ func TestAppend_refusesUnderAnotherKey(t *testing.T) {
 	})
 }
 
-// A data key that was abandoned takes the key of the chain with it: what comes later is under a new one, and begins with what was done without.
+// When a data key is abandoned, the chain's key is lost with it. Later events are under a new key and begin with those that were recorded without
+// one.
 func TestOpen_goesOnUnderANewKey(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -106,7 +107,7 @@ func TestOpen_goesOnUnderANewKey(t *testing.T) {
 	})
 }
 
-// An older state that is put back as a whole is right in itself. The checkpoint that was kept elsewhere shows it.
+// An older state of the whole chain passes the verification. A checkpoint that was stored elsewhere detects it.
 func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -132,7 +133,7 @@ func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
 			require.NoError(t, err)
 			require.True(t, report.Intact(), "%+v", report)
 		}
-		for _, grown := range []int{0, 1, 5} { // shorter, and other events in the place of those that were
+		for _, grown := range []int{0, 1, 5} { // a shorter chain, and one with other events in the place of the lost ones
 			require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return old.write(ctx, tx) }))
 			chain := audittest.Open(t, db) // as after a start: a process that knows the end refuses
 			for range grown {
@@ -151,10 +152,7 @@ func TestVerify_findsARollbackByACheckpoint(t *testing.T) {
 	})
 }
 
-// kept is a keeper with what it tells.
-// journal is what a keeper logs and counts, for goroutines at the same time.
-// Write implements io.Writer.
-// started runs a keeper until it has looked at the chain once.
+// A process refuses to append after an older state than the one that it has committed, and to sign it.
 func TestAppend_refusesBehindAnOlderState(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -173,8 +171,7 @@ func TestAppend_refusesBehindAnOlderState(t *testing.T) {
 	})
 }
 
-// Another replica that was started after the older state was put back goes on behind it; the keeper of this one must not sign that.
-// The gauge is what people are woken by: it must not wait for the verification of the next day.
+// export returns the export as text, one JSON line each.
 func export(t *testing.T, chain *audit.Chain, after, limit int64) (string, error) {
 	t.Helper()
 	var out bytes.Buffer
@@ -260,7 +257,7 @@ func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
 	})
 }
 
-// Events from before there was a key have no sums: what is signed of them must lead to the hash that the first key is bound to.
+// Events from before the first key have no HMAC. They are signed only if they lead to the hash to which the first key is bound.
 func TestExport_signsNoRewrittenEventFromBeforeTheKey(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -293,7 +290,7 @@ func TestExport_signsNoRewrittenEventFromBeforeTheKey(t *testing.T) {
 	})
 }
 
-// A chain whose keys were taken away would be one from before there was a key.
+// A chain whose keys were deleted would look like one from before the first key.
 func TestExport_signsNothingWithoutTheKeysRow(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -328,7 +325,7 @@ func TestExport_signsNothingWithoutTheKeysRow(t *testing.T) {
 			require.ErrorIs(t, err, audit.ErrTampered)
 		}
 
-		restarted := func() stored { // each start goes on under a key of its own
+		restarted := func() stored { // each start continues under a new key
 			require.NoError(t, db.Write(t.Context(), otherHead.write))
 			chain = audittest.Open(t, db)
 			return read(t, db)
@@ -378,16 +375,15 @@ func FuzzVerifyExport(f *testing.F) {
 	f.Add(append(genesis, '\n'))
 	f.Add(append(append(genesis, '\n'), []byte(`{"kind":"event","seq":1,"event":{"at":"2026-01-01T00:00:00.000000Z","action":"a","actor":"","actorKind":"user","target":"","outcome":"ok","requestId":""}}`)...))
 	f.Fuzz(func(t *testing.T, text []byte) {
-		// Nobody has signed anything: whatever the text is, it does not hold.
+		// Nothing was signed, so no text is valid.
 		report, err := audit.VerifyExport(bytes.NewReader(text), "kms", key.Public().(ed25519.PublicKey))
 		require.Error(t, err)
 		require.LessOrEqual(t, report.Checked, int64(len(text)))
 	})
 }
 
-// Two chains that record each other's checkpoints come to rest when nothing else happens.
-
-// A restore and a move leave their events for the next start, where the chain has its key. Whoever writes into the database, and has no key, can have nothing else told.
+// A restore and a move leave their events for the next start, when the chain has its key. Other events that were inserted into the database without
+// the key are not accepted.
 func TestOpen_tellsCommandsAndNothingElseThatWaits(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := opened(t, open)
@@ -407,7 +403,7 @@ func TestOpen_tellsCommandsAndNothingElseThatWaits(t *testing.T) {
 		at, _, err := audit.Restored(t.Context(), db.Read(t.Context()))
 		require.NoError(t, err)
 		require.False(t, at.IsZero(), "before the start too, and behind a move")
-		for range 2 { // the second start tells nothing again
+		for range 2 { // the second start appends nothing again
 			chain := audittest.Open(t, db)
 			report, err := chain.Verify(t.Context(), audit.Verification{})
 			require.NoError(t, err)

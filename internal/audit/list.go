@@ -11,7 +11,7 @@ import (
 
 // Query selects records. Empty fields select everything.
 type Query struct {
-	Before   int64 // only records with a smaller Seq; 0: from the newest
+	Before   int64 // only records with a smaller Seq; 0: begin with the newest
 	Action   string
 	Actor    string
 	Target   string
@@ -23,12 +23,13 @@ type Query struct {
 const (
 	defaultLimit = 100
 	maxLimit     = 1000
-	// maxScan is how many events a List looks at. Events have no index but their number: what every change would pay for, few searches would use.
+	// maxScan is how many events one List looks at. Events have no index except their number: every change would pay for it, and few searches would
+	// use it.
 	maxScan = 20_000
 )
 
-// List returns the records that match, newest first, and before which event the search goes on; 0: it has come to the first stored event. It looks
-// at a bounded number of events, so that it may return fewer records than it was asked for, or none, with older ones still to be looked at.
+// List returns the matching records, newest first, and the Before of the next call; 0 when the search has reached the first stored event. It looks at
+// a bounded number of events, so it may return fewer records than Limit, or none, although older ones match.
 func List(ctx context.Context, q store.Querier, query Query) (records []Record, next int64, err error) {
 	before := query.Before
 	if before <= 0 {

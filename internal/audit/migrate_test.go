@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A replica of version 0.1 that still runs is in the middle of a change when the first new one starts: its event is neither lost nor in the way.
+// A replica of release 0.1 is in the middle of a transaction when the first new one starts. Its event is not lost and does not block the new replica.
 func TestMigrations_waitForTheAppendsOfAnOldReplica(t *testing.T) {
 	const name = "00010_audit.sql"
 	text, err := fs.ReadFile(audit.Migrations, name)

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Newest returns when the newest event of the stored trail was recorded; the zero time when there is none. Nothing is verified.
+// Newest returns the time of the newest stored event; the zero time when there is none. It verifies nothing.
 func Newest(ctx context.Context, q store.Querier) (time.Time, error) {
 	var at int64
 	err := q.Get(ctx, &at, "SELECT at FROM audit_events ORDER BY seq DESC LIMIT 1")
@@ -23,7 +23,8 @@ func Newest(ctx context.Context, q store.Querier) (time.Time, error) {
 	return time.UnixMicro(at), nil
 }
 
-// NewestWithin returns number and time of the youngest stored event after a number and up to another, as Order judges it; 0 when there is none. Nothing is verified.
+// NewestWithin returns the number and the time of the youngest stored event with a number above after and up to upTo, the event by which
+// Chain.Archive decides whether an order is too early; 0 when there is none. It verifies nothing.
 func NewestWithin(ctx context.Context, q store.Querier, after, upTo int64) (seq int64, at time.Time, err error) {
 	var r row
 	err = q.Get(ctx, &r, "SELECT seq, at FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY at DESC, seq DESC LIMIT 1", after, upTo)
@@ -36,8 +37,8 @@ func NewestWithin(ctx context.Context, q store.Querier, after, upTo int64) (seq 
 	return r.Seq, time.UnixMicro(r.At).UTC(), nil
 }
 
-// Restored returns when the database of a stored trail was last restored, and the id of the backup; the zero time when it never was. A restore that no
-// start has followed yet counts. Nothing is verified.
+// Restored returns when the database was last restored, and the ID of the backup; the zero time when it never was. It also finds a restore after
+// which the service has not started yet. It verifies nothing.
 func Restored(ctx context.Context, q store.Querier) (at time.Time, backup string, err error) {
 	for _, where := range []string{
 		"SELECT body FROM audit_pending ORDER BY id DESC LIMIT 100",

@@ -22,11 +22,11 @@ import (
 
 const childVariable = "FOUNTAIN_AUDIT_CHILD"
 
-// order is what a child process is told.
+// order is the input of a child process.
 type order struct {
 	URL, Dir, Name  string
 	Appenders, Each int
-	Remove          bool // archived events, instead
+	Remove          bool // remove archived events instead
 }
 
 func TestMain(m *testing.M) {
@@ -37,7 +37,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child appends as it is told, and prints a line for each event that is durable.
+// child appends as its order says, and prints a line for each durable event.
 func child(text string) {
 	var o order
 	t := audittest.Process{}
@@ -59,7 +59,7 @@ func child(text string) {
 	for a := range o.Appenders {
 		group.Go(func() {
 			for n := range o.Each {
-				if n%4 == 0 { // with a change of its own, as most events are
+				if n%4 == 0 { // with another change in the transaction, as most events have
 					appendEvents(t, db, event(fmt.Sprintf("a%d", a)))
 				} else {
 					require.NoError(t, recorder.Record(context.Background(), event(fmt.Sprintf("a%d", a))))
@@ -86,7 +86,7 @@ func start(t *testing.T, o order) (*process.Cmd, io.Reader) {
 	return command, out
 }
 
-// acknowledged counts the lines of a child, and kills it after so many; 0: never.
+// acknowledged counts the lines of a child, and kills it after the given number; 0: never.
 func acknowledged(t *testing.T, command *process.Cmd, out io.Reader, killAfter int) (n int) {
 	t.Helper()
 	lines := bufio.NewScanner(out)
@@ -95,7 +95,7 @@ func acknowledged(t *testing.T, command *process.Cmd, out io.Reader, killAfter i
 			require.NoError(t, command.Process.Kill())
 		}
 	}
-	_ = command.Wait() // a killed one did not end well
+	_ = command.Wait() // a killed process ends with an error
 	return n
 }
 
@@ -110,7 +110,7 @@ func verifyWhole(t *testing.T, c store.Config, atLeast int) {
 	require.NoError(t, db.Close())
 }
 
-// 64 appenders, on PostgreSQL in two processes, make one chain.
+// 64 concurrent appenders, on PostgreSQL in two processes, make one chain.
 func TestAppend_makesOneChainOfTwoProcesses(t *testing.T) {
 	each := 20
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -138,7 +138,7 @@ func TestAppend_makesOneChainOfTwoProcesses(t *testing.T) {
 	})
 }
 
-// A process that is killed while it appends leaves a whole chain with everything that it has acknowledged.
+// A process that is killed while it appends leaves an intact chain with all events that it has acknowledged.
 func TestAppend_leavesAWholeChainThroughKill(t *testing.T) {
 	rounds := 3
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -155,7 +155,7 @@ func TestAppend_leavesAWholeChainThroughKill(t *testing.T) {
 	})
 }
 
-// BenchmarkRecord measures events that are durable when they are answered, many in one commit.
+// BenchmarkRecord measures the recording of durable events, many in one commit.
 func BenchmarkRecord(b *testing.B) {
 	db, err := store.Open(b.Context(), store.Config{Dir: b.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)
@@ -178,7 +178,7 @@ func BenchmarkRecord(b *testing.B) {
 	require.NoError(b, recorder.Close())
 }
 
-// BenchmarkVerify measures how many events are verified.
+// BenchmarkVerify measures the verification of events.
 func BenchmarkVerify(b *testing.B) {
 	db, err := store.Open(b.Context(), store.Config{Dir: b.TempDir(), Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(b, err)

@@ -9,7 +9,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// Recorder appends events that no change of the database goes with, many in one commit. It is safe for concurrent use.
+// Recorder appends events that belong to no other change of the database, many in one commit. It is safe for concurrent use.
 type Recorder struct {
 	DB  *store.DB
 	Log *slog.Logger
@@ -18,14 +18,14 @@ type Recorder struct {
 	committer *groupcommit.Committer[Event, struct{}]
 }
 
-// Record appends one event and returns when it is durable. What cannot be recorded must not happen: the caller goes on only without an error.
+// Record appends one event and returns when it is durable. After an error the caller must not perform the action, since it was not recorded.
 func (r *Recorder) Record(ctx context.Context, e Event) error {
 	r.start.Do(r.open)
 	_, err := r.committer.Do(ctx, e)
 	return err
 }
 
-// Close ends the recorder after what waits is written; call it before the database is closed.
+// Close writes the waiting events and ends the recorder. It must be called before the database is closed.
 func (r *Recorder) Close() error {
 	r.start.Do(r.open)
 	r.committer.Close()

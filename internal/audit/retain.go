@@ -8,10 +8,10 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// archivePause is the time between two looks for orders of another service, and for what a process that was killed has left to remove.
+// archivePause is the interval of checks for orders of another service, and for removals that a killed process has not finished.
 const archivePause = time.Minute
 
-// archives removes what is in an archive, when it is ordered, at once and every minute.
+// archives follows orders to remove archived events, at the start, after each order and every minute.
 func (k *Keeper) archives(ctx context.Context) {
 	ticker := time.NewTicker(archivePause)
 	defer ticker.Stop()
@@ -28,7 +28,7 @@ func (k *Keeper) archives(ctx context.Context) {
 	}
 }
 
-// takeOrder records what another service has ordered. An order that can't be followed is told once, not every minute.
+// takeOrder records an order of another service in the chain. An order that is refused is reported once, not every minute.
 func (k *Keeper) takeOrder(ctx context.Context) {
 	if k.Archive == nil {
 		return
@@ -41,7 +41,7 @@ func (k *Keeper) takeOrder(ctx context.Context) {
 		})
 	}
 	switch {
-	case err == nil || ctx.Err() != nil || errors.Is(err, ErrArchived): // what is gone already was followed
+	case err == nil || ctx.Err() != nil || errors.Is(err, ErrArchived): // events that are already removed need no order
 	case found && k.refused == order.End.Seq:
 	case found:
 		k.refused = order.End.Seq
@@ -53,7 +53,7 @@ func (k *Keeper) takeOrder(ctx context.Context) {
 	}
 }
 
-// remove removes what was ordered, in small parts.
+// remove removes the ordered events in small transactions.
 func (k *Keeper) remove(ctx context.Context) {
 	for more := true; more && ctx.Err() == nil; {
 		var err error
@@ -70,7 +70,7 @@ func (k *Keeper) remove(ctx context.Context) {
 	}
 }
 
-// measure tells where the trail begins, and since when.
+// measure updates the metrics of the first stored event.
 func (k *Keeper) measure(ctx context.Context) {
 	q := k.chain.db.Read(ctx)
 	from, err := StoredFrom(ctx, q)

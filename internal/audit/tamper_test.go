@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// tamperings is how many are tried.
+// tamperings returns the number of attempts.
 func tamperings() int {
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
 		return 5000
@@ -25,7 +25,7 @@ func tamperings() int {
 	return 120
 }
 
-// stored is all that somebody with access to the database can read and write.
+// stored is everything that an attacker with access to the database can read and write.
 type stored struct {
 	Events []storedEvent
 	Head   storedHead
@@ -87,7 +87,7 @@ func (s stored) clone() stored {
 	return c
 }
 
-// tamper changes what is stored in one of the ways that need no key. It returns what it did.
+// tamper changes the stored chain in one of the ways that need no key. It returns a description of the change.
 func (s *stored) tamper(r *rand.Rand) string {
 	n := len(s.Events)
 	i, j := r.IntN(n), r.IntN(n)
@@ -175,7 +175,7 @@ func (s *stored) rewrite(i int) {
 	}
 }
 
-// recompute makes the hashes right again, which needs no key, and has the head point to the last event.
+// recompute corrects the hashes, which needs no key, and makes the head point to the last event.
 func (s *stored) recompute() {
 	prev := audit.Genesis
 	for i := range s.Events {
@@ -186,7 +186,7 @@ func (s *stored) recompute() {
 	s.Head.Seq, s.Head.Hash = int64(len(s.Events)), prev
 }
 
-// numbered tells whether the events can be stored: their numbers are a primary key.
+// numbered gives the events unique numbers, since these are the primary key.
 func (s stored) numbered() stored {
 	taken := map[int64]bool{}
 	for i := range s.Events {
@@ -198,8 +198,8 @@ func (s stored) numbered() stored {
 	return s
 }
 
-// Whoever can write to the database but has not the key can't change the chain unseen: neither while the service runs nor by having it started
-// again. The chain has events from before there was a key, as an upgraded one has.
+// An attacker who can write to the database but does not have the key can't change the chain without being detected, neither while the service runs
+// nor by a restart. The chain has events from before the first key, as an upgraded one does.
 func TestVerify_findsEveryGeneratedTampering(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -232,7 +232,7 @@ func TestVerify_findsEveryGeneratedTampering(t *testing.T) {
 			require.False(t, report.Intact(), "%d: %s", seed, did)
 			restarted, err := audit.Open(t.Context(), db, audit.Options{Service: audittest.Service, Sealer: audittest.Sealer(t), Clock: clock.System})
 			if err != nil {
-				continue // it does not start: there is no room for its events
+				continue // it does not start: its events can't be stored
 			}
 			report, err = restarted.Verify(t.Context(), audit.Verification{})
 			require.NoError(t, err)
@@ -248,7 +248,7 @@ func TestVerify_findsEveryGeneratedTampering(t *testing.T) {
 
 func same(a, b stored) bool { return fmt.Sprintf("%v", a) == fmt.Sprintf("%v", b) }
 
-// unkeyed appends as version 0.1 did.
+// unkeyed appends an event as release 0.1 did.
 func unkeyed(t *testing.T, db *store.DB, e audit.Event) {
 	t.Helper()
 	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error { return audit.AppendUnkeyed(ctx, tx, e) }))

@@ -15,26 +15,26 @@ import (
 
 const rowsPerRead = 500
 
-// Reasons why a chain does not hold.
+// Reasons why a chain is not intact.
 const (
 	BreakEvent      = "event"      // an event was changed, moved, added or removed
 	BreakTail       = "tail"       // events at the end were removed, or lie beyond it
 	BreakHead       = "head"       // the row that says where the chain ends was changed
 	BreakKey        = "key"        // a key of the chain was changed or removed, or its data key was abandoned
 	BreakBase       = "base"       // the row that says where the stored chain begins was changed: events before it may have been removed without an archive
-	BreakCheckpoint = "checkpoint" // the chain does not hold what was signed: it was cut, rewritten or put back to an older state
+	BreakCheckpoint = "checkpoint" // the chain does not contain what was signed: it was cut off, rewritten or replaced by an older state
 )
 
-// Report is what a verification found.
+// Report is the result of a verification.
 type Report struct {
-	After      int64  // the events after this number were looked at
-	Checked    int64  // how many hold, from the first on
-	Unkeyed    int64  // how many of those are from before there was a key: nothing but the key's place vouches for them
-	FirstBreak int64  // number of the first event that does not hold; 0: all do
-	Reason     string // "" when all hold, else one of the reasons above
+	After      int64  // the events after this number were verified
+	Checked    int64  // how many events are intact, from the first verified one on
+	Unkeyed    int64  // how many of these are older than the first key: only the hash to which that key is bound protects them
+	FirstBreak int64  // number of the first event that is not intact; 0: all are
+	Reason     string // "" when all are intact, otherwise one of the reasons above
 }
 
-// Intact tells whether nothing was found.
+// Intact reports whether the verification found no change.
 func (r Report) Intact() bool { return r.FirstBreak == 0 }
 
 func (r Report) broken(at int64, reason string) Report {
@@ -42,7 +42,7 @@ func (r Report) broken(at int64, reason string) Report {
 	return r
 }
 
-// position is an event and the hash that the next one follows.
+// position is a place in the chain: the number and the hash of an event.
 type position struct {
 	seq  int64
 	hash []byte
@@ -50,16 +50,20 @@ type position struct {
 
 var beginning = position{hash: genesis[:]}
 
-// Verify walks the whole chain without its key: it finds what is wrong in the hashes alone. It returns how many events hold from the first on, and
-// the number of the first one that does not (0: none). Events that are appended meanwhile are left out. err means that it could not look.
+// Verify walks the whole chain without its key and finds errors in the hashes. It returns how many events are intact from the first on, and the
+// number of the first one that is not (0: all are). Events that are appended meanwhile are not included. err means that the chain could not be read.
 func Verify(ctx context.Context, q store.Querier) (checked, firstBreak int64, err error) {
 	r, err := VerifyStored(ctx, q, "", nil)
 	return r.Checked, r.FirstBreak, err
 }
 
-// VerifyStored walks the chain of a service without its key, and holds it against checkpoints that were kept elsewhere, which public signs: up to the
-// newest of them nobody can have changed anything. What follows it is checked by its hashes alone. ErrSignature: a checkpoint is not signed so.
-// Where events were archived it begins behind them, and the order to remove them must be an event of the chain. ErrArchived: a checkpoint is of events that were archived.
+// VerifyStored walks the chain of a service without its key, and compares it with checkpoints that were stored elsewhere, signed by the key public.
+// It proves that nothing was changed up to the newest of them; later events are verified by their hashes alone.
+//
+// If events were archived, the walk begins after them, and the order to remove them must be an event of the chain.
+//
+// It fails with ErrSignature when a checkpoint is not signed by public for this service, and with ErrArchived when the event of a checkpoint was
+// archived.
 func VerifyStored(ctx context.Context, q store.Querier, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
 	end, err := readHead(ctx, q)
 	if err != nil {
@@ -75,7 +79,7 @@ func VerifyStored(ctx context.Context, q store.Querier, service string, public e
 		}
 	}
 	for {
-		b, err := readBaseBeside(ctx, q) // before the head, which lies behind it
+		b, err := readBaseBeside(ctx, q) // before the head, which is never before the base
 		if errors.Is(err, ErrTampered) {
 			return Report{}.broken(1, BreakBase), nil
 		}
@@ -87,7 +91,7 @@ func VerifyStored(ctx context.Context, q store.Querier, service string, public e
 		}
 		report, told, err := walkToOrder(ctx, q, b, end)
 		if errors.Is(err, errMoved) {
-			continue // the base only grows
+			continue // ends, since the base only grows
 		}
 		if err == nil && report.Intact() && !told {
 			return report.broken(b.Seq, BreakBase), nil
@@ -96,7 +100,8 @@ func VerifyStored(ctx context.Context, q store.Querier, service string, public e
 	}
 }
 
-// walkToOrder walks the stored chain without its key. told: the removal of what is before it was ordered, by an event of the chain, or nothing was removed.
+// walkToOrder walks the stored chain without its key. told reports whether an event of the chain orders the removal of the events before it, or no
+// events were removed.
 func walkToOrder(ctx context.Context, q store.Querier, b base, end head) (report Report, told bool, err error) {
 	told = b.Seq == 0
 	if len(b.Hash) != len(genesis) && b.Seq != 0 || b.Seq < 0 {
@@ -114,10 +119,10 @@ func walkToOrder(ctx context.Context, q store.Querier, b base, end head) (report
 	return report, told, err
 }
 
-// errMoved says that events were removed, as they should be, while a walk came to them.
+// errMoved means that the next events of a walk were archived and removed while it was running.
 var errMoved = errors.New("the events that come next were archived meanwhile")
 
-// moved returns errMoved when the stored chain begins behind a position by now.
+// moved returns errMoved when the stored chain now begins after a position.
 func moved(ctx context.Context, q store.Querier, at position) error {
 	b, err := readBaseBeside(ctx, q)
 	if err == nil && b.Seq > at.seq {
@@ -129,8 +134,9 @@ func moved(ctx context.Context, q store.Querier, at position) error {
 	return err
 }
 
-// walk looks at the events after a position up to the end. judge is asked of each that follows the one before; a reason other than "" ends the walk. first is the
-// number of the last event that was archived: none that is stored has it, or a lower one. errMoved: it has to begin anew.
+// walk verifies the events after the position at, up to the end. It calls judge for each event that follows the one before; a reason other than ""
+// ends the walk. first is the number of the last archived event: no stored event may have that number or a lower one. After errMoved the walk must be
+// started again.
 func walk(ctx context.Context, q store.Querier, report Report, first int64, at position, end head, judge func(row) (string, error)) (Report, error) {
 	for at.seq < end.Seq {
 		rows, err := read(ctx, q, at.seq, end.Seq)
@@ -166,7 +172,7 @@ func walk(ctx context.Context, q store.Querier, report Report, first int64, at p
 	return report, err
 }
 
-// read returns the next events after a number, up to another.
+// read returns the next events after a number, up to end and at most rowsPerRead.
 func read(ctx context.Context, q store.Querier, after, end int64) (rows []row, err error) {
 	err = q.Select(ctx, &rows, "SELECT "+columns+" FROM audit_events WHERE seq > ? AND seq <= ? ORDER BY seq LIMIT ?", after, end, rowsPerRead)
 	if err != nil {
@@ -175,7 +181,7 @@ func read(ctx context.Context, q store.Querier, after, end int64) (rows []row, e
 	return rows, nil
 }
 
-// follows tells whether the row is the untouched successor of an event.
+// follows reports whether the row is the unchanged successor of an event.
 func (r row) follows(at position) bool {
 	if r.Seq != at.seq+1 || !bytes.Equal(r.Hash, link(at.hash, r.Seq, r.Body)) {
 		return false
@@ -184,8 +190,8 @@ func (r row) follows(at position) bool {
 	return err == nil && event.At.UnixMicro() == r.At && event.Action == r.Action && event.Actor == r.Actor && event.Target == r.Target
 }
 
-// outside returns the number of an event that lies after the head, where Append leaves none, or before the base, where none is left. The order of the reads
-// makes it true outside a snapshot as well: head and base only grow.
+// outside returns the number of an event after the head or before the base, where no event may be, and the reason to report. The order of its reads
+// makes the result right outside a snapshot, too, since head and base only grow.
 func outside(ctx context.Context, q store.Querier, first int64) (seq int64, reason string, err error) {
 	var bounds struct{ First, Last int64 }
 	if err := q.Get(ctx, &bounds, "SELECT COALESCE(MIN(seq), ?) AS first, COALESCE(MAX(seq), 0) AS last FROM audit_events", first+1); err != nil {
@@ -201,14 +207,14 @@ func outside(ctx context.Context, q store.Querier, first int64) (seq int64, reas
 	return bounds.Last, BreakTail, nil
 }
 
-// Verification says what a verification begins with.
+// Verification says what a verification starts with.
 type Verification struct {
-	Known *Checkpoint // the chain must still hold it; nil: none is known
-	After bool        // look only at what follows Known
+	Known *Checkpoint // the chain must still contain it; nil: none is known
+	After bool        // verify only the events after Known
 }
 
-// Verify walks the chain with its keys, from the first stored event on. Events that are appended meanwhile are left out. err means that it could not look, that the
-// checkpoint is none of this chain (ErrSignature), or that it is of events that were archived (ErrArchived).
+// Verify walks the chain with its keys, from the first stored event on. Events that are appended meanwhile are not included. err means that the chain
+// could not be read, that the checkpoint is not one of this chain (ErrSignature), or that the checkpoint's event was archived (ErrArchived).
 func (c *Chain) Verify(ctx context.Context, v Verification) (Report, error) {
 	return c.verifyStored(ctx, func(q store.Querier, report Report, b base, end head, keys []*key) (position, Report, error) {
 		start := b.position()
@@ -226,7 +232,7 @@ func (c *Chain) Verify(ctx context.Context, v Verification) (Report, error) {
 	})
 }
 
-// verifyNewest verifies what is not before a lost key.
+// verifyNewest verifies the events since the newest lost key.
 func (c *Chain) verifyNewest(ctx context.Context) (Report, error) {
 	return c.verifyStored(ctx, func(_ store.Querier, report Report, b base, _ head, keys []*key) (position, Report, error) {
 		start := b.position()
@@ -239,11 +245,12 @@ func (c *Chain) verifyNewest(ctx context.Context) (Report, error) {
 	})
 }
 
-// verifyStored walks the chain from where begin says, which may find a break itself; anew, when events are archived while it comes to them.
+// verifyStored walks the chain from the position that begin returns; begin may also report a break itself. When the next events are archived during
+// the walk, it starts again.
 func (c *Chain) verifyStored(ctx context.Context, begin func(store.Querier, Report, base, head, []*key) (position, Report, error)) (Report, error) {
 	q := c.db.Read(ctx)
 	for {
-		b, err := readBase(ctx, q) // before the head, which lies behind it
+		b, err := readBase(ctx, q) // before the head, which is never before the base
 		if errors.Is(err, ErrTampered) {
 			return Report{}.broken(1, BreakBase), nil
 		}
@@ -273,7 +280,8 @@ func (c *Chain) verifyStored(ctx context.Context, begin func(store.Querier, Repo
 	}
 }
 
-// lostBefore reports whether a base can't be judged, because its key is lost, and need not be, because the walk starts behind that key.
+// lostBefore reports whether the base can't be verified because its key is lost, and need not be because the walk starts after the events of that
+// key.
 func lostBefore(keys []*key, b base, start position) bool {
 	for i, k := range keys {
 		if k.id == b.KeyID && k.lost {
@@ -299,10 +307,10 @@ func (c *Chain) verifyFrom(ctx context.Context, q store.Querier, report Report, 
 	return report, nil
 }
 
-// judge asks the keys about the events of a walk.
+// judge verifies the HMACs of the events of a walk.
 type judge struct {
-	now     *key   // that events are under at this place; nil: they are from before the first
-	next    []*key // those that begin later
+	now     *key   // key of the events at this place; nil: they are older than the first key
+	next    []*key // the later keys
 	last    position
 	unkeyed int64
 }
@@ -317,7 +325,7 @@ func newJudge(keys []*key, start position) (j *judge, lost *key) {
 		case k.first <= start.seq:
 			j.now, base = k, i
 		case k.follows(start.seq, start.hash):
-			base = i - 1 // those before are not needed
+			base = i - 1 // earlier keys are not needed
 		}
 	}
 	j.next = keys[base+1:]
@@ -329,7 +337,7 @@ func newJudge(keys []*key, start position) (j *judge, lost *key) {
 	return j, nil
 }
 
-// event returns why an event does not hold, or "".
+// event returns the reason why an event is not intact, or "".
 func (j *judge) event(r row) string {
 	for len(j.next) > 0 && j.next[0].first == r.Seq {
 		if !j.next[0].follows(j.last.seq, j.last.hash) {

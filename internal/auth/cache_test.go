@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// ends are the revocations of a test.
+// ends has the revocations of a test.
 type ends struct {
 	tokens map[string]bool
 	away   bool
@@ -28,7 +28,7 @@ func (e *ends) Revoked(p *Principal) (bool, error) {
 	return e.tokens[p.TokenID], nil
 }
 
-// counted counts how often a key was asked for, and can lose it.
+// counted counts the lookups of each key, and can lose a key.
 type counted struct {
 	StaticKeys
 	lost bool
@@ -41,7 +41,7 @@ func (c *counted) Key(ctx context.Context, kid string) (string, crypto.PublicKey
 	return c.StaticKeys.Key(ctx, kid)
 }
 
-// cached is a verifier with what stands round it, and a way to sign.
+// cached is a verifier with its surroundings and a way to sign tokens.
 type cached struct {
 	verifier *Verifier
 	ends     *ends
@@ -77,7 +77,7 @@ func (c *cached) sign(tb testing.TB, jti, scope string, audience ...string) stri
 	return token
 }
 
-// Each hit looks again at whatever can have changed since the token was verified.
+// Each hit checks again everything that can have changed since the token was verified.
 func TestCache_forgivesNothing(t *testing.T) {
 	for name, change := range map[string]struct {
 		do   func(c *cached)
@@ -124,7 +124,7 @@ func TestCache_knowsATokenByAllOfIt(t *testing.T) {
 		}
 		require.Nil(t, c.verifier.cache.get(other), "only verified tokens are kept")
 	}
-	twin := c.sign(t, "jti", "a b", "kms") // the same jti does not make it the same token
+	twin := c.sign(t, "jti", "a b", "kms") // an equal jti does not make it the same token
 	p, err := c.verifier.Verify(t.Context(), twin, "kms")
 	require.NoError(t, err)
 	require.Equal(t, []string{"a", "b"}, p.Scopes)

@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// policyOf reads a contract as a service of others does.
+// policyOf reads a contract as a service outside the family does.
 func policyOf(t *testing.T, c *contract.Contract) verify.Policy {
 	t.Helper()
 	var document map[string]any
@@ -29,7 +29,7 @@ func policyOf(t *testing.T, c *contract.Contract) verify.Policy {
 	return p
 }
 
-// callers are the claims of callers who differ in what the contracts ask for.
+// callers returns the claims of callers that differ in everything that contracts require.
 func callers(scopes []string) []map[string]any {
 	var all []map[string]any
 	for _, scope := range append([]string{""}, scopes...) {
@@ -42,7 +42,8 @@ func callers(scopes []string) []map[string]any {
 	return all
 }
 
-// Every operation of every contract, the example's too, admits and refuses the same callers whether the family judges or a service of others.
+// Every operation of every contract, including the example's, admits and refuses the same callers in the family's verifier and in that for services
+// outside the family.
 func TestConsumer_readsContractsAsTheFamilyDoes(t *testing.T) {
 	all, err := contract.LoadAll()
 	require.NoError(t, err)

@@ -20,8 +20,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// consumer is what a service of others uses (clients/fountain/verify), with the keys of the world published. It may share no code with this
-// package, so the tests below hold them against each other.
+// consumer returns the verifier for services outside the family (clients/fountain/verify), with the world's keys published. It may share no code with
+// this package, so the tests below compare the two.
 func (w *world) consumer(t testing.TB, audience string) *verify.Verifier {
 	t.Helper()
 	set := map[string]any{"keys": []map[string]string{
@@ -44,10 +44,10 @@ func ecJWK(t testing.TB, kid string, key *ecdsa.PublicKey) map[string]string {
 		"x": base64.RawURLEncoding.EncodeToString(point[1:33]), "y": base64.RawURLEncoding.EncodeToString(point[33:])}
 }
 
-// forOne are claims of a token for the kms alone: a service of others accepts no other audience.
+// forOne returns the claims of a token for the kms alone: a service outside the family accepts no further audience.
 func forOne() map[string]any { return with(claims(), "aud", "kms") }
 
-// single makes the attacks again, each on a token for one audience, so that nothing but the attack is wrong with it.
+// single repeats the attacks with tokens for one audience, so that each token is wrong only in the attack.
 func single(t testing.TB, w *world) map[string]string {
 	t.Helper()
 	corpus := attacks(t, w)
@@ -91,7 +91,7 @@ func single(t testing.TB, w *world) map[string]string {
 	return corpus
 }
 
-// manyMembers are more than a token of the family has.
+// manyMembers returns more members than a token of the family has.
 func manyMembers(n int) string {
 	var out strings.Builder
 	for i := range n {
@@ -100,7 +100,7 @@ func manyMembers(n int) string {
 	return out.String()
 }
 
-// fine are tokens that hold.
+// fine returns valid tokens.
 func fine(t testing.TB, w *world) map[string]string {
 	t.Helper()
 	es, err := Sign(TypeAccess, "k2", "ES256", w.ec, jwt.MapClaims(forOne()))
@@ -138,19 +138,20 @@ func TestConsumer_judgesAsTheFamilyDoes(t *testing.T) {
 		theirs, err := v.Verify(t.Context(), token)
 		require.NoError(t, err, name)
 		same := *ours
-		same.KeyID = "" // which a consumer keeps for itself
+		same.KeyID = "" // a consumer does not return it
 		require.Equal(t, &same, familyPrincipal(theirs, token), name)
 	}
 }
 
-// familyPrincipal is what this package makes of the same token.
+// familyPrincipal returns the principal that this package derives from the same token.
 func familyPrincipal(p *verify.Principal, token string) *Principal {
 	return &Principal{Subject: p.Subject, Kind: p.Kind, ClientID: p.ClientID, Username: p.Username, SessionID: p.SessionID, TokenID: p.TokenID, Epoch: p.Epoch,
 		Tenant: p.Tenant, Audience: []string{"kms"}, Scopes: p.Scopes, Roles: p.Roles, ACR: p.ACR, AMR: p.AMR, AuthTime: p.AuthTime, IssuedAt: p.IssuedAt,
 		Expires: p.Expires, Token: token}
 }
 
-// Other than the family's services, one of others accepts a token for itself alone: whoever is shown it could use it elsewhere.
+// Unlike the family's services, a service outside the family accepts only tokens whose single audience it is: any other recipient of the token could
+// use it elsewhere.
 func TestConsumer_acceptsNoTokenThatIsForOthersToo(t *testing.T) {
 	w := newWorld(t)
 	token := w.sign(t, header(), claims())
@@ -162,7 +163,7 @@ func TestConsumer_acceptsNoTokenThatIsForOthersToo(t *testing.T) {
 	require.Equal(t, "invalid_token", refusal.Code)
 }
 
-// Headers and claims of any text, signed as they are, get the same verdict of both.
+// Both verifiers give the same verdict on headers and claims of any text, signed as they are.
 func FuzzConsumer(f *testing.F) {
 	w := newWorld(f)
 	v := w.consumer(f, "kms")

@@ -26,8 +26,8 @@ type publisher struct {
 	fetches atomic.Int64
 	mu      sync.Mutex
 	keys    map[string]ed25519.PublicKey
-	answer  func(w http.ResponseWriter) // when set, instead of the set
-	hold    chan struct{}               // when set, a fetch waits for it
+	answer  func(w http.ResponseWriter) // replaces the key set when set
+	hold    chan struct{}               // a fetch waits for it when set
 }
 
 func newPublisher(t testing.TB, kids ...string) *publisher {
@@ -146,7 +146,7 @@ func TestJWKS_neverLetsAKnownKidWait(t *testing.T) {
 	hold := make(chan struct{})
 	p.set(nil, hold)
 	now.Advance(jwksMaxAge)
-	for range 1000 { // the set is due, and the kms hangs
+	for range 1000 { // the set must be fetched again, and the kms does not answer
 		_, _, err := j.Key(t.Context(), "k1")
 		require.NoError(t, err)
 	}
@@ -309,7 +309,8 @@ func TestJWKS_renewsAtOnceWhatItHolds(t *testing.T) {
 	require.NoError(t, err, "the set that is held counts on")
 }
 
-// Whoever was asked nothing for hours does not accept, while it fetches the set, a key that was revoked meanwhile; but when the fetch fails what it holds counts on.
+// After hours without a request, a verifier accepts no key that was revoked meanwhile, not even while it fetches the key set. If the fetch fails, the
+// stored key set remains valid.
 func TestJWKS_afterIdleHoursTakesNoKeyThatIsGone(t *testing.T) {
 	p, now := newPublisher(t, "k1", "k2"), clock.NewFake(noon)
 	j := NewJWKS(p.URL, p.Client(), now)
@@ -332,7 +333,7 @@ func TestJWKS_afterIdleHoursTakesNoKeyThatIsGone(t *testing.T) {
 	require.NoError(t, knows("k2"), "the kms was away, and hangs: nobody waits for it each time")
 }
 
-// A key set of an issuer that turns its keys over faster is kept for a shorter time.
+// The key set of an issuer with a short max-age is cached for that time only.
 func TestJWKS_fetchesAgainWhenTheMaxAgeIsOver(t *testing.T) {
 	p, now := newPublisher(t, "k1"), clock.NewFake(noon)
 	set := func(kids ...string) {

@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// strictly reads an object with encoding/json and refuses what scanObject must refuse; it is the oracle.
+// strictly reads an object with encoding/json and refuses what scanObject must refuse. It is the oracle.
 func strictly(raw []byte) error {
 	dec := json.NewDecoder(bytes.NewReader(raw))
 	dec.UseNumber()
@@ -72,7 +72,7 @@ func TestScanObject_refusesWhatTwoReadersCouldReadDifferently(t *testing.T) {
 	}
 }
 
-// What scanObject takes and encoding/json can read, a strict reader takes too.
+// What scanObject accepts and encoding/json can read, a strict reader accepts, too.
 func FuzzScanObject(f *testing.F) {
 	for _, seed := range []string{`{"a":1,"b":{"c":[1,2,{"d":"x"}]}}`, `{"a":"\"","A":1}`, `{"exp":1,"exp ":2}`, `{"é":1,"É":2}`, "{\"K\":1,\"\u212a\":2}", `{"s":1,"ſ":2}`} {
 		f.Add([]byte(seed))

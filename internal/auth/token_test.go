@@ -41,7 +41,7 @@ type world struct {
 	lookups  *countingKeys
 }
 
-// countingKeys counts how often a key is looked for: a look-up may be a call to the kms.
+// countingKeys counts the lookups of keys, each of which may be a call to the kms.
 type countingKeys struct {
 	StaticKeys
 	count int
@@ -85,7 +85,7 @@ func segment(t testing.TB, v any) string {
 	return base64.RawURLEncoding.EncodeToString([]byte(raw))
 }
 
-// sign makes a token of a header and claims, each a map or raw JSON text.
+// sign signs a token with a header and claims, each a map or raw JSON text.
 func (w *world) sign(t testing.TB, head, body any) string {
 	t.Helper()
 	text := segment(t, head) + "." + segment(t, body)
@@ -144,7 +144,7 @@ func TestSign_isReadByVerify(t *testing.T) {
 	}
 }
 
-// attacks is the corpus of J1 to J5: every token here is refused by every service.
+// attacks is the corpus of J1 to J5: tokens that every service refuses.
 func attacks(t testing.TB, w *world) map[string]string {
 	t.Helper()
 	good := w.sign(t, header(), claims())
@@ -310,7 +310,7 @@ func (b brokenKeys) Key(context.Context, string) (string, crypto.PublicKey, erro
 	return "", nil, b.error
 }
 
-// odd is a source that gives a key of another type.
+// odd is a source that returns a key of another type.
 type odd struct{ key any }
 
 func (o odd) Key(context.Context, string) (string, crypto.PublicKey, error) {
@@ -405,7 +405,7 @@ func FuzzVerify(f *testing.F) {
 	})
 }
 
-// A key in the place of a token is a common mistake; the answer says what to do, and nothing of the key.
+// Sending an API key in place of a token is a common mistake. The answer says what to do, and contains nothing of the key.
 func TestVerify_saysThatAnAPIKeyIsNoToken(t *testing.T) {
 	v := NewVerifier(VerifierConfig{Revocations: NoRevocations{}, Issuer: func() string { return "https://issuer" }, Keys: StaticKeys{}, Clock: clock.System})
 	_, err := v.Verify(t.Context(), "fk_live_01KBB6Q3Y5W1V9T2ZD0G7M4N8P_secret", "kms")
@@ -414,7 +414,7 @@ func TestVerify_saysThatAnAPIKeyIsNoToken(t *testing.T) {
 	require.NotContains(t, err.Error(), "secret")
 }
 
-// What is read unverified is judged as Verify judges it, but for the signature, the issuer and the revocation.
+// ReadUnverified gives the same verdict as Verify, except for the signature, the issuer and the revocation.
 func TestReadUnverified_judgesAsVerifyDoes(t *testing.T) {
 	w := newWorld(t)
 	judge := func(token string) error {

@@ -14,8 +14,8 @@ import (
 // TypeVoid is the typ of the records with which the kms voids a user's second factors.
 const TypeVoid = "void-factors+jwt"
 
-// VoidClaims are the claims of such a record: factors of sub that were enrolled up to Before are void. The kms signs the record anew each time it
-// sends it.
+// VoidClaims are the claims of such a record: factors of sub that were enrolled up to Before are void. The kms signs a new record each time it sends
+// one.
 type VoidClaims struct {
 	jwt.RegisteredClaims
 	Before int64 `json:"before"` // microseconds since 1970

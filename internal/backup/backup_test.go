@@ -24,7 +24,8 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// tables are a schema with what a copy can get wrong: references against the order of names, all kinds of values, a row that a migration made.
+// tables is a schema with everything that a copy can get wrong: references against the alphabetical order of tables, all types of values, and a row
+// that a migration inserted.
 var tables = []fs.FS{fstest.MapFS{"00100_things.sql": {Data: []byte(`-- +goose Up
 CREATE TABLE owners (id TEXT PRIMARY KEY, note TEXT, good BOOLEAN NOT NULL DEFAULT TRUE);
 CREATE TABLE a_things (id BIGINT PRIMARY KEY, owner TEXT NOT NULL REFERENCES owners (id), body BLOB NOT NULL);
@@ -68,7 +69,7 @@ func (w world) restore(archive []byte, parts ...backup.Part) error {
 
 func part(c store.Config) backup.Part { return backup.Part{Name: "test", Database: c} }
 
-// filled puts rows into a database and closes it.
+// filled inserts rows into a database and closes it.
 func filled(t *testing.T, c store.Config, n int) {
 	t.Helper()
 	db, err := store.Open(t.Context(), c)
@@ -90,7 +91,7 @@ func filled(t *testing.T, c store.Config, n int) {
 	}))
 }
 
-// content is everything in the database, as text.
+// content returns all rows of the database as text.
 func content(t *testing.T, c store.Config) (out []string) {
 	t.Helper()
 	db, err := store.Open(t.Context(), c)
@@ -114,7 +115,7 @@ func content(t *testing.T, c store.Config) (out []string) {
 	return out
 }
 
-// An archive of either database becomes either, and nothing is lost or added.
+// An archive of either database can be restored to either, and no row is lost or added.
 func TestRestore_bringsBackEveryRowOnBothDatabases(t *testing.T) {
 	storetest.EachConfig(t, tables, func(t *testing.T, from store.Config) {
 		w := newWorld(t)
@@ -141,7 +142,7 @@ func TestRestore_bringsBackEveryRowOnBothDatabases(t *testing.T) {
 	})
 }
 
-// An archive of an older release becomes a database of this one.
+// An archive of an older release is migrated to the present schema.
 func TestRestore_migratesAnOlderArchive(t *testing.T) {
 	storetest.EachConfig(t, tables, func(t *testing.T, c store.Config) {
 		w := newWorld(t)
@@ -154,7 +155,7 @@ func TestRestore_migratesAnOlderArchive(t *testing.T) {
 	})
 }
 
-// What was acknowledged before the instant is in the backup; and it is one state: no half of a transaction.
+// A backup contains every write that was acknowledged before its instant. It is one consistent state, without half a transaction.
 func TestWrite_underLoadHoldsEveryWriteAcknowledgedBeforeItsInstant(t *testing.T) {
 	storetest.EachConfig(t, tables, func(t *testing.T, c store.Config) {
 		w := newWorld(t)
@@ -227,7 +228,7 @@ func TestWrite_underLoadHoldsEveryWriteAcknowledgedBeforeItsInstant(t *testing.T
 	})
 }
 
-// Every refusal is one of its own, and leaves the place as it was.
+// Each refusal has its own error, and leaves the target unchanged.
 func TestRestore_refusesAndTouchesNothing(t *testing.T) {
 	w := newWorld(t)
 	from := store.Config{Name: "test", Dir: t.TempDir(), Migrations: tables}
@@ -293,7 +294,7 @@ func TestRestore_refusesAndTouchesNothing(t *testing.T) {
 	})
 }
 
-// A restore that is killed between rows and marks leaves nothing that a service would open.
+// A restore that is killed between writing the rows and removing the marks leaves nothing that a service would open.
 func TestFill_isNotOpenedBeforeItsEnd(t *testing.T) {
 	storetest.EachConfig(t, tables, func(t *testing.T, c store.Config) {
 		f, err := store.Fill(t.Context(), c, []int64{1, 100}, func(context.Context, *store.Loader) error { return nil })
@@ -332,7 +333,7 @@ func TestVerify_tellsWhatIsInTheArchive(t *testing.T) {
 	require.Equal(t, "{}", string(text))
 }
 
-// The mark is there before the first migration: an instance that starts while tables are made does not open them.
+// The mark is set before the first migration: an instance that starts while tables are created does not open them.
 func TestFill_isMarkedBeforeItsFirstMigration(t *testing.T) {
 	storetest.EachConfig(t, tables, func(t *testing.T, c store.Config) {
 		if c.URL == "" {

@@ -23,7 +23,7 @@ import (
 
 var onlyTable = []fs.FS{fstest.MapFS{"00100_things.sql": {Data: []byte("-- +goose Up\nCREATE TABLE things (id BIGINT PRIMARY KEY);\n")}}}
 
-// threeIn are the parts of three services in a directory.
+// threeIn returns the parts of three services in a directory.
 func threeIn(dir string) (parts []Part) {
 	for _, name := range []string{"kms", "twofactor", "sequence"} {
 		parts = append(parts, Part{Name: name, Files: []string{"settings.json"}, Database: store.Config{Name: name, Dir: filepath.Join(dir, name), Migrations: onlyTable}})
@@ -31,7 +31,7 @@ func threeIn(dir string) (parts []Part) {
 	return parts
 }
 
-// rowsOf opens a database as its service does.
+// rowsOf opens a database as its service does, and counts its rows.
 func rowsOf(ctx context.Context, c store.Config) (n int, err error) {
 	db, err := store.Open(ctx, c)
 	if err != nil {
@@ -81,7 +81,7 @@ func restoreIn(ctx context.Context, dir string, step func(string) error) error {
 	return err
 }
 
-// A restore that is killed while it puts parts into their places leaves no service that opens an empty database beside a kms that works.
+// A restore that is killed while it moves parts into place never leaves a working kms beside a service that opens an empty database.
 func TestRestore_killedAtAnyStepOpensNothingByHalf(t *testing.T) {
 	if dir := os.Getenv(killedIn); dir != "" {
 		at, err := strconv.Atoi(os.Getenv(killedAt))
@@ -135,7 +135,7 @@ func TestRestore_killedAtAnyStepOpensNothingByHalf(t *testing.T) {
 	}
 }
 
-// Who has to empty the places is told which they are.
+// The error names the targets that must be emptied.
 func TestRestore_namesThePlacesThatMustBeEmptied(t *testing.T) {
 	archive, key := archiveOfThree(t)
 	dir := t.TempDir()

@@ -22,7 +22,7 @@ import (
 // open what is beside it.
 const staging = store.Staging
 
-// mayBeThere are files that an empty place may contain: the root key is put back by hand, before or after.
+// mayBeThere are the files that an empty target may contain. The operator puts back the root key by hand, before or after the restore.
 var mayBeThere = []string{"root.key", "lost+found", staging}
 
 // RestoreOptions are the options of a restore.
@@ -248,8 +248,8 @@ func where(parts []Part) string {
 	return strings.Join(names, ", ")
 }
 
-// place puts everything where the services look for it. The first part is that of the kms, without which nobody can sign in: it comes last. The
-// staging directories are removed when all parts are in their places, so that no service creates a new database beside those of others.
+// place moves everything to where the services look for it. The first part is that of the kms, without which no user can sign in, so it is moved
+// last. The staging directories are removed when all parts are in place, so that no service creates a new database beside the restored ones.
 func (r *restoring) place(ctx context.Context) error {
 	for _, dir := range r.made { // after a power failure one part's directory must not be missing while another's exists
 		if err := syncDirectory(filepath.Dir(dir)); err != nil {

@@ -27,7 +27,7 @@ func TestRows_areReadAsTheyWereWritten(t *testing.T) {
 	require.Error(t, err)
 }
 
-// Whoever can encrypt to the recipient can write any rows.
+// Anyone who can encrypt to the recipient can write any rows into an archive.
 func FuzzReadRow(f *testing.F) {
 	text, err := appendRow(nil, []any{nil, int64(-5), "text", []byte("bytes")})
 	require.NoError(f, err)

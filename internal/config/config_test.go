@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sample is what an impl's Config looks like.
+// sample has the form of a service's Config.
 type sample struct {
 	Service
 	EngineURL string `env:"ENGINE_URL"`

@@ -33,7 +33,7 @@ func TestRedis_readsThePasswordsFile(t *testing.T) {
 	require.Error(t, err)
 }
 
-// skip_verify and the like of client libraries are no settings of ours, and no error repeats a password.
+// Options of other client libraries, such as skip_verify, are not supported, and no error contains a password.
 func TestRedis_refusesWhatItDoesNotKnow(t *testing.T) {
 	require.NoError(t, Redis{}.Validate())
 	for _, r := range []Redis{

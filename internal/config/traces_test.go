@@ -53,7 +53,7 @@ func TestLoadTraces_readsTheSecretFromAFile(t *testing.T) {
 	require.Equal(t, http.Header{"Api-Key": {"hunter2"}}, got.Header)
 }
 
-// What is asked for and not there must not be passed over, and no value may be told: each may be a secret in the wrong place.
+// A setting that is not supported must not be ignored, and no error may contain a value: each may be a misplaced secret.
 func TestLoadTraces_refusesWhatItCannotDo(t *testing.T) {
 	for want, environ := range map[string][]string{
 		"OTEL_EXPORTER_OTLP_ENDPOINT: must be an absolute http or https URL":       {"OTEL_EXPORTER_OTLP_ENDPOINT=http://hunter2:x@c:4318"},

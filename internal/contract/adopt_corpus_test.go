@@ -15,7 +15,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// sharedData is the folder of real documents: beside the checkout, or where FOUNTAIN_SHARED says.
+// sharedData returns the folder of published documents: beside the checkout, or at FOUNTAIN_SHARED.
 func sharedData() string {
 	if dir := os.Getenv("FOUNTAIN_SHARED"); dir != "" {
 		return filepath.Join(dir, "data")
@@ -23,7 +23,7 @@ func sharedData() string {
 	return filepath.Join("..", "..", "..", "shared", "data")
 }
 
-// corpusCase is one request with the verdict that foreign validators gave.
+// corpusCase is one request with the verdict of other validators.
 type corpusCase struct {
 	ID, Method, Target string
 	Headers            map[string]string
@@ -32,7 +32,7 @@ type corpusCase struct {
 	Why, Rule          string
 }
 
-// verdict sends the request through the checks in the order in which the gateway makes them.
+// verdict runs the checks on the request, in the gateway's order.
 func (r corpusCase) verdict(c *Contract) error {
 	body := ""
 	if r.Body != nil {

@@ -15,7 +15,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// use sends some requests through every operation of a contract that was adopted.
+// use sends some requests through every operation of an adopted contract.
 func use(t testing.TB, c *Contract, bodies ...string) {
 	for i, op := range c.Operations {
 		if i == 50 {
@@ -53,7 +53,7 @@ func use(t testing.TB, c *Contract, bodies ...string) {
 var someBodies = []string{`{}`, `[]`, `null`, `1`, `"a"`, `{"kind":"book","title":"x","pages":null}`, `{"kind":"toy","parts":[{"kind":"toy","parts":[]}]}`, `{"a":1,"pair":["x",0.5],"x-mode":"fast"}`,
 	`name=a&count=1&tags=x,y`, "--b\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nx\r\n--b\r\nContent-Disposition: form-data; name=\"meta\"\r\n\r\n{\"a\":1}\r\n--b--\r\n"}
 
-// within fails the test when what it does has no end in sight. It is no measure of speed.
+// within fails the test when do runs for far too long. It does not measure speed.
 func within(t testing.TB, what string, do func()) {
 	done := make(chan struct{})
 	go func() {
@@ -101,7 +101,7 @@ func TestAdopt_survivesDocumentsThatAreDamaged(t *testing.T) {
 		}
 		damaged, err := json.Marshal(document)
 		if err != nil {
-			continue // a value within itself
+			continue // the value would contain itself
 		}
 		within(t, string(damaged), func() {
 			c, _, err := Adopt(Adoption{Name: "shop", File: "shop.json", Files: map[string][]byte{"shop.json": damaged}})

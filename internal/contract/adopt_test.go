@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// plainPets is a document as a team has it that never heard of us.
+// plainPets is a document of a team that does not know FountainAI.
 const plainPets = `openapi: 3.0.3
 info: {title: Pets, version: 2.1.0}
 servers:
@@ -492,7 +492,7 @@ components: {pathItems: {A: {get: {operationId: a, responses: {}}}}}
 	require.NoError(t, op.CheckResponse(404, http.Header{"Content-Type": {"application/json"}}, []byte(`{}`)))
 }
 
-// A key that is nearly one that is read, a value in quotes, a parameter as in Swagger 2.0: what would be passed over without a word is told.
+// A key that is nearly a known one, a value in quotes, a parameter as in Swagger 2.0: what would otherwise be ignored silently is reported.
 func TestAdopt_tellsOfMisspelledKeys(t *testing.T) {
 	_, warnings := adopt(t, `
 openapi: 3.1.0
@@ -543,7 +543,7 @@ paths:
 	require.Len(t, told, 16, "and what is free, right or far from anything is not: %s", strings.Join(told, "\n")) // with the security schemes
 }
 
-// Looking for the keys that are meant is work that a document can't multiply.
+// A document can't multiply the work of finding the keys that were meant.
 func TestAdopt_looksAtABoundedNumberOfUnknownKeys(t *testing.T) {
 	told := func(unknown int) int {
 		text := "openapi: 3.1.0\ninfo: {title: Pets, version: 1.0.0}\npaths: {/a: {get: {operationId: a, responses: {}}}}\n"
@@ -606,7 +606,7 @@ paths:
 	require.Equal(t, []string{"X-Ids", "X-Total"}, slices.Sorted(slices.Values(op.ResponseHeaders())))
 }
 
-// adoptedFaults are requests that break the rules which are of documents of others alone.
+// adoptedFaults are requests that violate the rules which apply only to documents from outside the family.
 func adoptedFaults(t *testing.T) map[Rule]error {
 	brackets, _ := parametersOf(t, "/p", `{name: a, in: query, style: deepObject, schema: {type: object}}`)
 	upload, _ := contentOf(t, "3.0.3", `multipart/form-data: {}`)

@@ -284,7 +284,7 @@ func TestCheckStream_endsWhenItIsClosedOrTheClientFails(t *testing.T) {
 	require.Equal(t, "abc", string(got))
 }
 
-// A body that the document says nothing of is not required (OpenAPI's default), which is told; where the document says so itself nothing is.
+// A body is not required by default (OpenAPI), and adopt warns about that. If the document states it, there is no warning.
 func TestAdoptedBody_thatMayBeMissingIsTold(t *testing.T) {
 	for required, told := range map[string]bool{"": true, "required: false, ": false, "required: true, ": false} {
 		c, warnings := adopt(t, `{openapi: 3.0.3, info: {title: Pets, version: 1.0.0}, paths: {/pets: {post: {operationId: send,

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The page that users read has the defaults that hold.
+// The documentation page states the actual defaults.
 func TestAdoptedDefaults_areThoseOfThePage(t *testing.T) {
 	raw, err := os.ReadFile("../../docs/adopt.md")
 	require.NoError(t, err)

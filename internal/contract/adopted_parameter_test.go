@@ -18,7 +18,7 @@ func parametersOf(t testing.TB, path, parameters string) (*Contract, []Warning) 
 	return adopt(t, fmt.Sprintf(`{openapi: 3.0.3, info: {title: Pets, version: 1.0.0}, paths: {%q: {get: {operationId: find, parameters: [%s], responses: {"200": {description: Done.}}}}}}`, path, parameters))
 }
 
-// sent checks the parameters of a request; heads are lines such as "X-A: 1".
+// sent checks the parameters of a request; heads are header lines such as "X-A: 1".
 func sent(c *Contract, target string, heads ...string) error {
 	r := httptest.NewRequest(http.MethodGet, "http://gateway.test/pets"+target, nil)
 	for _, head := range heads {

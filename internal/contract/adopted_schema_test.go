@@ -114,7 +114,7 @@ func TestAdoptedSchemas_refsWithSiblings(t *testing.T) {
 }
 
 func TestAdoptedSchemas_thatArePartOfThemselvesAreHeldAgainstAValueOnce(t *testing.T) {
-	// As generators write inheritance: the base lists its heirs, and each heir is all of the base.
+	// Inheritance as generators write it: the base lists its subtypes, and each subtype includes the base with allOf.
 	op, _ := bodyOf(t, "3.0.3", `{$ref: "#/components/schemas/Pet"}`,
 		`Pet: {type: object, required: [kind], properties: {kind: {type: string}}, discriminator: {propertyName: kind}, oneOf: [{$ref: "#/components/schemas/Cat"}, {$ref: "#/components/schemas/Dog"}]}`,
 		`Cat: {allOf: [{$ref: "#/components/schemas/Pet"}, {type: object, required: [lives], properties: {lives: {type: integer}}}]}`,
@@ -129,14 +129,14 @@ func TestAdoptedSchemas_thatArePartOfThemselvesAreHeldAgainstAValueOnce(t *testi
 }
 
 func TestAdoptedSchemas_anAbsurdWebOfAlternativesEndsInTime(t *testing.T) {
-	// Each level is held against the next one by eight ways, and each of them again.
+	// Each level is checked against the next one in eight ways, and so on at every level.
 	alternatives := strings.Repeat(`{properties: {n: {$ref: "#/components/schemas/Deep"}}, required: [n, x]}, `, 8)
 	op, _ := bodyOf(t, "3.0.3", `{$ref: "#/components/schemas/Deep"}`, `Deep: {anyOf: [`+alternatives+`{type: string}]}`)
 	require.Empty(t, op.Unsupported)
 	err := fitsBody(op, strings.Repeat(`{"n":`, 60)+`1`+strings.Repeat(`}`, 60))
 	require.ErrorContains(t, err, "")
 	require.Contains(t, fmt.Sprintf("%+v", err), "does not fit")
-	// Composition alone: a chain in which each schema joins the next one twice.
+	// Only composition: a chain in which each schema includes the next one twice.
 	var chain []string
 	for i := range 40 {
 		chain = append(chain, fmt.Sprintf(`S%d: {allOf: [{$ref: "#/components/schemas/S%d"}, {$ref: "#/components/schemas/S%d"}]}`, i, i+1, i+1))
@@ -145,7 +145,7 @@ func TestAdoptedSchemas_anAbsurdWebOfAlternativesEndsInTime(t *testing.T) {
 	require.Contains(t, op.Unsupported, "schemas")
 }
 
-// schemaGenerator writes schemas of JSON Schema 2020-12 and values for them.
+// schemaGenerator generates schemas of JSON Schema 2020-12 and values for them.
 type schemaGenerator struct{ *rand.Rand }
 
 func (g schemaGenerator) one(of ...string) string { return of[g.IntN(len(of))] }
@@ -281,7 +281,7 @@ func TestAdoptedSchemas_agreeWithAnotherValidator(t *testing.T) {
 	require.Greater(t, not, 3000)
 }
 
-// endless reports whether a schema that s needs is part of itself, which is an error to the other validator.
+// endless reports whether a schema that s requires contains itself, which the other validator treats as an error.
 func endless(s *schema, seen map[*schema]bool) bool {
 	if seen[s] {
 		return false

@@ -10,7 +10,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Patterns and enumerations of a document of others cost a request so much work and no more, however many texts it has: what comes after that does not fit.
+// Patterns and enumerations of a document from outside the family can cost one request only a bounded amount of work, however many texts it has. A
+// value that would need more is refused.
 func TestAdopt_boundsWhatPatternsAndEnumerationsCost(t *testing.T) {
 	texts := func(n int, text string) string {
 		return "[" + strings.Repeat(quoted(text)+",", n-1) + quoted(text) + "]"
@@ -34,7 +35,7 @@ func TestAdopt_boundsWhatPatternsAndEnumerationsCost(t *testing.T) {
 	}
 }
 
-// A document of others says what holds for its own service, within bounds: the gateway has one memory for all.
+// A document from outside the family sets the limits of its own service, but only within bounds, since all services share the gateway's memory.
 func TestAdopt_boundsWhatXFountainMaySay(t *testing.T) {
 	document := func(policy string) string {
 		return "openapi: 3.0.3\ninfo: {title: Pets, version: 1.0.0}\nx-fountain: " + policy + "\npaths:\n  /pets:\n    post:\n      operationId: send\n" +
@@ -68,7 +69,7 @@ func manyRates(n int) string {
 	return strings.Join(all, ", ")
 }
 
-// While a large text is read and checked others get their turn, on a machine with one processor too.
+// While a large text is read and checked other requests proceed, even on a machine with one processor.
 func TestCheckBody_letsOthersHaveTheirTurn(t *testing.T) {
 	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
 	op, _ := bodyOf(t, "3.0.3", `{type: array, items: {type: string}}`)

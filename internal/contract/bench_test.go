@@ -50,14 +50,14 @@ func BenchmarkMatch_of500Operations(b *testing.B) {
 	}
 }
 
-// family is sequence's contract, with what goes over the wire most.
+// family returns sequence's contract, with its most frequent bodies.
 func family(b *testing.B) *Contract {
 	c, err := Load("sequence")
 	require.NoError(b, err)
 	return c
 }
 
-// adopted is the same contract as if it were of others.
+// adopted returns the same contract, adopted as a document from outside the family.
 func adopted(t testing.TB) *Contract {
 	files := map[string][]byte{}
 	for _, name := range []string{"sequence", "common"} {

@@ -10,7 +10,7 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// A bundled contract is one file that means the same: it has the same operations with the same policy.
+// A bundled contract is one file with the same meaning: the same operations with the same policies.
 func TestBundle_isOneFileThatMeansTheSame(t *testing.T) {
 	for _, word := range openapi.Words() {
 		text, err := Bundle(word+".yaml", openapi.Files.ReadFile)

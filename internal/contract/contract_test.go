@@ -61,7 +61,7 @@ func TestLoad_knowsOnlyTheFamilysWords(t *testing.T) {
 	}
 }
 
-// readLog is a file system that remembers what was opened.
+// readLog is a file system that records which files were opened.
 type readLog struct {
 	fs.FS
 	opened []string

@@ -26,7 +26,7 @@ import (
 	"github.com/fountainai/fountain/openapi"
 )
 
-// oracle is kin-openapi with every check it has switched on.
+// oracle is kin-openapi with all its checks switched on.
 type oracle struct {
 	contract *Contract
 	doc      *openapi3.T
@@ -49,7 +49,7 @@ func oracles(t testing.TB) []*oracle {
 	return all
 }
 
-// rejects asks kin about a request that was matched.
+// rejects returns kin's verdict on a matched request.
 func (o *oracle) rejects(r *http.Request, m *Match, body []byte) error {
 	item := o.doc.Paths.Value(m.Operation.template)
 	operation := item.GetOperation(m.Operation.Method)
@@ -67,7 +67,7 @@ func (o *oracle) rejects(r *http.Request, m *Match, body []byte) error {
 	})
 }
 
-// bodies draws JSON values for a schema: mostly what it allows, sometimes anything.
+// bodies draws JSON values for a schema: mostly valid ones, sometimes any.
 type bodies struct{ depth int }
 
 func anything() *rapid.Generator[any] {
@@ -256,7 +256,7 @@ func looseNumber(err error, body []byte) bool {
 
 var literal = regexp.MustCompile(`-?[0-9]+(\.[0-9]+)?([eE][+-]?[0-9]+)?`)
 
-// roundsToInteger reports whether a number is no integer but its nearest float64 is, as 1000000000000000.01.
+// roundsToInteger reports whether a number is not an integer but its nearest float64 is, such as 1000000000000000.01.
 func roundsToInteger(number []byte) bool {
 	exact, ok := new(big.Rat).SetString(string(number))
 	if !ok || exact.IsInt() {
@@ -330,7 +330,7 @@ func TestAdmit_neverAcceptsAParameterTheOracleRejects(t *testing.T) {
 	}
 }
 
-// TestAdmit_rejectsTheCorpusThatKinAccepts keeps the study's table honest: these are the requests that kin lets through.
+// kin accepts all these requests. The test keeps the table of the study correct.
 func TestAdmit_rejectsTheCorpusThatKinAccepts(t *testing.T) {
 	o := newOracle(t, sampleFiles, "sample")
 	for name, c := range map[string]struct {

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Requests of which validators in use judge differently. Each row says what is right by the text of OpenAPI and JSON, on documents of our own.
+// Common validators disagree about these requests. Each row states the right verdict by the text of OpenAPI and JSON, with documents of our own.
 func TestDisputed_isJudgedByTheText(t *testing.T) {
 	const asForm = "application/x-www-form-urlencoded"
 	body := func(version, schema string, components ...string) func(string) error {
@@ -31,7 +31,7 @@ func TestDisputed_isJudgedByTheText(t *testing.T) {
 		op, _ := contentOf(t, "3.0.3", fmt.Sprintf(`%q: {schema: {type: string}}`, mediaType))
 		return func(value string) error { return op.CheckBody(mediaType, []byte(value)) }
 	}
-	// A parameter whose default breaks its own pattern, which nobody sends.
+	// A parameter that is not sent, and whose default violates its own pattern.
 	defaulted := query("/p", `{name: a, in: query, schema: {type: string, default: "Current date", pattern: "^[0-9]+$"}}`)
 	for _, row := range []struct {
 		number string

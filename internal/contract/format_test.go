@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// dateTimePattern is what isDateTime takes, said in another way.
+// dateTimePattern accepts what isDateTime accepts, written as a regular expression.
 var dateTimePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,9})?(Z|[+-]([01][0-9]|2[0-3]):[0-5][0-9])$`)
 
 func FuzzIsDateTime(f *testing.F) {

@@ -12,7 +12,7 @@ import (
 	"unicode/utf8"
 )
 
-// plain turns a value of a tape into what encoding/json makes of the same text.
+// plain converts a value of a tape into what encoding/json makes of the same text.
 func plain(t *tape, v int) any {
 	switch t.tokens[v].kind {
 	case kindTrue, kindFalse:

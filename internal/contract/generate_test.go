@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// generator writes JSON texts for schemas: mostly what they allow, sometimes not, sometimes no JSON. It is fast where rapid shrinks.
+// generator generates JSON texts for schemas: mostly valid ones, sometimes invalid ones, sometimes no JSON. It is fast; rapid can shrink.
 type generator struct{ *rand.Rand }
 
 func newGenerator(seed uint64) generator { return generator{rand.New(rand.NewPCG(seed, 7))} }
@@ -126,7 +126,7 @@ func (g generator) object(out []byte, s *openapi3.Schema, members []string) []by
 	return append(append(out, space...), '}')
 }
 
-// quoted writes a string, sometimes with escapes that nobody needs.
+// quoted appends a JSON string, sometimes with unnecessary escapes.
 func (g generator) quoted(out []byte, s string) []byte {
 	text, _ := json.Marshal(s)
 	if len(text) > 2 && text[1] != '\\' && text[1] < 0x80 && g.once(12) {

@@ -16,7 +16,7 @@ import (
 
 const ndjson = "application/x-ndjson"
 
-// What is held whole beside a stream of lines is not as large as that may be.
+// A body that is held completely, in an operation that also accepts a stream of lines, may not be as large as the stream.
 func TestHeldBody_isBoundedBesideAStream(t *testing.T) {
 	c, err := Load("search")
 	require.NoError(t, err)
@@ -31,7 +31,7 @@ func TestHeldBody_isBoundedBesideAStream(t *testing.T) {
 	require.Equal(t, held.Policy.Timeout, held.HeldPatience())
 }
 
-// An answer that is no stream is held and checked, also where the request body is one.
+// An answer that is not a stream is held and checked, even if the request body is a stream.
 func TestStreamsAnswer_isOfTheAnswersMedia(t *testing.T) {
 	c, err := Load("search")
 	require.NoError(t, err)
@@ -45,7 +45,7 @@ func TestStreamsAnswer_isOfTheAnswersMedia(t *testing.T) {
 	require.False(t, c.Operation("importScope").StreamsAnswer())
 }
 
-// passed reads a body through the check.
+// passed reads a body through the check, and returns what came out.
 func passed(t *testing.T, op *Operation, body io.Reader) (got string, err error) {
 	t.Helper()
 	require.True(t, op.StreamsBodyOf(ndjson))
@@ -56,7 +56,7 @@ func passed(t *testing.T, op *Operation, body io.Reader) (got string, err error)
 	return string(all), err
 }
 
-// lineOperations are the two kinds of contract with a body of lines that have a name of at most 16 letters.
+// lineOperations returns both kinds of contract with a body of lines. Each line has a name of at most 16 letters.
 func lineOperations(t *testing.T) map[string]*Operation {
 	adopted, _ := contentOf(t, "3.1.0", `application/x-ndjson: {itemSchema: {type: object, required: [name], properties: {name: {type: string, maxLength: 16}}}}`)
 	described, _ := contentOf(t, "3.0.3", `application/x-ndjson: {schema: {type: object, required: [name], properties: {name: {type: string, maxLength: 16}}}}`)
@@ -80,7 +80,7 @@ func TestLines_thatFitPassByteForByte(t *testing.T) {
 	}
 }
 
-// A line that does not fit is not given out, nor is anything behind it; what came before it is.
+// Neither an invalid line nor anything after it is passed on; what came before it is.
 func TestLines_endAtTheFirstThatDoesNotFit(t *testing.T) {
 	long := `{"name":"a"` + strings.Repeat(" ", defaultLine) + `}`
 	good := strings.Repeat(thing("")+"\n", 3)
@@ -108,7 +108,7 @@ func TestLines_endAtTheFirstThatDoesNotFit(t *testing.T) {
 	}
 }
 
-// A line is bounded, so that one without an end holds no memory: no more is read than that.
+// The length of a line is bounded: of a line without an end no more than that is read and held.
 func TestLines_holdNoMoreThanOne(t *testing.T) {
 	for kind, op := range lineOperations(t) {
 		endless := &counted{}
@@ -131,7 +131,7 @@ func (c *counted) Read(p []byte) (int, error) {
 	return copy(p, bytes.Repeat([]byte{' '}, len(p))), nil
 }
 
-// What breaks off is no end: the lines before it were given out, and the error is the reader's.
+// An interrupted body does not count as ended. The lines before the interruption were passed on, and the error is the reader's.
 func TestLines_tellThatTheBodyBroke(t *testing.T) {
 	broke := errors.New("broke")
 	for kind, op := range lineOperations(t) {
@@ -141,7 +141,7 @@ func TestLines_tellThatTheBodyBroke(t *testing.T) {
 	}
 }
 
-// Lines that nobody has described are passed on, and adopt says so.
+// Lines without a schema are passed on unchecked, and adopt warns about that.
 func TestLines_withoutASchemaOfOneArePassedOn(t *testing.T) {
 	for _, content := range []string{`application/x-ndjson: {}`, `application/x-ndjson: {schema: {type: array, items: {type: object}}}`, `application/x-ndjson: {schema: {type: string}}`} {
 		op, warnings := contentOf(t, "3.0.3", content)

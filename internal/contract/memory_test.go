@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// costliest are the texts of a size that need the most memory for their length.
+// costliest returns the texts of a size that need the most memory for their length.
 func costliest(size int) map[string]string {
 	repeat := func(before, one, after string) string {
 		return before + strings.Repeat(one, (size-len(before)-len(after))/len(one)) + after
@@ -31,7 +31,7 @@ func costliest(size int) map[string]string {
 	}
 }
 
-// allocated returns how many bytes do allocates, freed or not, with nothing left in the pools.
+// allocated returns how many bytes do allocates, whether freed or not, with empty pools.
 func allocated(do func()) int64 {
 	runtime.GC()
 	runtime.GC()
@@ -91,7 +91,7 @@ func TestMemoryBound_countsWhatIsCompared(t *testing.T) {
 	require.Greater(t, with.Operation("createThing").MemoryBound(), op.MemoryBound(), "an array without bound may have more items")
 }
 
-// TestMemoryBound_ofTheFamily keeps the sum in sight: one request of every operation at once. It grows with the operations, and the mean must not.
+// The test bounds the memory for one concurrent request of every operation. The sum grows with the number of operations; the mean must not.
 func TestMemoryBound_ofTheFamily(t *testing.T) {
 	all, err := LoadAll()
 	require.NoError(t, err)

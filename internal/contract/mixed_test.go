@@ -11,8 +11,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Requests that are checked at the same time, in memory that is used again, know nothing of each other: each finds its own faults at its own keys,
-// whether they are written plainly or with escapes, and few or so many that they have a table.
+// Requests that are checked concurrently, in reused memory, do not affect each other. Each finds its own violations at its own keys, whether these
+// are written plainly or with escapes, and whether there are few or enough for a table.
 func TestCheckBody_mixesNoRequests(t *testing.T) {
 	op := sample(t).Operation("createThing")
 	var all sync.WaitGroup

@@ -40,7 +40,7 @@ func (c *checker) multipart(m *mediaContract, boundary string, from io.Reader) e
 	held := 0
 	for {
 		next, err := reader.NextRawPart()
-		if err == io.EOF { // and none that wraps it, by which a body without a last boundary is told
+		if err == io.EOF { // not errors.Is: an error that wraps io.EOF means that the last boundary is missing
 			break
 		}
 		if err != nil {

@@ -71,7 +71,7 @@ func TestOriginOf_findsWhatTheContractSays(t *testing.T) {
 		"x-fountain.body":                       "body: {max: 8KiB}",       // the root's
 		"x-fountain.rate.per-ip":                "rate: [{name: per-ip, ",  // its own
 		"x-fountain.rate.per-sub":               "rate: [{name: per-sub, ", // the root's
-		"x-fountain.concurrency":                "",                        // nobody says it
+		"x-fountain.concurrency":                "",                        // it is not stated
 		"parameters.query.limit":                "",
 		"x-fountain.rate.per-ip.nothing.within": "",
 	} {

@@ -33,7 +33,7 @@ func TestLoad_givesEachCallerItsOwnOperations(t *testing.T) {
 	}
 }
 
-// TestOwn_copiesEveryField fails when a field was added to Operation and not to own.
+// Fails when a field was added to Operation and not to own.
 func TestOwn_copiesEveryField(t *testing.T) {
 	of := reflect.TypeFor[Operation]()
 	seen := map[string]bool{}

@@ -9,12 +9,13 @@ import (
 	"github.com/dlclark/regexp2"
 )
 
-// pattern is a regular expression for the whole of a string. The form that contracts use most, a row of character sets each repeated some times, and then perhaps another row that is
-// repeated as a whole (words between dots), is matched by one walk over the string; everything else by package regexp.
+// pattern is a regular expression for the whole of a string. Contracts mostly use a sequence of repeated character sets, which may be followed by
+// another sequence that is repeated as a whole (words between dots). Such a pattern is matched by one walk over the string. All others use package
+// regexp.
 type pattern struct {
 	expression *regexp.Regexp
-	runs       []run // nil: only the expression knows
-	tail       tail  // what follows them
+	runs       []run // nil: only the expression can match
+	tail       tail  // follows the runs
 
 	backtracking *regexp2.Regexp // in place of expression, in an adopted document
 	cost         int             // cost per byte, in an adopted document; 0: not counted
@@ -28,7 +29,8 @@ type run struct {
 	min, max int    // max -1: no bound
 }
 
-// tail is a row of runs that is repeated as a whole up to the end. Each round begins with one character that no varying run before it has, so that how many there are is never a choice.
+// tail is a sequence of runs that is repeated as a whole up to the end. Each round begins with a single character that is in no run of variable
+// length before it, so the number of rounds is unambiguous.
 type tail struct {
 	runs     []run // nil: nothing is repeated
 	min, max int   // max -1: no bound
@@ -67,7 +69,7 @@ func wholeOf(tree *syntax.Regexp) ([]run, tail) {
 	}
 	end := tailOf(parts[len(parts)-1])
 	runs := runsOf(parts[:len(parts)-1])
-	// Two rounds of the tail stand for all: what may follow a run in one is what may follow it in every other.
+	// Two rounds of the tail are enough: what may follow a run in one round may follow it in every other.
 	if end.runs == nil || runs == nil || !determined(slices.Concat(runs, end.runs, end.runs)) {
 		return nil, tail{}
 	}
@@ -94,7 +96,7 @@ func tailOf(part *syntax.Regexp) tail {
 	return tail{runs, low, high}
 }
 
-// repeats returns how often a part is there; false: its repetition is of a kind that is not for a walk.
+// repeats returns how often a part may occur (high -1: no bound). ok is false for a non-greedy repetition, which a walk can't match.
 func repeats(part *syntax.Regexp) (low, high int, ok bool) {
 	switch part.Op {
 	case syntax.OpStar:
@@ -223,7 +225,7 @@ func (p *pattern) match(s string) bool {
 	return fits && at == len(s) && rounds >= p.tail.min
 }
 
-// walk goes from a place over what the runs are of, and returns where they end; false when a run is too short.
+// walk matches the runs in s from position at, and returns the position after them; false when a run is too short.
 func walk(runs []run, s string, at int) (int, bool) {
 	for i := range runs {
 		r, n := &runs[i], 0

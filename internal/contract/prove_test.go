@@ -19,7 +19,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// target is an operation that requests are generated for.
+// target is an operation for which requests are generated.
 type target struct {
 	*oracle
 	op         *Operation
@@ -27,7 +27,7 @@ type target struct {
 	body       *openapi3.SchemaRef // of application/json; nil: no body
 }
 
-// targets returns the operations of all contracts whose body, if any, is JSON: forms are read by rules of our own (RFC 6749).
+// targets returns the operations of all contracts without a body or with a JSON body: forms have rules of our own (RFC 6749).
 func targets(t testing.TB) []target {
 	var out []target
 	for _, o := range oracles(t) {
@@ -51,7 +51,7 @@ func targets(t testing.TB) []target {
 
 var oddTexts = []string{"", "1", "0", "100", "101", "-1", "05", "1.5", "1e2", "+5", "true", "TRUE", "a", "a b", "ä", "2026-11-23T10:00:00Z", "9223372036854775808", "1,2", ",", "null", "1_0"}
 
-// parameterText returns what is sent for a parameter, not escaped.
+// parameterText returns an unescaped value for a parameter.
 func (g generator) parameterText(s *openapi3.Schema) string {
 	if g.once(8) {
 		return pick(g, oddTexts)
@@ -108,8 +108,8 @@ func (g generator) request(to target) (*http.Request, []byte) {
 	return r, body
 }
 
-// extra says under which name a refusal stands that kin does not make, or "" when it has none: a rule, an exact comparison of numbers, or a
-// boolean that is written in another way than true or false.
+// extra classifies a refusal that kin does not make: a rule of our own, an exact comparison of numbers, or a boolean that is not written as true or
+// false. It returns "" for others.
 func extra(err error, body []byte) string {
 	e := *problem.From(err)
 	e.Fields = slices.DeleteFunc(slices.Clone(e.Fields), func(f problem.Field) bool {
@@ -119,7 +119,7 @@ func extra(err error, body []byte) string {
 		return "exact booleans"
 	}
 	if len(body) == 0 && e.Fields[0].Keyword == string(RuleJSONSyntax) {
-		return e.Fields[0].Keyword // a media type is told, but there is no text
+		return e.Fields[0].Keyword // a media type is sent, but there is no body
 	}
 	if !named(&e) && !looseNumber(&e, body) {
 		return ""
@@ -132,7 +132,7 @@ func extra(err error, body []byte) string {
 	return "exact numbers"
 }
 
-// TestAdmit_neverAcceptsWhatTheOracleRejectsAtScale sends generated requests to both. With FOUNTAIN_PROVE=1 it sends a million; FOUNTAIN_SEED repeats a run.
+// Generated requests are sent to both. With FOUNTAIN_PROVE=1 there are a million; FOUNTAIN_SEED repeats a run.
 func TestAdmit_neverAcceptsWhatTheOracleRejectsAtScale(t *testing.T) {
 	requests, seed := 6000, uint64(1)
 	if os.Getenv("FOUNTAIN_PROVE") != "" {
@@ -178,7 +178,7 @@ func TestAdmit_neverAcceptsWhatTheOracleRejectsAtScale(t *testing.T) {
 	require.Greater(t, outcomes["both reject"], requests/50)
 }
 
-// admitted runs the checks over a request that was matched.
+// admitted runs the checks on a matched request.
 func admitted(op *Operation, r *http.Request, m *Match, body []byte, err error) error {
 	if err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// table makes a route table of "METHOD /path" lines; the operationId is the line.
+// table returns a route table of "METHOD /path" lines; each line is its operationId.
 func table(lines ...string) (*Table, error) {
 	c := &Contract{}
 	for _, line := range lines {
@@ -22,7 +22,7 @@ func table(lines ...string) (*Table, error) {
 	return NewTable(c)
 }
 
-// match is Match with a value of its own.
+// match is Match with a result of its own.
 func match(routes interface {
 	Match(method, path string, m *Match) error
 }, method, path string) (*Match, error) {
@@ -235,8 +235,8 @@ func TestNewTable_refusesAmbiguity(t *testing.T) {
 	}
 }
 
-// referenceMatch is the definition of matching, slow and plain: among the operations whose segments all fit, the one
-// whose first differing segment is more literal.
+// referenceMatch is the definition of matching, slow and simple: among the operations whose segments all match, the one whose first differing segment
+// is more literal.
 func referenceMatch(paths []string, path string) string {
 	best, bestKey := "", ""
 	got := strings.Split(path[1:], "/")

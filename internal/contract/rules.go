@@ -39,7 +39,7 @@ const (
 	RuleFormat           Rule = "format"           // the closed list of formats
 	RuleWork             Rule = "work"             // a value that would take too many steps to check; for documents of others
 	RuleCharset          Rule = "charset"          // a charset other than utf-8
-	RuleMediaParameter   Rule = "mediaParameter"   // a media type parameter nobody declared
+	RuleMediaParameter   Rule = "mediaParameter"   // an undeclared parameter of a media type
 	RuleContentEncoding  Rule = "contentEncoding"  // a content coding
 
 	RuleResponseStatus Rule = "responseStatus" // a status the contract does not declare

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// request makes a request to the sample: "METHOD /path?query", headers as "Name: value" lines, body "" for none.
+// request returns a request to the sample: "METHOD /path?query", headers as "Name: value" lines, and a body or "".
 func request(line, body string, headers ...string) *http.Request {
 	method, target, _ := strings.Cut(line, " ")
 	var reader io.Reader
@@ -32,7 +32,7 @@ func request(line, body string, headers ...string) *http.Request {
 	return r
 }
 
-// admit runs every check of the contract over a request, in the order of the services.
+// admit runs every check of the contract on a request, in the order of the services.
 func admit(c *Contract, r *http.Request) error {
 	m, err := match(c, r.Method, r.URL.RawPath)
 	if err != nil {
@@ -59,10 +59,10 @@ const (
 	key    = "Idempotency-Key: 0123456789"
 )
 
-// thing is a JSON body for createThing with one more member.
+// thing returns a JSON body for createThing with the given members added.
 func thing(members string) string { return `{"name":"hamlet"` + members + `}` }
 
-// refusal is a request that is refused: with which code, and with which keyword at which place.
+// refusal is a request that is refused, with the expected code, keyword and place.
 type refusal struct {
 	name    string
 	request *http.Request
@@ -83,7 +83,7 @@ func badQuery(name, query string, keyword Rule) refusal {
 	return refusal{name, request("GET /things?"+query, ""), problem.MalformedQuery, "query", "", string(keyword)}
 }
 
-// badBody is a body that cannot be read; at is the place of the fault, when it is not the whole.
+// badBody is a refused body that can't be read; at is the place of the fault unless it is the whole body.
 func badBody(name, body string, keyword Rule, at ...string) refusal {
 	return refusal{name, request("POST /anything", body, asJSON), problem.MalformedBody, "body", strings.Join(at, ""), string(keyword)}
 }
@@ -428,7 +428,7 @@ func TestChecks_neverRepeatWhatWasSent(t *testing.T) {
 	}
 }
 
-// fault is an answer that does not fit.
+// fault is an answer that violates the contract.
 type fault struct {
 	name, operation string
 	status          int
@@ -497,7 +497,7 @@ func TestCheckResponse_acceptsDeclaredAnswers(t *testing.T) {
 	require.ElementsMatch(t, []int{201}, c.Operation("createThing").Statuses())
 }
 
-// Browsers get a page where there is one, and programs, which say */* or nothing, what stands first.
+// Browsers get a page if there is one. Programs, which send */* or nothing, get the first media type.
 func TestPreferred_takesWhatIsLikedBest(t *testing.T) {
 	for accept, want := range map[string]string{
 		"":                                "application/json",

@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A document whose files refer to each other again and again is one file all the same, with the work of reading each place once.
+// Files of a document that refer to each other again and again are joined into one file, and each place is read once.
 func TestServed_boundsTheWorkOfJoiningFiles(t *testing.T) {
 	document := "openapi: 3.0.3\ninfo: {title: Pets, version: 1.0.0}\npaths:\n  /pets:\n    post:\n      operationId: send\n" +
 		"      requestBody: {content: {application/json: {schema: {$ref: 'f0.yaml#/a'}}}}\n      responses: {'204': {description: Done.}}\n"
@@ -35,7 +35,8 @@ func TestServed_boundsTheWorkOfJoiningFiles(t *testing.T) {
 	}
 }
 
-// What is joined says the same as the files: references of every kind, in a circle, with names that clash, and by the mapping of a discriminator.
+// The joined file has the same meaning as the files: with references of every kind, circular ones, names that clash, and the mapping of a
+// discriminator.
 func TestServed_joinsFilesThatReferToEachOtherInACircle(t *testing.T) {
 	a := Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(`openapi: 3.0.3
 info: {title: Pets, version: 1.0.0}

@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// body is a JSON body of the contracts: of a request or of an answer.
+// body is a JSON body in the contracts, of a request or an answer.
 type body struct {
 	name      string
 	direction direction
@@ -42,7 +42,7 @@ func jsonBodies(t testing.TB) []body {
 	return out
 }
 
-// tapeBody is treeBody by the tape.
+// tapeBody is treeBody with the tape.
 func tapeBody(d direction, s *schema, text []byte) error {
 	c := newChecker(d, "body")
 	defer c.release()
@@ -52,7 +52,7 @@ func tapeBody(d direction, s *schema, text []byte) error {
 	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
 }
 
-// differ says how the tape and the tree differ about a text, or "", and what the tape finds.
+// differ describes how the verdicts of tape and tree on a text differ, or returns "", and the tape's verdict.
 func differ(d direction, s *schema, text []byte) (string, error) {
 	before, err := string(text), tapeBody(d, s, text)
 	ours, theirs := problem.From(err), problem.From(treeBody(d, s, text))
@@ -115,7 +115,7 @@ func FuzzTapeAgainstTree(f *testing.F) {
 func TestTape_findsRepeatedKeysAmongMany(t *testing.T) {
 	var read tape
 	for n := 1; n < 300; n++ {
-		// An object within, while the table of the outer one is open, and one after it.
+		// An inner object, while the table of the outer one is in use, and one after it.
 		require.Nil(t, read.read(fmt.Appendf(nil, `{%s,"deep":{%s},"more":{%s}}`, manyKeys(n), manyKeys(n), manyKeys(n/2+1))))
 		for _, repeated := range []int{0, n / 2, n - 1} {
 			fault := read.read(fmt.Appendf(nil, `{"deep":{%s},%s,"k%d":0}`, manyKeys(n), manyKeys(n), repeated))

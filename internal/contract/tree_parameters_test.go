@@ -11,9 +11,9 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// This file is the check of parameters as it was before: with slices of what was sent for each, and values as interfaces. See tree_test.go.
+// This file is the earlier check of parameters, with a slice of the values sent for each and with values as interfaces. See tree_test.go.
 
-// treeParameters is Operation.CheckParameters as it was.
+// treeParameters is the earlier Operation.CheckParameters.
 func treeParameters(op *Operation, r *http.Request, m *Match) error {
 	query, err := treeQuery(r.URL.RawQuery)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *treeChecker) problem(code problem.Code, detail string) error {
 	return e
 }
 
-// values returns what was sent for p; false when that alone is a violation.
+// treeValues returns the values sent for p; false when their number or form is a violation.
 func treeValues(c *treeChecker, p *parameter, r *http.Request, m *Match, query *treePairs, at *treePlace) ([]string, bool) {
 	var values []string
 	switch p.in {

@@ -13,8 +13,8 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// This file is the check of bodies as it was before there was a tape: it parses to a tree and walks it. It is the oracle of the tape's tests,
-// plain where the tape is fast: it shares the schemas, but no reader, no table of names, no pattern matcher and no comparison of numbers.
+// This file is the earlier check of bodies, from before the tape: it parses a body to a tree and walks it. It is the oracle of the tape's tests, and
+// simple where the tape is fast. It shares the schemas, but no reader, no table of names, no pattern matcher and no comparison of numbers.
 
 // treeBody checks a JSON body as Operation.CheckBody and CheckResponse do.
 func treeBody(d direction, s *schema, text []byte) error {
@@ -55,10 +55,10 @@ func (o *object) get(key string) (any, bool) {
 	return nil, false
 }
 
-// fewMembers is for how many members an object has room from the beginning.
+// fewMembers is the initial capacity for members of an object.
 const fewMembers = 8
 
-// add appends a member; it reports false when the key is there already.
+// add appends a member. It returns false when the object already has the key.
 func (o *object) add(key string, value any) bool {
 	if _, taken := o.get(key); taken {
 		return false
@@ -79,14 +79,14 @@ func (o *object) add(key string, value any) bool {
 	return true
 }
 
-// treeFault says which rule of the JSON text was broken, at which byte, and within which value.
+// treeFault has the rule of the JSON text that was violated, the position in bytes, and the value around it.
 type treeFault struct {
 	rule   Rule
 	offset int
 	within []treePlace // steps from the innermost value outwards, their parents unset
 }
 
-// in notes that the fault lies in a member or an item.
+// in records that the fault is in a member or an item.
 func (e *treeFault) in(step treePlace) *treeFault {
 	e.within = append(e.within, step)
 	return e
@@ -124,7 +124,7 @@ func parseTree(text []byte) (any, *treeFault) {
 	return value, nil
 }
 
-// jsonParser reads from one copy of the text, of which strings and numbers are parts: they need no memory of their own.
+// jsonParser reads from one copy of the text. Strings and numbers are parts of that copy and need no further memory.
 type jsonParser struct {
 	text string
 	at   int
@@ -426,7 +426,7 @@ func (c *treeChecker) fail(at *treePlace, keyword, format string, args ...any) b
 	return false
 }
 
-// full reports whether going on cannot change the answer.
+// full reports whether further checks can't change the result.
 func (c *treeChecker) full(ok bool) bool { return !ok && (c.quiet || c.more) }
 
 // matches reports whether value meets s, without recording violations.
@@ -435,8 +435,8 @@ func (c *treeChecker) matches(s *schema, value any, at *treePlace) bool {
 	return quiet.part(s, value, at)
 }
 
-// value checks value against s. An answer may only have the properties that the contract lists, unless it says additionalProperties: a
-// property that it does not know could be a secret.
+// value checks value against s. An answer may contain only properties that the contract lists, unless the contract says additionalProperties: an
+// unknown property could be a secret.
 func (c *treeChecker) value(s *schema, value any, at *treePlace) bool {
 	ok := c.part(s, value, at)
 	o, isObject := value.(*object)
@@ -451,7 +451,7 @@ func (c *treeChecker) value(s *schema, value any, at *treePlace) bool {
 	return ok
 }
 
-// part checks value against s, beside which other parts of a composition may list properties too.
+// part checks value against s, where other parts of a composition may list further properties.
 func (c *treeChecker) part(s *schema, value any, at *treePlace) bool {
 	if value == nil && s.nullable {
 		return true
@@ -533,7 +533,7 @@ func (c *treeChecker) number(s *schema, n json.Number, at *treePlace) bool {
 	return ok
 }
 
-// integer wants digits alone, within the format's size: what a Go integer reads without loss.
+// integer accepts only digits, within the size of the format: what a Go integer holds without loss.
 func (c *treeChecker) integer(s *schema, n json.Number, at *treePlace) bool {
 	if _, err := strconv.ParseInt(string(n), 10, s.bits); err == nil {
 		return true
@@ -697,7 +697,7 @@ func (c *treeChecker) alternatives(s *schema, list []*schema, keyword string, va
 	return true
 }
 
-// discriminated checks against the alternative that the value itself names, so that the violations are those of it.
+// discriminated checks value against the alternative that value itself names, so that the violations are those of that alternative.
 func (c *treeChecker) discriminated(d *discriminator, list []*schema, o *object, at *treePlace) bool {
 	named := &treePlace{parent: at, key: d.property}
 	raw, there := o.get(d.property)
@@ -740,7 +740,7 @@ func equal(a, b any) bool {
 	return string(canonical(nil, a)) == string(canonical(nil, b))
 }
 
-// canonical appends a text that is the same for equal values.
+// canonical appends a text that is equal for equal values.
 func canonical(out []byte, v any) []byte {
 	switch v := v.(type) {
 	case nil:

@@ -25,15 +25,15 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// fake is a kms of the one service that is tested.
+// fake is a kms with the one service that is tested.
 type fake struct {
 	t     *testing.T
 	clock *clock.Fake
 	*httptest.Server
 
 	mu        sync.Mutex
-	enrolment string            // the token that works
-	keys      map[string]string // id -> text of keys that work
+	enrolment string            // the valid token
+	keys      map[string]string // id -> text of the valid keys
 	answers   map[string]string // Idempotency-Key -> key id
 	made      int
 	tokens    atomic.Int64 // given
@@ -70,7 +70,7 @@ func newFake(t *testing.T) *fake {
 	return f
 }
 
-// key makes a key; the caller holds the lock.
+// key creates a key. The caller must hold the lock.
 func (f *fake) key() (id string, body string) {
 	f.made++
 	id = fmt.Sprintf("key_%d", f.made)
@@ -152,7 +152,7 @@ type client struct {
 	config credential.Config
 }
 
-// open opens the credential in dir and keeps it until the test ends.
+// open opens the credential in dir and runs it until the test ends.
 func (f *fake) open(dir string) *client {
 	f.t.Helper()
 	c := credential.Config{
@@ -167,7 +167,7 @@ func (f *fake) open(dir string) *client {
 	return &client{source, c}
 }
 
-// invite makes an enrolment token and puts it where the service looks.
+// invite creates an enrolment token and stores it where the service looks for it.
 func (f *fake) invite(c *client, token string) {
 	f.t.Helper()
 	f.with(func() { f.enrolment = token })
@@ -288,7 +288,7 @@ func TestSource_rotatesInHalfOfTheKeysLife(t *testing.T) {
 	require.NoError(t, c.Ready())
 }
 
-// A token whose answer comes late, as after a machine that slept, is as old as its request.
+// The life of a token counts from its request, even if the answer comes late, as after the machine has slept.
 func TestSource_countsATokensLifeFromItsRequest(t *testing.T) {
 	f := newFake(t)
 	c := f.open(t.TempDir())

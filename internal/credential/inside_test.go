@@ -39,7 +39,8 @@ func TestStep_triesARefusedEnrolmentTokenOnce(t *testing.T) {
 	require.EqualValues(t, 3, asked.Load(), "a kms that is away has refused nothing")
 }
 
-// A kms whose clock was ahead took a key for expired. When it accepts the key again it lays no enrolment token, so the service must find out by itself.
+// A kms whose clock was ahead took a key for expired. When it accepts the key again it stores no enrolment token, so the service must notice by
+// itself.
 func TestStep_takesARefusedKeyAgain(t *testing.T) {
 	var asked atomic.Int64
 	var accepts atomic.Bool

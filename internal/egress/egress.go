@@ -1,19 +1,19 @@
-// Package egress decides where a program of the family may connect to when somebody else than its operator names the target: upstreams of
-// adopted services, and whatever else is called at an address that comes in by a request.
+// Package egress decides where a program of the family may connect when someone other than its operator names the target. Such targets are the
+// upstreams of adopted services and every other address that comes from a request.
 //
-// Nothing is allowed that the operator's list does not allow. The deny list (the family's own listeners and stores) wins over it. The rule, for
-// every address that is really connected, after names were resolved:
+// Only connections that the operator's list allows are possible, and the deny list (the family's own listeners and stores) overrides that list. These
+// rules apply to every address that is actually connected to, after names were resolved:
 //
 //   - An entry NAME:PORT allows the name on that port, at public addresses.
-//   - An entry NAME:PORT@CIDR allows it at the addresses of the CIDR. localhost:PORT stands for loopback addresses.
+//   - An entry NAME:PORT@CIDR allows it at the addresses of the CIDR. localhost:PORT means loopback addresses.
 //   - An entry ADDRESS:PORT, CIDR or CIDR:PORT allows addresses, whichever name they have. PORT is a number or a range FROM-TO.
-//   - Addresses that are not public (private networks, loopback, link-local, the metadata services of clouds, addresses of IPv6 in which one of
-//     IPv4 is hidden, what is reserved) are allowed by a CIDR only that lies within their range: 10.0.0.0/8 allows private addresses,
-//     0.0.0.0/0 does not, and no name does.
+//   - Addresses that are not public are allowed only by a CIDR that lies within their range: 10.0.0.0/8 allows private addresses,
+//     0.0.0.0/0 does not, and no name does. Not public are private networks, loopback, link-local, the metadata services of clouds,
+//     IPv6 addresses that contain an IPv4 address, and reserved ranges.
 //   - The unspecified address, multicast and broadcast are never allowed.
 //
-// An IPv4 address mapped into IPv6 is that of IPv4. Names are ASCII: programs disagree on how others are converted, so their xn-- form is given.
-// Whoever controls the DNS of a listed name chooses among the addresses that its entry allows, and no others.
+// An IPv4 address mapped into IPv6 is treated as IPv4. Names are ASCII: programs convert other names differently, so the xn-- form must be given.
+// Whoever controls the DNS of a listed name can choose among the addresses that its entry allows, and no others.
 package egress
 
 import (
@@ -29,13 +29,13 @@ import (
 
 // Reasons of refusals. They are the values of the metric's label.
 const (
-	Malformed = "malformed" // not a target that is written as one
+	Malformed = "malformed" // not written as a target
 	Unlisted  = "unlisted"  // no entry allows it
 	Special   = "special"   // not public, and no CIDR names its range
 	Denied    = "denied"    // a listener or a store of the family
 )
 
-// RefusedError means that the policy does not allow a connection to the target. Its text names no address, so that it may be returned to whoever
+// RefusedError means that the policy does not allow a connection to the target. Its text contains no address, so it may be returned to the caller who
 // named the target.
 type RefusedError struct {
 	Reason string // one of the reasons above
@@ -63,8 +63,8 @@ type Resolver interface {
 type Options struct {
 	Purpose string   // of the connections, for the log and the metric: "upstream"
 	Allow   []string // entries; see the package comment. None allows nothing
-	// Deny are host:port of the family's own listeners and stores. A name stands for the addresses that it has when a connection is made,
-	// 0.0.0.0, [::] and no host for all addresses of this machine.
+	// Deny lists the host:port of the family's own listeners and stores. A name means the addresses that it has when a connection is made; 0.0.0.0,
+	// [::] and an empty host mean all addresses of this machine.
 	Deny       []string
 	Resolver   Resolver // nil: net.DefaultResolver
 	Log        *slog.Logger

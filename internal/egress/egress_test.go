@@ -20,7 +20,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// answers are what a resolver says of each name: one list after the other, the last again and again.
+// answers are a resolver's answers for each name: one list after the other, and the last one repeatedly.
 type answers struct {
 	mu    sync.Mutex
 	lists map[string][][]string
@@ -60,7 +60,7 @@ func policy(t *testing.T, allow, deny []string, resolver Resolver) *Policy {
 	return p
 }
 
-// trap listens on loopback, at 127.0.0.1 and at ::1 where there is one, and counts who comes.
+// trap listens on loopback, at 127.0.0.1 and, if available, at ::1, and counts connections.
 type trap struct {
 	port  string
 	mu    sync.Mutex
@@ -87,7 +87,7 @@ func setTrap(t *testing.T) *trap {
 	return tr
 }
 
-// tricks are attempts to reach an address outside the list. PORT is that of the trap, which listens on loopback.
+// tricks are attempts to reach an address that is not listed. PORT is that of the trap, which listens on loopback.
 var tricks = []struct {
 	name    string
 	allow   []string
@@ -202,7 +202,7 @@ func reasonOf(t *testing.T, err error) string {
 	return refused.Reason
 }
 
-// No trick gets past both checks; what the first can't know is seen by the second, and the second needs nothing of the first.
+// No trick passes both checks. The second check sees what the first one can't know, and does not depend on the first.
 func TestPolicy_refusesEveryTrick(t *testing.T) {
 	tr := setTrap(t)
 	withPort := func(list []string) []string {
@@ -228,7 +228,7 @@ func TestPolicy_refusesEveryTrick(t *testing.T) {
 			}
 			require.Equal(t, trick.reason, reasonOf(t, err))
 
-			// Without the first check: what it finds by the form of a URL is no address either, or another one that is judged by itself.
+			// Without the first check: a target that it refuses by its form is not an address either, or is another address, which is judged by itself.
 			if address, ok := strings.CutPrefix(target, "http://"); ok {
 				_, err := p.DialContext(t.Context(), "tcp", address)
 				reasonOf(t, err)
@@ -244,7 +244,7 @@ func TestPolicy_seesThroughRebinding(t *testing.T) {
 	p := policy(t, []string{"a.example:" + tr.port + "@192.0.2.0/24"}, nil, resolver)
 	_, err := p.CheckURL(t.Context(), "http://a.example:"+tr.port)
 	require.NoError(t, err)
-	addrs, err := resolver.LookupNetIP(t.Context(), "ip", "a.example") // what whoever checks by name would see
+	addrs, err := resolver.LookupNetIP(t.Context(), "ip", "a.example") // what a check by name would see
 	require.NoError(t, err)
 	require.Equal(t, "192.0.2.1", addrs[0].String())
 	for range 3 {
@@ -254,7 +254,7 @@ func TestPolicy_seesThroughRebinding(t *testing.T) {
 	require.Zero(t, tr.caught())
 }
 
-// A name of the family is refused as it is: what it resolves to for the check may differ from what it resolved to for the connection.
+// A name of the family is refused as a name: it may resolve to another address for the check than for the connection.
 func TestPolicy_refusesNamesOfTheFamilyUnresolved(t *testing.T) {
 	tr := setTrap(t)
 	resolver := &answers{lists: map[string][][]string{"store": {{"127.0.0.1"}, {"10.0.0.1"}}}}
@@ -265,7 +265,7 @@ func TestPolicy_refusesNamesOfTheFamilyUnresolved(t *testing.T) {
 	require.Zero(t, tr.caught())
 }
 
-// Also where a system would connect to it as one of IPv6.
+// The same verdict holds if the system connects to the address as IPv6.
 func TestPolicy_judgesMappedAddressesAsThoseOfIPv4(t *testing.T) {
 	mapped := netip.MustParseAddrPort("[::ffff:127.0.0.1]:80")
 	p := policy(t, []string{"a.example:80", "127.0.0.0/8"}, []string{"127.0.0.1:80"}, nil)
@@ -328,7 +328,7 @@ func TestPolicy_connectsToWhatIsAllowed(t *testing.T) {
 	}
 }
 
-// Where nothing listens here, the judgement itself is asked.
+// No listener has these addresses, so the decision is tested without a connection.
 func TestPolicy_allowsAddressesOfItsEntries(t *testing.T) {
 	for _, honest := range []struct{ entry, name, address string }{
 		{"api.example.com:443", "api.example.com", "93.184.216.34:443"},

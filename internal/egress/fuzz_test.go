@@ -8,7 +8,7 @@ import (
 	"testing"
 )
 
-// An entry that is taken allows no address that none may allow, and not those of a range that it does not name.
+// A valid entry allows neither an address that no entry may allow, nor one in a range that it does not name.
 func FuzzParseRule(f *testing.F) {
 	for _, seed := range []string{
 		"notes:80", "notes:80-90@10.0.0.0/8", "10.0.0.0/8", "10.0.0.0/8:8080", "[::1]:9000", "[fd00::/8]:1-2", "0.0.0.0/0", "::/0", "localhost:80", "[::1%lo]:80",
@@ -49,7 +49,7 @@ func FuzzParseRule(f *testing.F) {
 	})
 }
 
-// A target that is taken is read by net/url and net as the same host and port.
+// net/url and net read a valid target as the same host and port.
 func FuzzParseURL(f *testing.F) {
 	for _, trick := range tricks {
 		f.Add(strings.ReplaceAll(trick.target, "PORT", "80"))

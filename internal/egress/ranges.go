@@ -23,7 +23,7 @@ var special = append(prefixes(
 	"192.0.0.0/24", "192.0.2.0/24", "192.88.99.0/24", "198.18.0.0/15", "198.51.100.0/24", "203.0.113.0/24", "240.0.0.0/4", // reserved
 	"::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48", "2002::/16", "2001::/32", // an IPv4 address within one of IPv6
 	"2001::/23", "2001:db8::/32", "3fff::/20", "fec0::/10", // reserved
-	"::/3", "4000::/2", "8000::/1", // what is not 2000::/3, which alone is in use
+	"::/3", "4000::/2", "8000::/1", // everything except 2000::/3, the only range in use
 ), loopback...)
 
 func never(addr netip.Addr) bool {

@@ -41,7 +41,7 @@ func explainer(t testing.TB) *Explainer {
 	return e
 }
 
-// token makes one of an administrator for every service, which change may make worse.
+// token returns an administrator's token for every service; change may make it worse.
 func token(t testing.TB, change ...func(*auth.Claims)) string {
 	t.Helper()
 	c := &auth.Claims{
@@ -57,7 +57,7 @@ func token(t testing.TB, change ...func(*auth.Claims)) string {
 	return text
 }
 
-// find returns a check of an explanation.
+// find returns one check of an explanation.
 func find(t testing.TB, x *Explanation, name string) Check {
 	t.Helper()
 	for _, c := range x.Checks {
@@ -69,7 +69,7 @@ func find(t testing.TB, x *Explanation, name string) Check {
 	return Check{}
 }
 
-// keyOf is what a line that says a demand must hold; a referenced parameter says its name on a line below.
+// keyOf returns what the line that states a demand must contain; a referenced parameter has its name on a later line.
 func keyOf(d Demand, op *contract.Operation) (text string, lines int) {
 	parts := strings.Split(d.What, ".")
 	switch {
@@ -83,7 +83,7 @@ func keyOf(d Demand, op *contract.Operation) (text string, lines int) {
 	return parts[len(parts)-1] + ":", 1
 }
 
-// What has a default may be said nowhere.
+// hasDefault lists the keys that have a default, and may therefore be stated nowhere.
 var hasDefault = map[string]bool{"x-fountain.principals": true, "x-fountain.timeout": true, "x-fountain.body": true, "x-fountain.response": true, "x-fountain.validate": true, "x-fountain.retry": true}
 
 func TestDemands_nameALineThatSaysThem(t *testing.T) {
@@ -151,7 +151,7 @@ func TestDemands_leaveNothingOut(t *testing.T) {
 	}
 }
 
-// A station that is added to the order must be explained too.
+// A new station in the order must be explained, too.
 func TestStations_areAllExplained(t *testing.T) {
 	s := (&way{}).stations()
 	v := reflect.ValueOf(s)
@@ -225,7 +225,7 @@ func aKey() string {
 	return text
 }
 
-// door is one with the checks that need nothing but contract and token, as the gateway has them.
+// door returns a handler with the checks that need only contract and token, as the gateway has them.
 func door(e *Explainer) http.Handler {
 	verifier := auth.NewVerifier(auth.VerifierConfig{
 		Revocations: auth.NoRevocations{}, Issuer: func() string { return "iss" }, Clock: clock.NewFake(noon), Keys: auth.StaticKeys{"k1": {Algorithm: "EdDSA", Key: key.Public()}},
@@ -269,7 +269,7 @@ func (s sent) request() Request {
 	return r
 }
 
-// The verdicts are those of a real door, to the status, the code and the violations.
+// The verdicts are those of a real server, including status, code and violations.
 func TestExplain_saysWhatADoorAnswers(t *testing.T) {
 	e := explainer(t)
 	to := door(e)

@@ -78,7 +78,7 @@ func (e *Explainer) ReadLog(log io.Reader, requestID string) (*Story, error) {
 			switch {
 			case !ok:
 				s.Unread++
-			case of != requestID: // it stands in another field
+			case of != requestID: // the ID is in another field of the line
 			case len(s.Lines) >= maxLines || kept+len(text) > maxKept:
 				s.Dropped++
 			default:

@@ -2,12 +2,13 @@ package groupcommit
 
 import "time"
 
-// maxGaps bounds how many times Options.Company a commit waits for company, however steadily it comes.
+// maxGaps bounds how many times in a row a commit waits for Options.Company, however steadily requests arrive.
 const maxGaps = 8
 
-// awaitCompany waits for those whom the last commit has answered: most callers come back with their next request at once, and whoever came first would else commit without
-// them. It ends when as many wait as were there, or nobody has come for Options.Company. After a commit of one, behind which nobody waits, it does not wait: who is alone pays for nobody.
-// The caller has the turn.
+// awaitCompany waits for the callers whom the last commit answered. Most of them send their next request at once, and without the wait the first of
+// them would be committed without the others. The wait ends when as many requests are queued as there were then, when none has arrived for
+// Options.Company, or after maxGaps such intervals. After a commit of one request with an empty queue it does not wait, so a single caller pays
+// nothing. The goroutine must hold the turn.
 func (c *Committer[Req, Res]) awaitCompany() {
 	expected := min(c.expected, c.o.MaxBatch)
 	c.expected = 0
@@ -37,18 +38,19 @@ func (c *Committer[Req, Res]) awaitCompany() {
 	}
 }
 
-// rouse has the committer look into the queue. While it waits for company it is let sleep until all have come.
+// rouse wakes the committer to look into the queue. While the committer waits for company, it is woken only when all expected requests are there.
 func (c *Committer[Req, Res]) rouse() {
 	if quorum := c.quorum.Load(); quorum > 0 && int64(c.queue.len()) < quorum {
 		return
 	}
 	select {
 	case c.wake <- struct{}{}:
-	default: // it has not looked since the last
+	default: // the committer has not looked since the last wake-up
 	}
 }
 
-// leaveTurn ends the turn of a caller who has committed. Where others were in that commit the committer waits for them.
+// leaveTurn ends the turn of a caller that committed in its own goroutine. If that commit had other requests too, the committer is woken to wait for
+// their next ones.
 func (c *Committer[Req, Res]) leaveTurn() {
 	company := c.o.Company > 0 && c.expected > 1
 	c.turn.Unlock()

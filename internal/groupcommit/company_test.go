@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// TestCompany_waitsForThoseWhoWereAnswered has one commit with one caller and seven who wait behind it: from then on all eight share every commit, though each comes back after its answer alone.
+// After one commit with one caller and seven queued behind it, all eight share every commit, although each returns only after its own answer.
 func TestCompany_waitsForThoseWhoWereAnswered(t *testing.T) {
 	db := openSQLite(t)
 	g := newGate()
@@ -43,7 +43,7 @@ func TestCompany_waitsForThoseWhoWereAnswered(t *testing.T) {
 	requireGapFree(t, db, 25)
 }
 
-// TestCompany_isNotAwaitedByWhoIsAlone would never end if it were.
+// The test would hang if a single caller waited for others.
 func TestCompany_isNotAwaitedByWhoIsAlone(t *testing.T) {
 	db := openSQLite(t)
 	var sizes []int
@@ -55,7 +55,7 @@ func TestCompany_isNotAwaitedByWhoIsAlone(t *testing.T) {
 	require.Equal(t, []int{1, 1, 1, 1, 1}, sizes)
 }
 
-// TestCompany_isAwaitedForABoundedTime has most of those who shared a commit stay away: who comes back is answered all the same, and alone again.
+// Most callers of a shared commit do not return. The one that does is answered all the same, and the next commit does not wait.
 func TestCompany_isAwaitedForABoundedTime(t *testing.T) {
 	db := openSQLite(t)
 	g := newGate()
@@ -78,7 +78,8 @@ func TestCompany_isAwaitedForABoundedTime(t *testing.T) {
 	requireGapFree(t, db, 7)
 }
 
-// TestCompany_holdsNothingWhileItIsAwaited has others write meanwhile, on a database with one writer, and applies nothing before: what is looked at then is of the time of the commit.
+// While the committer waits for company, others can write to a database with one writer, and no request is applied before: what a request reads is
+// the state at its commit.
 func TestCompany_holdsNothingWhileItIsAwaited(t *testing.T) {
 	db := openSQLite(t)
 	g := newGate()

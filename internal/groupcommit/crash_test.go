@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child takes numbers with several callers until it is killed and prints each one after it was acknowledged.
+// child takes numbers with several callers until it is killed, and prints each number after it was acknowledged.
 func child(where string) {
 	var c store.Config
 	if err := json.Unmarshal([]byte(where), &c); err != nil {
@@ -82,7 +82,7 @@ func TestDo_keepsWhatItAcknowledgedThroughKill(t *testing.T) {
 	})
 }
 
-// numbersUntilKilled starts a child, kills it with SIGKILL after some acknowledgements and returns all it gave.
+// numbersUntilKilled starts a child, kills it with SIGKILL after some acknowledgements and returns the numbers that it has printed.
 func numbersUntilKilled(t *testing.T, c store.Config, acks int) (numbers []int64) {
 	t.Helper()
 	where, err := json.Marshal(map[string]any{"URL": c.URL, "Dir": c.Dir, "Name": c.Name})
@@ -97,7 +97,7 @@ func numbersUntilKilled(t *testing.T, c store.Config, acks int) (numbers []int64
 	for lines.Scan() {
 		n, err := strconv.ParseInt(lines.Text(), 10, 64)
 		if err != nil {
-			break // the line it was killed in
+			break // the line that the kill cut off
 		}
 		if numbers = append(numbers, n); len(numbers) == acks {
 			require.NoError(t, command.Process.Kill())
@@ -108,7 +108,7 @@ func numbersUntilKilled(t *testing.T, c store.Config, acks int) (numbers []int64
 	return numbers
 }
 
-// BenchmarkDo reports how many requests share a commit when 64 callers wait at once: near 64, not half of it.
+// BenchmarkDo reports how many requests share a commit when 64 callers wait at once. It should be near 64, not near half of that.
 func BenchmarkDo(b *testing.B) {
 	db := openSQLite(b)
 	var batches, requests int

@@ -2,30 +2,30 @@ package groupcommit
 
 import "sync"
 
-// Shared is a request that tells whose it is. Those who wait take turns: each owner in the first place, and the parts of one owner, scopes for example, in the second. Requests of one
-// part are taken in the order in which they came. All others are of one owner.
+// Shared is a request that names its owner. Queued requests are taken in turns: first by owner, and within an owner by part, for example by scope.
+// Requests of one part are taken in order of arrival. All requests that are not Shared belong to one owner.
 type Shared interface {
 	Owner() string
 	Part() string
 }
 
-// fair is a queue in which owners take turns, and the parts of each. It is safe for concurrent use.
+// fair is a bounded queue in which owners take turns, and within an owner its parts. It is safe for concurrent use.
 type fair[T any] struct {
 	mu     sync.Mutex
-	most   int // items
+	most   int // highest number of items
 	count  int
 	owners map[string]*owner[T]
-	turns  fifo[*owner[T]] // owners that have something, in the order of their turns
-	spare  []*owner[T]     // for owners who come
+	turns  fifo[*owner[T]] // owners with items, in the order of their turns
+	spare  []*owner[T]     // to be reused for new owners
 }
 
-// owner is who has something in the queue.
+// owner has the items of one owner in the queue.
 type owner[T any] struct {
 	name  string
 	count int
 	parts map[string]*part[T]
 	turns fifo[*part[T]]
-	last  *part[T] // one that is empty, for the next that comes
+	last  *part[T] // an empty part, to be reused for the next new one
 }
 
 type part[T any] struct {
@@ -44,17 +44,17 @@ func (q *fair[T]) len() int {
 	return q.count
 }
 
-// admission is what became of an item.
+// admission is the outcome of a push.
 type admission int
 
 const (
 	admitted admission = iota
-	full               // nobody has more than their share, or nobody else is there
+	full               // no owner has more than its share, or there is only one owner
 	overShare
 )
 
-// push puts an item at the end of its owner's part. In a full queue it takes the place of an item of whoever has the most, the newest of the part that
-// comes last there, when that is more than its own owner has with it: dropped is that item.
+// push adds an item at the end of its owner's part. In a full queue the item replaces one of the owner with the most items, if that owner has more
+// than the item's owner would have with it. The newest item of that owner's part whose turn is last is removed and returned as dropped.
 func (q *fair[T]) push(item T, ownerName, partName string) (result admission, dropped T, drops bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -108,10 +108,10 @@ func (q *fair[T]) newOwner(name string) *owner[T] {
 	return &owner[T]{name: name, parts: map[string]*part[T]{}}
 }
 
-// spares bounds how many owners who have left are kept for those who come.
+// spares bounds how many owners without items are kept to be reused.
 const spares = 64
 
-// gone forgets an owner who has nothing.
+// gone removes an owner that has no items.
 func (q *fair[T]) gone(o *owner[T]) {
 	delete(q.owners, o.name)
 	if len(q.spare) < spares {
@@ -120,7 +120,7 @@ func (q *fair[T]) gone(o *owner[T]) {
 	}
 }
 
-// pop takes the next item: of the owner whose turn it is, and of the part whose turn it is there.
+// pop takes the next item: from the owner whose turn it is, and from this owner's part whose turn it is.
 func (q *fair[T]) pop() (item T, ok bool) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -144,13 +144,13 @@ func (q *fair[T]) pop() (item T, ok bool) {
 	return item, true
 }
 
-// empty forgets a part that has nothing.
+// empty removes a part that has no items.
 func (o *owner[T]) empty(p *part[T]) {
 	delete(o.parts, p.name)
 	p.name, o.last = "", p
 }
 
-// greediest returns the owner who has the most. It is asked when the queue is full.
+// greediest returns the owner with the most items. It is called only when the queue is full.
 func (q *fair[T]) greediest() (most *owner[T]) {
 	for _, o := range q.owners {
 		if most == nil || o.count > most.count {
@@ -160,7 +160,7 @@ func (q *fair[T]) greediest() (most *owner[T]) {
 	return most
 }
 
-// drop takes the newest item of an owner's part that has its turn last. The owner has more than one.
+// drop removes the newest item of the owner's part whose turn is last. The owner must have more than one item.
 func (q *fair[T]) drop(o *owner[T]) T {
 	p := o.turns.last()
 	item := p.items.popLast()
@@ -173,7 +173,7 @@ func (q *fair[T]) drop(o *owner[T]) T {
 	return item
 }
 
-// fifo is a queue that keeps its memory.
+// fifo is a queue that reuses its memory.
 type fifo[T any] struct {
 	items []T
 	head  int
@@ -183,7 +183,7 @@ func (f *fifo[T]) len() int { return len(f.items) - f.head }
 
 func (f *fifo[T]) push(item T) { f.items = append(f.items, item) }
 
-// pop takes the first item of a queue that has one.
+// pop takes the first item. The queue must not be empty.
 func (f *fifo[T]) pop() T {
 	var none T
 	item := f.items[f.head]
@@ -202,7 +202,7 @@ func (f *fifo[T]) pop() T {
 
 func (f *fifo[T]) last() T { return f.items[len(f.items)-1] }
 
-// popLast takes the last item of a queue that has one.
+// popLast takes the last item. The queue must not be empty.
 func (f *fifo[T]) popLast() T {
 	var none T
 	n := len(f.items) - 1

@@ -16,13 +16,13 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// owned is a request of somebody.
+// owned is a request with an owner and a part.
 type owned struct{ owner, part, name string }
 
 func (o owned) Owner() string { return o.owner }
 func (o owned) Part() string  { return o.part }
 
-// crowd is a committer that stands still in its first commit, and keeps who was in each.
+// crowd is a committer whose first commit is held, and which records the requests of each commit.
 type crowd struct {
 	t       *testing.T
 	c       *groupcommit.Committer[owned, int64]
@@ -62,7 +62,7 @@ func (w *crowd) do(o owned) {
 	})
 }
 
-// wait has a request wait behind all those before.
+// wait queues a request behind all earlier ones.
 func (w *crowd) wait(o owned) {
 	w.do(o)
 	w.waiting++
@@ -71,14 +71,15 @@ func (w *crowd) wait(o owned) {
 	}
 }
 
-// end lets everything be committed.
+// end lets all requests be committed.
 func (w *crowd) end() {
 	close(w.goOn)
 	w.group.Wait()
 	w.c.Close()
 }
 
-// TestDo_hasNobodyWaitBehindWhoeverHasMuch has two thousand requests of one owner wait, and then one of another owner, and one of another part of the same: they are in the next commit.
+// Two thousand requests of one owner are queued, then one of another owner and one of another part of the first owner. Both later ones are in the
+// next commit.
 func TestDo_hasNobodyWaitBehindWhoeverHasMuch(t *testing.T) {
 	w := newCrowd(t, groupcommit.Options{MaxBatch: 64})
 	var order []owned
@@ -106,7 +107,7 @@ func TestDo_hasNobodyWaitBehindWhoeverHasMuch(t *testing.T) {
 	require.Equal(t, order, seen, "those of one part are taken as they came")
 }
 
-// TestDo_sharesAFullQueue has one owner fill the queue: another one gets in, in the place of the newest of the first, up to its half.
+// One owner fills the queue. Requests of another owner replace the newest ones of the first, until each has half of the queue.
 func TestDo_sharesAFullQueue(t *testing.T) {
 	w := newCrowd(t, groupcommit.Options{Queue: 6})
 	for n := range 6 {
@@ -141,7 +142,8 @@ func (w *crowd) count() int {
 	return len(w.refused)
 }
 
-// TestDo_appliesJustWhatItDoesNotRefuse has more requests than there is room for, of several owners, whose callers give up at any moment: each is answered once, and applied once or not at all, as the answer says.
+// More requests than fit arrive from several owners, and their callers give up at any moment. Each request is answered once, and is applied once or
+// not at all, as its answer says.
 func TestDo_appliesJustWhatItDoesNotRefuse(t *testing.T) {
 	applied := map[string]int{} // one commit at a time
 	c := groupcommit.New(openSQLite(t), groupcommit.Options{Queue: 5, MaxBatch: 2, Log: slog.New(slog.DiscardHandler)},

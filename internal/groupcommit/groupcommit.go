@@ -1,5 +1,5 @@
-// Package groupcommit lets many small durable writes share one transaction: a commit costs one wait for the disk however much
-// it carries. On this design's machine that made 4,000 writes a second 40,000 on SQLite and 18,600 on PostgreSQL.
+// Package groupcommit lets many small durable writes share one transaction. A commit costs one wait for the disk, however many writes it contains. On
+// the machine on which this was designed, that raised 4,000 writes a second to 40,000 on SQLite and 18,600 on PostgreSQL.
 package groupcommit
 
 import (
@@ -22,13 +22,13 @@ import (
 // Options bound a Committer. Zero values take the defaults.
 type Options struct {
 	MaxBatch int            // requests in one transaction; default 512
-	MaxLoad  int            // begins no further request into a transaction whose requests (Loaded) have so much work; default: no bound
-	Company  time.Duration  // how long a commit waits, again and again up to 8 times, for one more of those whom the last one has answered; default 0: it does not wait
-	Queue    int            // requests that may wait, of all owners (Shared); default 4096
+	MaxLoad  int            // a transaction takes no further request once the load of its requests (Loaded) has reached this; default: no bound
+	Company  time.Duration  // how long a commit waits for another of the callers whom the last one answered; the wait is repeated up to 8 times while they keep arriving; default 0: no wait
+	Queue    int            // requests that may be queued, of all owners together (Shared); default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
-	Wait     time.Duration  // how long a request waits, from Do, before its commit begins or it is refused as unavailable (in a lane up to 1 s longer); default: as long as its context
-	Lanes    int            // transactions of requests whose rows another transaction holds, at once and beside the others; default 4
-	Observe  func(size int) // told the size of every batch, for metrics; may be nil
+	Wait     time.Duration  // how long after Do a request may wait for its commit to begin, before it is refused as unavailable (in a lane up to 1 s longer); default: as long as its context
+	Lanes    int            // transactions that run at the same time for requests whose rows another transaction holds, besides the usual one; default 4
+	Observe  func(size int) // gets the size of every batch, for metrics; may be nil
 	Log      *slog.Logger   // gets the stack of a panic in apply; default slog.Default
 }
 
@@ -57,21 +57,21 @@ func (o Options) withDefaults() Options {
 // Result is the outcome of one request of a batch.
 type Result[Res any] struct {
 	Value Res
-	Err   error // fails this request alone; apply must have written nothing for it
+	Err   error // fails only this request; apply must have written nothing for it
 
-	// Lane, when it is not empty, says that another transaction holds what the request needs; apply has written nothing for it.
-	// The committer tries it again with the others of this lane, in a transaction beside those of everybody else. There apply may
-	// wait (MayWait), and must not name a lane.
+	// Lane is not empty if another transaction holds a row that the request needs; apply must have written nothing for it. The committer tries the
+	// request again together with the others of this lane, in a transaction that runs beside the usual ones. In that transaction apply may wait
+	// (MayWait), and must not return a lane.
 	Lane string
 }
 
-// Apply writes a batch in one transaction and returns one Result per request, in order. It may run again for the same requests:
-// it must have no effect outside tx. An error rolls back and each request is tried in a transaction of its own, so that only the
-// guilty one fails. With store.ErrHeld, where it may not wait, it can return a lane for each request: there they are tried again. The context is the committer's, not
-// that of any request.
+// Apply writes a batch in one transaction and returns one Result for each request, in order. It may be called again for the same requests, so it must
+// have no effect outside tx. Its error rolls the transaction back, and each request is tried again in a transaction of its own, so that only the
+// failing one gets the error; an error of the database itself (store.ErrUnavailable) goes to all of them. Where apply may not wait, it can return
+// store.ErrHeld with a lane for each request: they are then tried again in their lanes. The context belongs to the committer, not to a request.
 type Apply[Req, Res any] func(ctx context.Context, tx *store.Tx, batch []Req) ([]Result[Res], error)
 
-// Loaded is a request that tells how much work it is, in a unit of the caller's. Others have a load of 1.
+// Loaded is a request that reports how much work it is, in a unit that the caller chooses. Other requests have a load of 1.
 type Loaded interface{ Load() int }
 
 // Committer collects requests and applies them in batches, one transaction each. It is safe for concurrent use.
@@ -85,10 +85,10 @@ type Committer[Req, Res any] struct {
 
 	timers sync.Pool // of *time.Timer, for await
 
-	turn     sync.Mutex    // of the one who commits: the committer's goroutine, or a caller that met nobody
-	met      atomic.Int32  // above 0: some callers met others lately
-	expected int           // how many the last commit had, and waited behind it, until somebody has waited for them; of whoever has the turn
-	wake     chan struct{} // holds one when something was put into the queue
+	turn     sync.Mutex    // held by the goroutine that commits: the committer's, or that of a caller that found no other
+	met      atomic.Int32  // above 0: callers recently had to queue behind others
+	expected int           // how many requests the last commit had, and were queued behind it, until they have been waited for; guarded by turn
+	wake     chan struct{} // has one element when the queue has something new
 	quorum   atomic.Int64  // how many must be in the queue before the committer is woken; 0: one
 
 	closing sync.RWMutex // held for writing while wake is closed
@@ -106,13 +106,13 @@ func New[Req, Res any](db *store.DB, o Options, apply func(ctx context.Context, 
 	return c
 }
 
-// waiting is a request in the queue. Whoever moves it out of queued decides its fate: the committer by taking it, or the
-// caller by giving it up.
+// waiting is a request that is not answered yet. Whoever changes its state from queued decides what happens to it: the committer takes it, or its
+// caller abandons it.
 type waiting[Req, Res any] struct {
 	req    Req
-	load   int             // how much work it is
-	asked  context.Context // of the caller; its trace alone is used
-	until  time.Time       // the end of its wait; zero: none
+	load   int             // its load (Loaded)
+	asked  context.Context // the caller's; used for its trace, and to end the commit in the caller's own goroutine
+	until  time.Time       // when its wait ends; zero: never
 	state  atomic.Int32
 	answer chan Result[Res]
 }
@@ -123,10 +123,14 @@ const (
 	abandoned
 )
 
-// Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When
-// ctx ends first and Do returns its error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
-// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, or queue_share_exceeded for who has the most in it (Shared), a closed committer unavailable, and a call from inside a write of the same
-// database store.ErrNested.
+// Do applies one request and returns when its commit is durable, or when it has failed. If no other request is queued or being committed, the commit
+// runs in the goroutine of the caller.
+//
+// When ctx ends first and Do returns its error, up to 10 ms later, the request was not applied and will not be. Once a batch has taken the request, Do
+// waits for the outcome. When Options.Wait is over, Do returns store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded,
+// or queue_share_exceeded for the owner with the most requests in it (Shared). A closed committer is the problem unavailable. A call from inside a
+// write of the same database is store.ErrNested.
+//
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
 func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
@@ -163,11 +167,11 @@ func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	return r.Value, r.Err
 }
 
-// promptly is how long a caller waits for its answer without asking its context for what tells the end: the contexts of requests make that, a timer and more, for whoever asks
-// first, and nearly all answers come before. Who does end is told so much later at the most.
+// promptly is how long a caller waits for its answer before it calls Done on its context. The context of a request creates a timer and more at the
+// first call of Done, and nearly all answers come before that is needed. The end of the context is noticed later by at most this time.
 const promptly = 10 * time.Millisecond
 
-// await returns the answer, or why the caller gives up.
+// await returns the answer, or the reason for which the caller gives up.
 func (c *Committer[Req, Res]) await(ctx context.Context, w *waiting[Req, Res], over <-chan time.Time) (r Result[Res], gaveUp error) {
 	timer, _ := c.timers.Get().(*time.Timer)
 	if timer == nil {
@@ -194,11 +198,12 @@ func (c *Committer[Req, Res]) await(ctx context.Context, w *waiting[Req, Res], o
 	}
 }
 
-// errWaited refuses a request whose wait is over. It was not applied.
+// errWaited refuses a request whose wait has ended. It was not applied.
 var errWaited = fmt.Errorf("%w: the change has waited too long for a commit", store.ErrUnavailable)
 
-// alone reports that nobody commits or waits, and gives the caller the turn: it commits itself, which spares both the change to the committer's goroutine
-// and the one back. Requests whose wait ends are left to the goroutine, for whoever commits can't leave before its transaction is open.
+// alone reports whether no request is queued or being committed, and if so gives the caller the turn. The caller then commits in its own goroutine,
+// which saves two switches to and from the committer's goroutine. With Options.Wait requests are left to the committer, because a caller that commits
+// can't give up by time before its transaction is open.
 func (c *Committer[Req, Res]) alone() bool {
 	if c.o.Wait > 0 || c.queue.len() > 0 {
 		return false
@@ -212,8 +217,8 @@ func (c *Committer[Req, Res]) alone() bool {
 	return true
 }
 
-// commitHere commits in the caller's goroutine. Until the transaction is open the caller can give up, and then the request stays where it is: queued, and in no
-// queue. Requests that have to be tried one by one are tried in a goroutine of their own: the caller needs its own answer alone.
+// commitHere commits in the caller's goroutine. The caller can give up until the transaction is open; the request then stays in the state queued,
+// though it is in no queue. Requests that must be tried one by one are tried in another goroutine, since the caller needs only its own answer.
 func (c *Committer[Req, Res]) commitHere(w *waiting[Req, Res]) {
 	end := func() {
 		c.leaveTurn()
@@ -249,7 +254,7 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 		owner, part = shared.Owner(), shared.Part()
 	}
 	result, dropped, drops := c.queue.push(w, owner, part)
-	if drops && dropped.state.CompareAndSwap(queued, taken) { // else its caller has given up
+	if drops && dropped.state.CompareAndSwap(queued, taken) { // otherwise its caller has given up
 		dropped.answer <- Result[Res]{Err: errShare()}
 	}
 	switch result {
@@ -262,15 +267,15 @@ func (c *Committer[Req, Res]) enqueue(w *waiting[Req, Res]) error {
 	return nil
 }
 
-// errShare refuses a request of who has more of the full queue than the others.
+// errShare refuses a request of an owner that has more than its share of the full queue.
 func errShare() error {
 	return problem.New(problem.QueueShareExceeded, "The caller has more changes waiting to be written than its share of a full queue.").WithRetryAfter(time.Second)
 }
 
-// Waiting returns how many requests are in the queue, for metrics.
+// Waiting returns how many requests are queued, for metrics.
 func (c *Committer[Req, Res]) Waiting() int { return c.queue.len() }
 
-// Close refuses new requests, applies those that wait, and returns when all are answered.
+// Close refuses new requests, applies the queued ones, and returns when all are answered.
 func (c *Committer[Req, Res]) Close() {
 	c.closing.Lock()
 	if !c.closed {
@@ -306,7 +311,7 @@ func (c *Committer[Req, Res]) commitQueue() {
 	}
 }
 
-// drain takes what waits now.
+// drain adds queued requests to the batch until the queue is empty or the batch is full.
 func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, Res] {
 	for c.holdsMore(batch) {
 		w, ok := c.queue.pop()
@@ -320,7 +325,7 @@ func (c *Committer[Req, Res]) drain(batch []*waiting[Req, Res]) []*waiting[Req, 
 	return batch
 }
 
-// holdsMore reports whether a transaction of the batch may take another request.
+// holdsMore reports whether the batch may take another request.
 func (c *Committer[Req, Res]) holdsMore(batch []*waiting[Req, Res]) bool {
 	if len(batch) >= c.o.MaxBatch {
 		return false
@@ -335,7 +340,7 @@ func (c *Committer[Req, Res]) holdsMore(batch []*waiting[Req, Res]) bool {
 	return load < c.o.MaxLoad
 }
 
-// take keeps those of the requests whose callers have not given up.
+// take returns the requests whose callers have not given up, and marks them as taken.
 func take[Req, Res any](requests []*waiting[Req, Res]) (batch []*waiting[Req, Res]) {
 	for _, w := range requests {
 		if w.state.CompareAndSwap(queued, taken) {
@@ -345,35 +350,35 @@ func take[Req, Res any](requests []*waiting[Req, Res]) (batch []*waiting[Req, Re
 	return batch
 }
 
-// remembered is for how many commits of one request alone it counts that callers met.
+// remembered is after how many commits of a single request callers no longer count as having met.
 const remembered = 64
 
-// errNobody gives up a transaction that nobody waits for any more.
+// errNobody ends a transaction whose callers have all given up.
 var errNobody = errors.New("nobody waits for this commit")
 
-// commit applies what began the batch, together with what has come in by the time its transaction is open. Without that second look
-// answers and new requests alternate, and batches settle at half of those who wait. Nobody is taken before the transaction is open, so
-// that a caller's wait ends when it should however long that takes.
+// commit applies the requests in began, together with those that are queued by the time its transaction is open. Without that second look at the
+// queue, answers and new requests would alternate, and a batch would hold only half of the waiting requests. No request is taken before the
+// transaction is open, so that a caller can give up until then, however long the opening takes.
 func (c *Committer[Req, Res]) commit(began []*waiting[Req, Res]) {
 	ctx, cancel := c.bounded(tracing.Follow(context.Background(), began[0].asked))
 	defer cancel()
 	c.commitSingly(c.commitIn(ctx, began, func() bool { return true }))
 }
 
-// commitIn is commit in a context of the caller's; it returns those that are left to be tried one by one. stay is asked once, when the transaction is open or can't
-// be opened: false leaves those who began the batch where they are.
+// commitIn is commit in a context of the caller's. It returns the requests that must still be tried one by one. stay is called once, when the
+// transaction is open or could not be opened; if it returns false, the requests in began are not taken.
 func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req, Res], stay func() bool) (rest []*waiting[Req, Res]) {
 	var batch []*waiting[Req, Res]
 	opened := false
 	results, err := c.transactWithin(ctx, func(*store.Tx) []*waiting[Req, Res] {
-		if !opened { // a transaction that collided is tried again, for the same requests
+		if !opened { // a transaction with a conflict is tried again, for the same requests
 			if !stay() {
 				return nil
 			}
 			opened, batch = true, take(began)
 		}
-		// Those just answered come back with their next request, if they are let. Where nobody has met anybody lately there are none, and to let others run costs
-		// more than a statement.
+		// Callers who were just answered send their next request as soon as they get to run. If no callers have met recently there are none, and
+		// yielding would cost more than a statement.
 		for before := 0; len(batch) > before && c.met.Load() > 0; {
 			before = len(batch)
 			runtime.Gosched()
@@ -390,11 +395,11 @@ func (c *Committer[Req, Res]) commitIn(ctx context.Context, began []*waiting[Req
 	if len(batch) > 0 {
 		c.o.Observe(len(batch))
 	}
-	c.expected = len(batch) + c.queue.len() // before anybody is answered, and comes back
+	c.expected = len(batch) + c.queue.len() // before any caller is answered and comes back
 	return c.settle(batch, results, err)
 }
 
-// settle answers a batch, or returns its requests where trying them one by one can tell them apart.
+// settle answers a batch. It returns the requests instead if the error may be that of a single one, which trying them one by one finds.
 func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Result[Res], err error) (rest []*waiting[Req, Res]) {
 	switch {
 	case err == nil:
@@ -415,7 +420,7 @@ func (c *Committer[Req, Res]) settle(batch []*waiting[Req, Res], results []Resul
 	return nil
 }
 
-// commitSingly applies each request in a transaction of its own, so that only the guilty one fails.
+// commitSingly applies each request in a transaction of its own, so that only the failing one gets the error.
 func (c *Committer[Req, Res]) commitSingly(batch []*waiting[Req, Res]) {
 	for _, w := range batch {
 		c.commitOne(w)
@@ -430,10 +435,10 @@ func inLanes[Res any](results []Result[Res], requests int) bool {
 func (c *Committer[Req, Res]) commitOne(w *waiting[Req, Res]) {
 	batch := []*waiting[Req, Res]{w}
 	results, err := c.transact(w.asked, func(*store.Tx) []*waiting[Req, Res] { return batch })
-	c.settle(batch, results, err) // of one request none is left
+	c.settle(batch, results, err) // returns nothing for a single request
 }
 
-// answer tells the caller, or has the request tried again in its lane.
+// answer sends the result to the caller, or has the request tried again in its lane.
 func (c *Committer[Req, Res]) answer(w *waiting[Req, Res], r Result[Res]) {
 	if r.Lane != "" && r.Err == nil {
 		c.park(r.Lane, w)
@@ -442,21 +447,21 @@ func (c *Committer[Req, Res]) answer(w *waiting[Req, Res], r Result[Res]) {
 	w.answer <- r
 }
 
-// rolledBack tells a failure of the requests, which a second try of each may tell apart, from one of the database, after
-// which a second try is either in vain or, when only the answer to the commit was lost, would write twice.
+// rolledBack reports whether an error is one of the requests, so that a second try of each can find the failing one. It is false for an error of the
+// database. After that a second try would fail too or, if only the answer to the commit was lost, would write twice.
 func rolledBack(err error) bool {
 	return !errors.Is(err, store.ErrUnavailable) && !errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, context.Canceled)
 }
 
-// transact applies the batch that pick returns, which is asked once the transaction is open. Its statements stand in the trace of asked, the
-// context of whoever the batch was begun for.
+// transact applies the batch that pick returns; pick is called when the transaction is open. The spans of its statements belong to the trace of
+// asked, the context of the request for which the batch was begun.
 func (c *Committer[Req, Res]) transact(asked context.Context, pick func(tx *store.Tx) []*waiting[Req, Res]) (results []Result[Res], err error) {
 	ctx, cancel := c.bounded(tracing.Follow(context.Background(), asked))
 	defer cancel()
 	return c.transactWithin(ctx, pick)
 }
 
-// bounded is the context of one transaction.
+// bounded returns the context of one transaction, with its time limit.
 func (c *Committer[Req, Res]) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(store.Brief(ctx), c.o.Timeout)
 }
@@ -480,7 +485,7 @@ func (c *Committer[Req, Res]) transactWithin(ctx context.Context, pick func(tx *
 	return results, err
 }
 
-// applySafely turns a panic into an error: it must not take down the others, nor the process.
+// applySafely turns a panic into an error, which must not end the process or fail the other requests.
 func (c *Committer[Req, Res]) applySafely(ctx context.Context, tx *store.Tx, reqs []Req) (results []Result[Res], err error) {
 	defer func() {
 		if r := recover(); r != nil {

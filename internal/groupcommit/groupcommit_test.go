@@ -35,8 +35,8 @@ DROP TABLE numbers;
 
 var errRefused = errors.New("refused")
 
-// number gives each name the next number, in three statements for the whole batch. The name "refused" fails by itself; "panic"
-// panics; "orphan" makes the commit fail.
+// number gives each name the next number, with three statements for the whole batch. The name "refused" fails alone, "panic" panics, and "orphan"
+// makes the commit fail.
 func number(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
 	results := make([]groupcommit.Result[int64], len(names))
 	var accepted int64
@@ -146,7 +146,7 @@ func TestDo_answersEverybodyWithTheirOwnResult(t *testing.T) {
 type gate struct {
 	once             sync.Once
 	entered, release chan struct{}
-	batches          [][]string // every batch that was applied, tries included
+	batches          [][]string // every batch that was applied, including later tries
 }
 
 func newGate() *gate { return &gate{entered: make(chan struct{}), release: make(chan struct{})} }
@@ -160,7 +160,7 @@ func (g *gate) number(ctx context.Context, tx *store.Tx, names []string) ([]grou
 	return number(ctx, tx, names)
 }
 
-// together sends "first", and while that is held the names, so that they share the next batch. It returns their errors.
+// together sends "first" and, while its commit is held, the names, so that they share the next batch. It returns the errors of the names.
 func (g *gate) together(t *testing.T, c *groupcommit.Committer[string, int64], names ...string) []error {
 	t.Helper()
 	var group sync.WaitGroup
@@ -251,7 +251,7 @@ func TestDo_givenUpIsNeverApplied(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		first := make(chan error)
 		go func() {
-			_, err := c.Do(ctx, "first") // taken already: its context ends too late to matter
+			_, err := c.Do(ctx, "first") // already taken: the end of its context has no effect any more
 			first <- err
 		}()
 		<-g.entered
@@ -274,7 +274,7 @@ func TestDo_givenUpIsNeverApplied(t *testing.T) {
 	})
 }
 
-// heededContext tells when somebody waits for its end.
+// heededContext reports when Done was called on it.
 type heededContext struct {
 	context.Context
 	once   sync.Once
@@ -286,7 +286,7 @@ func (c *heededContext) Done() <-chan struct{} {
 	return c.Context.Done()
 }
 
-// A caller that meets nobody commits by itself. It can still give up for as long as its transaction can't begin.
+// A caller that finds no other commits in its own goroutine. It can still give up as long as its transaction can't begin.
 func TestDo_givenUpBeforeItsTransactionIsOpenIsNeverApplied(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, c store.Config) {
 		c.MaxConns = 1
@@ -321,7 +321,7 @@ func TestDo_givenUpBeforeItsTransactionIsOpenIsNeverApplied(t *testing.T) {
 	})
 }
 
-// Whoever commits for others, too, does not wait for them when each has to be tried alone.
+// A caller that commits for others, too, does not wait for them when each has to be tried alone.
 func TestDo_isAnsweredBeforeTheOthersOfItsBatchAreTriedSingly(t *testing.T) {
 	storetest.EachConfig(t, migrations, func(t *testing.T, c store.Config) {
 		c.MaxConns = 1
@@ -403,7 +403,7 @@ func TestDo_triesNothingTwiceWhenTheDatabaseIsLost(t *testing.T) {
 	})
 }
 
-// TestDo_triesNoBatchTwiceWhenTheDatabaseIsLost has several share the batch that is lost: each is told, none is tried alone.
+// Several requests share a batch whose connection is lost. Each gets the error, and none is tried again.
 func TestDo_triesNoBatchTwiceWhenTheDatabaseIsLost(t *testing.T) {
 	for _, lost := range []error{store.ErrUnavailable, context.DeadlineExceeded} {
 		t.Run(lost.Error(), func(t *testing.T) {
@@ -425,7 +425,7 @@ func TestDo_triesNoBatchTwiceWhenTheDatabaseIsLost(t *testing.T) {
 	}
 }
 
-// TestDo_triesWhatIsHeldInItsLane has apply say that another transaction holds what "held" needs.
+// apply reports that another transaction holds the row that "held" needs.
 func TestDo_triesWhatIsHeldInItsLane(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -433,7 +433,7 @@ func TestDo_triesWhatIsHeldInItsLane(t *testing.T) {
 		c := start(t, db, groupcommit.Options{Wait: time.Minute}, func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
 			if groupcommit.MayWait(ctx) > 0 {
 				if patient.Add(1) == 1 {
-					return nil, errors.Join(store.ErrUnavailable, store.ErrHeld) // it has time left: it is tried again
+					return nil, errors.Join(store.ErrUnavailable, store.ErrHeld) // it has time left and is tried again
 				}
 				return number(ctx, tx, names)
 			}
@@ -493,7 +493,7 @@ func TestClose_drainsAndThenRefuses(t *testing.T) {
 		requireGapFree(t, db, 6)
 		_, err := c.Do(t.Context(), "late")
 		require.ErrorIs(t, err, problem.Unavailable)
-		c.Close() // once more does no harm
+		c.Close() // a second call has no effect
 	})
 }
 

@@ -12,25 +12,25 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// lanes are the requests that wait for what another transaction holds. Those of one lane share transactions, which wait beside the ones of
-// everybody else, so that nobody waits behind a row that they don't need.
+// lanes has the requests that wait for rows that another transaction holds. The requests of one lane share transactions. These run beside the usual
+// transactions, so that no request waits for a row that it does not need.
 type lanes[Req, Res any] struct {
 	mu      sync.Mutex
-	waiting map[string][]*waiting[Req, Res] // a lane that is there has its goroutine
+	waiting map[string][]*waiting[Req, Res] // by name; each lane in the map has a goroutine
 	parked  atomic.Int64                    // requests in all lanes that are not answered yet
 	running sync.WaitGroup
-	open    chan struct{} // a place for each transaction
+	open    chan struct{} // has one element for each running transaction
 }
 
 func (l *lanes[Req, Res]) init(size int) {
 	l.waiting, l.open = map[string][]*waiting[Req, Res]{}, make(chan struct{}, size)
 }
 
-// patient is the context key of a transaction that may wait.
+// patient is the context key of a transaction that may wait for rows.
 type patient struct{}
 
-// MayWait returns how long apply may wait for what another transaction holds. 0: it must not wait, and puts the request into a lane. The transaction is given
-// up when all its waits together last longer.
+// MayWait returns how long apply may wait for rows that another transaction holds. With 0 it must not wait, and returns a lane for the request
+// instead. A transaction whose waits together take longer is rolled back.
 func MayWait(ctx context.Context) time.Duration {
 	wait, _ := ctx.Value(patient{}).(time.Duration)
 	return wait
@@ -39,7 +39,7 @@ func MayWait(ctx context.Context) time.Duration {
 // Parked returns how many requests wait in lanes, for metrics.
 func (c *Committer[Req, Res]) Parked() int { return int(c.lanes.parked.Load()) }
 
-// park puts a request into a lane, and begins the lane where there is none.
+// park puts a request into a lane, and starts the lane if it does not exist.
 func (c *Committer[Req, Res]) park(name string, w *waiting[Req, Res]) {
 	l := &c.lanes
 	if l.parked.Add(1) > int64(c.o.Queue) {
@@ -56,7 +56,7 @@ func (c *Committer[Req, Res]) park(name string, w *waiting[Req, Res]) {
 	}
 }
 
-// drive applies what waits in a lane until it is empty.
+// drive applies the requests of a lane until it is empty.
 func (c *Committer[Req, Res]) drive(name string) {
 	for {
 		batch := c.nextOf(name)
@@ -69,7 +69,7 @@ func (c *Committer[Req, Res]) drive(name string) {
 	}
 }
 
-// nextOf takes a batch out of a lane. An empty lane ends.
+// nextOf takes a batch out of a lane. It deletes an empty lane and returns nil.
 func (c *Committer[Req, Res]) nextOf(name string) []*waiting[Req, Res] {
 	l := &c.lanes
 	l.mu.Lock()
@@ -87,7 +87,7 @@ func (c *Committer[Req, Res]) nextOf(name string) []*waiting[Req, Res] {
 	return queue[:n:n]
 }
 
-// giveBack puts requests at the front of their lane again.
+// giveBack puts requests back at the front of their lane.
 func (c *Committer[Req, Res]) giveBack(name string, batch []*waiting[Req, Res]) {
 	l := &c.lanes
 	l.mu.Lock()
@@ -95,7 +95,7 @@ func (c *Committer[Req, Res]) giveBack(name string, batch []*waiting[Req, Res]) 
 	l.waiting[name] = append(batch, l.waiting[name]...)
 }
 
-// refuseLate answers those whose wait is over and returns the others.
+// refuseLate refuses the requests whose wait has ended and returns the others.
 func (c *Committer[Req, Res]) refuseLate(batch []*waiting[Req, Res]) (rest []*waiting[Req, Res]) {
 	now := time.Now()
 	for _, w := range batch {
@@ -109,7 +109,7 @@ func (c *Committer[Req, Res]) refuseLate(batch []*waiting[Req, Res]) (rest []*wa
 	return rest
 }
 
-// remaining is how long the first of the requests whose wait ends can still wait.
+// remaining returns how long the batch can still wait: until the first wait of its requests ends, and at most Options.Timeout.
 func (c *Committer[Req, Res]) remaining(batch []*waiting[Req, Res]) time.Duration {
 	remaining := c.o.Timeout
 	for _, w := range batch {
@@ -120,7 +120,7 @@ func (c *Committer[Req, Res]) remaining(batch []*waiting[Req, Res]) time.Duratio
 	return max(remaining, time.Millisecond)
 }
 
-// wait applies a batch of a lane in a transaction that waits for what others hold, as long as the first of the requests can.
+// wait applies a batch of a lane in a transaction that waits for held rows, for as long as the request whose wait ends first.
 func (c *Committer[Req, Res]) wait(name string, batch []*waiting[Req, Res]) {
 	place := time.NewTimer(c.remaining(batch))
 	defer place.Stop()
@@ -132,7 +132,7 @@ func (c *Committer[Req, Res]) wait(name string, batch []*waiting[Req, Res]) {
 	}
 	defer func() { <-c.lanes.open }()
 	results, err := c.transactPatiently(batch)
-	if tooLate(err) && c.o.Wait > 0 { // rolled back; those who have time left wait on
+	if tooLate(err) && c.o.Wait > 0 { // rolled back; requests with time left wait further
 		c.giveBack(name, batch)
 		return
 	}
@@ -144,7 +144,7 @@ func (c *Committer[Req, Res]) wait(name string, batch []*waiting[Req, Res]) {
 	c.leave(batch, results, err)
 }
 
-// waitSingly applies requests of a lane one by one, so that only the guilty one fails. Each still waits for no longer than it can.
+// waitSingly applies requests of a lane one by one, so that only the failing one gets the error. Each still waits no longer than its own limit.
 func (c *Committer[Req, Res]) waitSingly(batch []*waiting[Req, Res]) {
 	for _, w := range batch {
 		one := c.refuseLate([]*waiting[Req, Res]{w})
@@ -159,10 +159,10 @@ func (c *Committer[Req, Res]) waitSingly(batch []*waiting[Req, Res]) {
 	}
 }
 
-// tooLate tells that a patient transaction was rolled back because what it needs was held for too long.
+// tooLate reports whether a patient transaction was rolled back because a row was held for too long.
 func tooLate(err error) bool { return errors.Is(err, store.ErrHeld) || errors.Is(err, errWaited) }
 
-// errInLane is of an apply that names a lane where it may wait: the request would go round for ever.
+// errInLane is the error for an apply that returns a lane in a transaction that may wait: the request would be moved between lanes for ever.
 var errInLane = errors.New("apply named a lane in a lane")
 
 // leave answers requests of a lane.
@@ -180,12 +180,12 @@ func (c *Committer[Req, Res]) leave(batch []*waiting[Req, Res], results []Result
 	}
 }
 
-// grace is how much longer than its requests can wait a patient transaction may take. Without it one that gets its locks late would be given up half done,
-// and so would each of those behind it.
+// grace is how much longer a patient transaction may take than its requests can wait. Without it, a transaction that gets its locks late would be
+// rolled back half done, and so would each one behind it.
 const grace = time.Second
 
-// transactPatiently applies a batch of a lane. All waits of the transaction together last as long as the first of the requests can wait, and grace; then it is
-// errWaited, and nothing was committed. A commit that has begun is not given up by this: its outcome would be unknown.
+// transactPatiently applies a batch of a lane. All waits of the transaction together may take remaining, and grace. After that it returns errWaited,
+// and nothing was committed. A commit that has begun is not cancelled by this limit, as its outcome would be unknown.
 func (c *Committer[Req, Res]) transactPatiently(batch []*waiting[Req, Res]) ([]Result[Res], error) {
 	remaining := c.remaining(batch)
 	over := time.Now().Add(remaining + grace)
@@ -196,7 +196,7 @@ func (c *Committer[Req, Res]) transactPatiently(batch []*waiting[Req, Res]) ([]R
 	bound := time.AfterFunc(remaining+grace, func() { cancel(errWaited) })
 	defer bound.Stop()
 	results, err := c.transactWithin(ctx, func(tx *store.Tx) []*waiting[Req, Res] {
-		bound.Reset(time.Until(over)) // a transaction that collided in its commit is tried again
+		bound.Reset(time.Until(over)) // a transaction that conflicted in its commit is tried again
 		tx.AtEnd(store.LastCommit, func(context.Context) error {
 			if !bound.Stop() {
 				return errWaited
@@ -205,7 +205,7 @@ func (c *Committer[Req, Res]) transactPatiently(batch []*waiting[Req, Res]) ([]R
 		})
 		return batch
 	})
-	if err != nil && errors.Is(context.Cause(ctx), errWaited) { // it was given up before its commit began
+	if err != nil && errors.Is(context.Cause(ctx), errWaited) { // cancelled before its commit began
 		return nil, errWaited
 	}
 	return results, err

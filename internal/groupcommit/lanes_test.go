@@ -17,7 +17,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// inLane has every request wait in one lane, where apply runs.
+// inLane has every request wait in one lane; apply runs only there.
 func inLane(apply groupcommit.Apply[string, int64]) groupcommit.Apply[string, int64] {
 	return func(ctx context.Context, tx *store.Tx, names []string) ([]groupcommit.Result[int64], error) {
 		if groupcommit.MayWait(ctx) > 0 {
@@ -27,7 +27,7 @@ func inLane(apply groupcommit.Apply[string, int64]) groupcommit.Apply[string, in
 	}
 }
 
-// TestLane_failsOnlyTheGuilty has a lane whose every request would be put into it again by a transaction that may not wait.
+// Every request goes to one lane, in which a batch has one failing request.
 func TestLane_failsOnlyTheGuilty(t *testing.T) {
 	for _, guilty := range []string{"first", "panic", "orphan", "refused"} {
 		t.Run(guilty, func(t *testing.T) {
@@ -54,7 +54,7 @@ func TestLane_failsOnlyTheGuilty(t *testing.T) {
 	}
 }
 
-// parkTogether sends "first", and while that is held in its lane the names. It returns their errors.
+// parkTogether sends "first" and, while it is held in its lane, the names. It returns the errors of the names.
 func parkTogether(t *testing.T, db *store.DB, c *groupcommit.Committer[string, int64], g *gate, names ...string) []error {
 	t.Helper()
 	var group sync.WaitGroup
@@ -65,10 +65,10 @@ func parkTogether(t *testing.T, db *store.DB, c *groupcommit.Committer[string, i
 		group.Go(func() { _, errs[i] = c.Do(context.Background(), name) })
 	}
 	waiting := func() int { return c.Parked() - 1 }
-	if db.Dialect() == store.SQLite { // one writer: they wait for the lane's transaction, and then share a batch
+	if db.Dialect() == store.SQLite { // one writer: the requests wait for the lane's transaction, and then share a batch
 		waiting = c.Waiting
 	}
-	for waiting() < len(names)-1 { // on SQLite one may have been taken to begin a batch
+	for waiting() < len(names)-1 { // on SQLite one request may already have been taken to begin a batch
 		runtime.Gosched()
 	}
 	close(g.release)
@@ -76,7 +76,7 @@ func parkTogether(t *testing.T, db *store.DB, c *groupcommit.Committer[string, i
 	return errs
 }
 
-// TestLane_waitsNoLongerThanSaid has a transaction that waits for one thing after another, or right before its commit.
+// A transaction waits for one row after another, or right before its commit.
 func TestLane_waitsNoLongerThanSaid(t *testing.T) {
 	for _, before := range []string{"the work", "the commit"} {
 		t.Run(before, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestLane_refusesALaneInALane(t *testing.T) {
 	require.ErrorContains(t, err, "named a lane in a lane")
 }
 
-// TestDo_parksABatchThatMeetsAHeldRow has a shared transaction wait in vain for a row of one request: it was rolled back, so all go on in lanes.
+// A shared transaction waits in vain for a row of one request. It was rolled back, so all its requests continue in lanes.
 func TestDo_parksABatchThatMeetsAHeldRow(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, g := open(t), newGate()
@@ -138,7 +138,7 @@ func TestDo_parksABatchThatMeetsAHeldRow(t *testing.T) {
 	})
 }
 
-// TestDo_parksOneThatMeetsAHeldRowByItself has a batch that fails for another reason: those that are tried one by one get into lanes, too.
+// A batch fails for another reason. Requests that are then tried one by one can also be moved to lanes.
 func TestDo_parksOneThatMeetsAHeldRowByItself(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, g := open(t), newGate()

@@ -14,12 +14,12 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// heavy is a request of so much work.
+// heavy is a request with this load.
 type heavy int
 
 func (h heavy) Load() int { return int(h) }
 
-// TestDo_takesNoMoreIntoOneCommitThanMaxLoad has everything wait behind one commit: without a bound all of it would be the next.
+// All requests are queued behind one commit. Without the bound, the next commit would take them all.
 func TestDo_takesNoMoreIntoOneCommitThanMaxLoad(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		first, goOn := make(chan struct{}), make(chan struct{})

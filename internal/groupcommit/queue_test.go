@@ -8,8 +8,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestFair_takesTurnsAndLosesNothing draws what comes and goes, and looks at the promises: those of one part leave in their order, nothing is lost or doubled, and between two turns of an owner nobody
-// who waits is passed over.
+// Random pushes and pops keep the guarantees of the queue: items of one part leave in order, none is lost or duplicated, and between two turns of an
+// owner no waiting owner is passed over.
 func TestFair_takesTurnsAndLosesNothing(t *testing.T) {
 	type item struct {
 		owner, part string
@@ -18,7 +18,7 @@ func TestFair_takesTurnsAndLosesNothing(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		q := newFair[item](rapid.IntRange(1, 30).Draw(t, "most"))
 		var inside []item
-		since := map[string]int{} // turns of others since an owner's last, while it waits
+		since := map[string]int{} // turns of other owners since an owner's last one, while it has items
 		waits := func(owner string) (n int) {
 			for _, one := range inside {
 				if one.owner == owner {
@@ -80,7 +80,8 @@ func TestFair_takesTurnsAndLosesNothing(t *testing.T) {
 	})
 }
 
-// BenchmarkFair is one request into the queue and out of it, beside the channel that was there before: of one owner, and of 64 who have one waiting at a time.
+// BenchmarkFair measures one push and one pop, compared with the channel that was used before: for one owner, and for 64 owners with one queued
+// request each.
 func BenchmarkFair(b *testing.B) {
 	b.Run("channel", func(b *testing.B) {
 		q := make(chan *int, 4096)

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// restarted is a service that cannot be reached for a while, is then not ready for a while, and then repeats what it is told.
+// restarted is a service that can't be reached for a while, then is not ready for a while, and then echoes its requests.
 type restarted struct {
 	back, ready time.Time
 	asked       int
@@ -60,7 +60,7 @@ func TestPatient_waitsForAServiceThatIsRestarted(t *testing.T) {
 	})
 }
 
-// Of a service that stays away calls fail at once after a while, and wait again the next time that it goes away.
+// When a service stays unavailable, calls fail at once after a while. They wait again the next time that it becomes unavailable.
 func TestPatient_losesItsPatience(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &restarted{back: time.Now().Add(time.Hour), ready: time.Now().Add(time.Hour)}

@@ -14,7 +14,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// instances are the replicas of a service: what each does, by host.
+// instances are the replicas of a service: the behaviour of each, by host.
 type instances map[string]func(*http.Request) (*http.Response, error)
 
 func (s instances) RoundTrip(r *http.Request) (*http.Response, error) { return s[r.URL.Host](r) }
@@ -84,7 +84,7 @@ func TestSpread_goesOnToTheNextWhereNothingWasDone(t *testing.T) {
 	}
 }
 
-// What may have been done is repeated only where that does no harm, and once.
+// A request that may have been executed is repeated only if that is safe, and once.
 func TestSpread_repeatsWhatBrokeOnlyWhereThatDoesNoHarm(t *testing.T) {
 	for name, one := range map[string]struct {
 		method  string
@@ -98,7 +98,7 @@ func TestSpread_repeatsWhatBrokeOnlyWhereThatDoesNoHarm(t *testing.T) {
 		asked := 0
 		c := spreadOver(instances{"a": breaking, "b": func(r *http.Request) (*http.Response, error) { asked++; return good(r) }})
 		s := c.Transport.(*spread)
-		s.groups["b"].instances[1].pending = 1 // so that the other one is asked first
+		s.groups["b"].instances[1].pending = 1 // so that the other one is called first
 		text, err := ask(t, c, one.method, one.edit)
 		require.Equal(t, one.repeats, err == nil, name)
 		if one.repeats {
@@ -115,7 +115,7 @@ func TestSpread_repeatsWhatBrokeOnlyWhereThatDoesNoHarm(t *testing.T) {
 	require.Equal(t, 2, both)
 }
 
-// One that is away is asked by one call every now and then, and gets its share when it is back.
+// An unavailable replica gets a single call now and then, and its share again when it is back.
 func TestSpread_leavesOneThatIsAwayAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked := 0
@@ -155,7 +155,7 @@ func TestSpread_leavesOtherServicesAlone(t *testing.T) {
 	require.Empty(t, c.Transport.(*spread).groups, "one address needs no choice")
 }
 
-// All are away: the caller learns it, and a patient client waits for the first that is back.
+// When all replicas are unavailable the caller gets an error, and a patient client waits for the first one that is back.
 func TestSpread_tellsThatNobodyIsThere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		_, err := ask(t, spreadOver(instances{"a": refusing, "b": refusing}), http.MethodPost, nil)

@@ -14,7 +14,7 @@ import (
 	"github.com/fountainai/fountain/internal/telemetry"
 )
 
-// BenchmarkAccessLog is the line of one good request at the gateway, without the system call that writes it.
+// BenchmarkAccessLog measures the log line of one successful request at the gateway, without the system call that writes it.
 func BenchmarkAccessLog(b *testing.B) {
 	log := telemetry.NewLogger(io.Discard, slog.LevelInfo).With("service", "gateway")
 	l := &line{

@@ -54,7 +54,7 @@ func TestAccessLog_hasOneLineForEachRequest(t *testing.T) {
 	require.NotContains(t, strings.ToLower(w.log.String()), "hunter2")
 }
 
-// A service that waits for another at its start is asked ten times a second.
+// A service that waits for another one at its start is probed ten times a second. The reason is logged only when it changes.
 func TestAccessLog_tellsOncePerChangeWhyAProbeIsRefused(t *testing.T) {
 	w := newWorld(t)
 	reason := "no key yet"
@@ -91,7 +91,7 @@ func TestAccessLog_leavesOutWhatSucceededWhereThatIsSet(t *testing.T) {
 	require.Len(t, w.lines(), 1, "refusals always have a line")
 }
 
-// A caller that leaves takes the work with it. Whatever error the handler makes of that is no fault of the service.
+// When a client disconnects, its request is cancelled. An error that the handler returns because of that is not logged as a fault of the service.
 func TestAccessLog_callsACallerThatLeft499(t *testing.T) {
 	for name, answer := range map[string]func(http.ResponseWriter, *http.Request){
 		"nothing":       func(http.ResponseWriter, *http.Request) {},
@@ -124,7 +124,7 @@ func TestAccessLog_callsACallerThatLeft499(t *testing.T) {
 	}
 }
 
-// What failed by itself is an error, whether or not the caller waits.
+// A failure with another cause is an error, whether or not the client is still waiting.
 func TestAccessLog_callsAFaultAnError(t *testing.T) {
 	w := newWorld(t)
 	w.handlers["getThing"] = func(rw http.ResponseWriter, r *http.Request) { problem.Write(rw, r, errors.New("disk on fire")) }

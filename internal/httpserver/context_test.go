@@ -13,7 +13,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// within is the context of a request whose operation ends then, and what its client does when it leaves.
+// within returns an exchange whose operation ends after the given time, and a function that disconnects its client.
 func within(t *testing.T, end time.Duration) (x *Exchange, leaves context.CancelFunc) {
 	t.Helper()
 	ctx, leaves := context.WithCancel(context.Background())
@@ -26,7 +26,7 @@ func within(t *testing.T, end time.Duration) (x *Exchange, leaves context.Cancel
 	return x, leaves
 }
 
-// The context says the same whether or not anybody has asked for its channel, and so do those that are derived from it.
+// The context gives the same answers whether or not its Done channel was requested before, and so do contexts derived from it.
 func TestExchangeContext_endsAsOthersDo(t *testing.T) {
 	for _, asked := range []bool{false, true} {
 		check := func(end time.Duration, do func(*Exchange, context.CancelFunc), want error) {
@@ -75,7 +75,7 @@ func TestWatch_tellsThatTheTimeIsOverOrTheClientLeft(t *testing.T) {
 	require.False(t, stop())
 }
 
-// An alarm that another request uses again rings for nobody but that one: whoever has ended its own without its ringing never hears of it.
+// An alarm that is reused by another request rings only for that one. A request that ended its alarm before it rang is not notified.
 func TestWatch_ringsForNoOtherRequest(t *testing.T) {
 	var all sync.WaitGroup
 	var ended [8][200]atomic.Int32

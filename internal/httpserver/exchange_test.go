@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// begun is an exchange of an operation with this time.
+// begun returns an exchange of an operation with this timeout.
 func begun(timeout, left time.Duration) *Exchange {
 	op := &contract.Operation{ID: "x"}
 	op.Policy.Timeout = timeout
@@ -25,7 +25,7 @@ func begun(timeout, left time.Duration) *Exchange {
 	return x
 }
 
-// Who waits aside holds no place and loses no time; afterwards a place is taken again, and may be refused.
+// A request that waits aside holds no slot and its time does not run. Afterwards it takes a slot again, which may be refused.
 func TestAside_holdsNothingAndCostsNoTime(t *testing.T) {
 	x := begun(time.Hour, 0)
 	defer func() { x.stop() }()
@@ -60,7 +60,8 @@ func TestAside_holdsNothingAndCostsNoTime(t *testing.T) {
 	require.Zero(t, held.Load())
 }
 
-// Who was let in to a service goes out while it waits aside, and asks again afterwards: those that waited for a restart do not all begin at once.
+// A request that was admitted to a service leaves it while it waits aside, and is admitted again afterwards. So requests that waited for a restart do
+// not all start at once.
 func TestAside_entersTheServiceAgain(t *testing.T) {
 	x := begun(time.Hour, 0)
 	defer func() { x.stop() }()
@@ -84,7 +85,7 @@ func TestAside_entersTheServiceAgain(t *testing.T) {
 	require.Zero(t, inside)
 }
 
-// A service gives a request no more time than is left of it, as its gateway says; others are not believed.
+// A service limits a request to the remaining time that its gateway reports. The header is ignored from other senders.
 func TestBegin_endsWithTheTimeOfATrustedProxy(t *testing.T) {
 	for _, c := range []struct {
 		said  []string

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Wherever a byte stands, it is found or passed over as when each is looked at by itself.
+// At every position, a byte gets the same verdict as in a byte-by-byte check.
 func TestHasControl_findsEveryControlCharacterWhereverItStands(t *testing.T) {
 	for _, filler := range []byte{'a', '~', 0x80, 0xff, '\t', ' '} {
 		for length := 1; length <= 24; length++ {

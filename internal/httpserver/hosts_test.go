@@ -57,7 +57,7 @@ func TestDoor_refusesWhatWasSentToAnotherHost(t *testing.T) {
 	require.Equal(t, "host", w.lines()[1]["refusedBy"])
 }
 
-// A target that is a whole URL of this server is its path (RFC 9112, section 3.2.2); that of another one is not served.
+// A target in absolute form with a host of this server is handled as its path (RFC 9112, section 3.2.2); one with another host is refused.
 func TestDoor_takesTargetsInAbsoluteForm(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()
@@ -105,7 +105,7 @@ func TestDoor_takesTargetsInAbsoluteForm(t *testing.T) {
 	require.Equal(t, []string{path + " " + path + " fountain.example", path + " " + path + " Fountain.example", path + " " + path + " fountain.example:8443"}, seen)
 }
 
-// Only the proxy that is trusted tells how the client is connected.
+// Only a trusted proxy can report how the client is connected.
 func TestExchange_knowsTheClientsScheme(t *testing.T) {
 	w := newWorld(t)
 	var got string

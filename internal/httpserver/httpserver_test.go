@@ -20,8 +20,8 @@ import (
 
 const thing = `{"name":"hamlet"}`
 
-// TestOrder_eachCheckComesBeforeTheNext breaks a request in every way at once and mends it step by step: the answer must always
-// be that of the first check that is still broken (DESIGN section 5).
+// A request violates every check at once and is corrected step by step. The answer must always be that of the first check that still fails (DESIGN
+// section 5).
 func TestOrder_eachCheckComesBeforeTheNext(t *testing.T) {
 	w := newWorld(t)
 	w.ready = errors.New("the store is away")
@@ -175,7 +175,7 @@ func TestHead_isGetWithoutABody(t *testing.T) {
 	}
 }
 
-// TestDoors_allLeadToProblems opens the five doors by which an error can leave a service.
+// Each of the five ways in which an error can leave a service ends in a problem.
 func TestDoors_allLeadToProblems(t *testing.T) {
 	const leak = "hunter2"
 	for name, c := range map[string]struct {
@@ -393,7 +393,7 @@ func TestMetrics_countByOperationAndStatus(t *testing.T) {
 	require.Equal(t, map[string]float64{"getHealth 204": 4, "getHealth 400": 1, "unmatched 404": 1}, w.requests())
 }
 
-// requests returns the request counter by "operation status".
+// requests returns the request counter, by "operation status".
 func (w *world) requests() map[string]float64 {
 	families, err := w.registry.Gather()
 	require.NoError(w.t, err)
@@ -436,7 +436,7 @@ func TestGuard_refusesWhatNoContractAllows(t *testing.T) {
 	}
 }
 
-// A service that routes by itself is not routed to twice; its router makes the context of the routes.
+// A service with a router of its own is not routed twice; its router creates the route context.
 func TestNew_leadsStraightToAHandlerOfEverything(t *testing.T) {
 	w := newWorld(t)
 	o := w.options()

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// A server that is slow to accept, as on a busy machine, still accepts every connection that was made before its listener closes.
+// A server that accepts slowly, as on a busy machine, still accepts every connection that was made before its listener closes.
 func TestKeepOut_waitsUntilEveryConnectionIsAccepted(t *testing.T) {
 	l, err := Listen(t.Context(), "127.0.0.1:0")
 	require.NoError(t, err)

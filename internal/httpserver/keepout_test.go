@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// While a server drains each answer ends its connection, so that no request can be on its way on one that is closed as idle.
+// While a server drains, each answer closes its connection, so that no request can be in flight on a connection that is closed as idle.
 func TestServe_endsConnectionsWithAnAnswerWhileItDrains(t *testing.T) {
 	var draining atomic.Bool
 	s := serve(t, newWorld(t), ServeOptions{DrainDelay: time.Second, Draining: func() { draining.Store(true) }})
@@ -35,7 +35,7 @@ func TestServe_endsConnectionsWithAnAnswerWhileItDrains(t *testing.T) {
 	require.NoError(t, <-s.ended)
 }
 
-// A request that began before the end is answered in it, and its connection is not used again either.
+// A request that began before the shutdown is answered during it, and its connection is closed, too.
 func TestServe_endsTheConnectionOfARequestThatBeganBefore(t *testing.T) {
 	w := newWorld(t)
 	entered, leave := make(chan struct{}), make(chan struct{})
@@ -61,7 +61,7 @@ func TestServe_endsTheConnectionOfARequestThatBeganBefore(t *testing.T) {
 	require.NoError(t, <-s.ended)
 }
 
-// A connection that was made is answered, also when it waited to be accepted as the listener closed.
+// An established connection is answered, even if it was still waiting to be accepted when the listener closed.
 func TestServe_losesNoConnectionAtTheEnd(t *testing.T) {
 	for range 5 {
 		s := serve(t, newWorld(t), ServeOptions{DrainDelay: settleTime})
@@ -93,7 +93,7 @@ func TestServe_losesNoConnectionAtTheEnd(t *testing.T) {
 	}
 }
 
-// The first request of a connection that was made in time is answered, also when it comes after the listener closed.
+// The first request on a connection that was made in time is answered, even if it arrives after the listener has closed.
 func TestServe_answersTheFirstRequestOfAConnectionMadeInTime(t *testing.T) {
 	s := serve(t, newWorld(t), ServeOptions{DrainDelay: settleTime})
 	conn, r := s.dial(t)

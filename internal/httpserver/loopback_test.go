@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whichever address a client takes the name localhost for, it reaches the server; when the server has ended nobody does.
+// To whichever address a client resolves the name localhost, it reaches the server; after the server's end no address is reachable.
 func TestListenLoopback_servesEveryAddressOfTheName(t *testing.T) {
 	l, err := ListenLoopback(t.Context(), "0")
 	require.NoError(t, err)
@@ -42,7 +42,7 @@ func TestListenLoopback_servesEveryAddressOfTheName(t *testing.T) {
 	}
 }
 
-// A port that another program has at one of the addresses is refused: by the name, people would reach that program.
+// A port that another program has on one of the addresses is refused: clients that use the name could reach that program.
 func TestListenLoopback_refusesAPortThatAnotherHasAtOneAddress(t *testing.T) {
 	for _, host := range loopbacks {
 		taken, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
@@ -61,7 +61,7 @@ func TestListenLoopback_refusesAPortThatAnotherHasAtOneAddress(t *testing.T) {
 	}
 }
 
-// given is a listener that has accepted one connection, and none after it.
+// given is a listener that has accepted one connection, and accepts no further one.
 type given struct {
 	net.Listener
 	conn  chan net.Conn
@@ -79,7 +79,7 @@ func (g *given) Accept() (net.Conn, error) {
 
 func (g *given) Close() error { close(g.ended); return nil }
 
-// A connection that was accepted below is handed on although the listener was closed meanwhile: its client has been told that it is connected.
+// A connection that was accepted is passed on even if the listener was closed meanwhile, because its client is already connected.
 func TestSeveral_losesNoConnectionWhenItCloses(t *testing.T) {
 	conn, peer := net.Pipe()
 	defer peer.Close()

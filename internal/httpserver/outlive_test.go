@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// endings are revocations that a test makes.
+// endings are the revocations of a test.
 type endings struct{ state atomic.Pointer[ending] }
 
 type ending struct {
@@ -30,7 +30,7 @@ func (e *endings) Revoked(*auth.Principal) (bool, error) {
 	return false, nil
 }
 
-// TestStream_endsWithItsToken has a stream that goes on for as long as its context: it ends, or the test hangs.
+// A stream lasts as long as its context. It ends with the token, or the test hangs.
 func TestStream_endsWithItsToken(t *testing.T) {
 	for name, end := range map[string]func(w *world, e *endings){
 		"expired":            func(w *world, _ *endings) { w.clock.Advance(10*time.Minute + auth.Leeway) },

@@ -9,7 +9,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The forms are stored: releases before had them too, and repeats across an update must meet their answers.
+// The forms are stored. Earlier releases used the same ones, so that a repeat after an update finds its stored answer.
 func TestRemember_namesARequestAsBefore(t *testing.T) {
 	for _, c := range []struct {
 		url, match, target, bare string

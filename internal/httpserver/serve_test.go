@@ -80,7 +80,7 @@ func TestServe_finishesWhatIsInFlight(t *testing.T) {
 	s := serve(t, w, ServeOptions{DrainDelay: 100 * time.Millisecond, Draining: func() { draining.Store(true) }})
 	got := make(chan error, 1)
 	go func() {
-		res, err := http.Get("http://" + s.address + "/sample/v1/health") //nolint:noctx // its end is what is tested
+		res, err := http.Get("http://" + s.address + "/sample/v1/health") //nolint:noctx // the test is about the end of the server
 		if err == nil {
 			err = res.Body.Close()
 		}
@@ -181,7 +181,7 @@ func TestServe_keepsAConnectionAfterABody(t *testing.T) {
 	}
 }
 
-// dialTLS connects as a client does that would speak HTTP/2 or HTTP/1.1.
+// dialTLS connects like a client that supports HTTP/2 and HTTP/1.1.
 func (s *serving) dialTLS(t *testing.T) (net.Conn, *bufio.Reader) {
 	t.Helper()
 	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2", "http/1.1"}}}).DialContext(t.Context(), "tcp", s.address) //nolint:gosec // a certificate of its own
@@ -315,7 +315,7 @@ func TestServe_reportsAListenerThatFails(t *testing.T) {
 	require.ErrorIs(t, Serve(t.Context(), l, http.NotFoundHandler(), ServeOptions{Log: slog.New(slog.DiscardHandler)}), net.ErrClosed)
 }
 
-// HTTP clients open connections in advance; http.Server alone waits 5 s for each at its end, in case a request is on its way.
+// HTTP clients open connections in advance. http.Server alone waits 5 s for each of them at shutdown, in case a request is in flight.
 func TestServe_waitsForNoConnectionThatNeverSpoke(t *testing.T) {
 	s := serve(t, newWorld(t), ServeOptions{Grace: 4 * time.Second})
 	_, silent := s.dial(t)

@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// deadlines is a connection that remembers until when it was to be read.
+// deadlines is a connection that records its read deadlines.
 type deadlines struct {
 	*httptest.ResponseRecorder
 	read []time.Time
@@ -23,7 +23,7 @@ func (d *deadlines) SetReadDeadline(t time.Time) error {
 	return nil
 }
 
-// Somebody without a token who sends a byte a second must not hold one of an operation's places for its whole timeout.
+// A client without a token that sends one byte a second must not hold a slot of an operation for the operation's whole timeout.
 func TestReadBody_givesSomebodyUnknownLittleTime(t *testing.T) {
 	for name, c := range map[string]struct {
 		public        bool

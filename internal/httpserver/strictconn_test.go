@@ -89,7 +89,8 @@ func TestStrictConn_answersABadHeadAndCloses(t *testing.T) {
 	}
 }
 
-// answersABadHead sends a bad head on a connection that was good before: the problem, the end of the connection, the line and the metric tell of it.
+// answersABadHead sends a bad head on a connection that had a good request before. It checks the problem, the end of the connection, the log line and
+// the metric.
 func answersABadHead(t *testing.T, w *world, conn net.Conn, r *bufio.Reader, bad badHead) {
 	t.Helper()
 	const good = "GET /sample/v1/health HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -118,7 +119,7 @@ func answersABadHead(t *testing.T, w *world, conn net.Conn, r *bufio.Reader, bad
 	require.Contains(t, w.metrics(), fmt.Sprintf("operation:unmatched status:%d", bad.status))
 }
 
-// The answer to a request is whole before its connection ends for what came behind it.
+// A request is answered completely before its connection ends because of what follows the request.
 func TestStrictConn_answersWhatCameBeforeABadHead(t *testing.T) {
 	w := newWorld(t)
 	leave := make(chan struct{})
@@ -137,7 +138,7 @@ func TestStrictConn_answersWhatCameBeforeABadHead(t *testing.T) {
 	require.EqualValues(t, 204, w.lines()[0]["status"], "the first was not disturbed")
 }
 
-// Nothing is answered by net/http alone: OPTIONS * is refused by the guard as any target that is no path, with its line and its place in the metrics.
+// net/http answers nothing by itself: OPTIONS * is refused by the guard, like any target that is not a path, and is logged and counted.
 func TestServe_answersNoOptionsBesideTheDoor(t *testing.T) {
 	w := newWorld(t)
 	conn, r := serve(t, w, ServeOptions{}).dial(t)
@@ -151,7 +152,7 @@ func TestServe_answersNoOptionsBesideTheDoor(t *testing.T) {
 	require.Contains(t, w.metrics(), "operation:unmatched status:400")
 }
 
-// A client that writes a large head to its end before it reads finds the answer: the connection is not reset under it.
+// A client that sends all of a large head before it reads still gets the answer: the connection is not reset.
 func TestStrictConn_answersAClientThatIsStillSending(t *testing.T) {
 	s := serve(t, newWorld(t), ServeOptions{})
 	for range 20 {
@@ -201,7 +202,7 @@ func TestStrictConn_checksTLSToo(t *testing.T) {
 	require.Equal(t, "https", <-schemes)
 }
 
-// pieces is a connection whose bytes come a few at a time.
+// pieces is a connection whose bytes arrive a few at a time.
 type pieces struct {
 	net.Conn
 	rest []byte
@@ -219,8 +220,8 @@ func (p *pieces) Read(to []byte) (int, error) {
 
 func (p *pieces) Close() error { return nil }
 
-// follow has net/http read all requests of a connection through a strictConn, and fails when net/http takes for a request what the
-// strictConn has not checked as one.
+// follow has net/http read all requests of a connection through a strictConn. It fails when net/http sees a request that the strictConn has not
+// checked as one.
 func follow(t testing.TB, text []byte, size int) (requests int, refused *problem.Error) {
 	c := &strictConn{Conn: &pieces{rest: text, size: size}, refused: func(_ *strictConn, e *problem.Error) { refused = e }}
 	r := bufio.NewReaderSize(c, 16)
@@ -255,7 +256,7 @@ func TestStrictConn_followsMessagesAsNetHTTPDoes(t *testing.T) {
 	}
 }
 
-// A body that net/http might read otherwise ends in an error, never in another request.
+// A body that net/http might read differently ends in an error, never in another request.
 func TestStrictConn_refusesOddChunks(t *testing.T) {
 	const head = "POST /a HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
 	const smuggled = "GET /b HTTP/1.1\r\nHost: x\r\n\r\n"

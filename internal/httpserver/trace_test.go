@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// traced makes the world's handler one with traces. ended returns the spans when the tracer is closed.
+// traced adds tracing to the world's handler. ended closes the tracer and returns the spans.
 func (w *world) traced() (ended func() []*tracepb.Span) {
 	w.t.Helper()
 	var mu sync.Mutex
@@ -77,7 +77,7 @@ func TestTrace_goesOnForATrustedProxyAlone(t *testing.T) {
 	require.Len(t, spans[1].Links, 1)
 }
 
-// A request that panics, is refused or is a probe has its span, or none, like any other.
+// A request that panics or is refused has a span like any other; a probe has none.
 func TestTrace_tellsHowARequestEnded(t *testing.T) {
 	w := newWorld(t)
 	ended := w.traced()
@@ -106,7 +106,7 @@ func TestTrace_tellsHowARequestEnded(t *testing.T) {
 	require.Equal(t, "HTTP", spans[2].Name)
 }
 
-// BenchmarkTrace is a whole request in a service's door: without a tracer, with one that records nothing, and with all recorded.
+// BenchmarkTrace measures a whole request to a service: without a tracer, with a tracer that records nothing, and with one that records all.
 func BenchmarkTrace(b *testing.B) {
 	for _, c := range []struct {
 		name  string

@@ -49,7 +49,7 @@ func TestInTurn_checksNoMoreAtOnceThanThereIsRoomFor(t *testing.T) {
 	require.NoError(t, InTurn(t.Context(), family, 10*checkedAtOnce, func() error { return nil }), "one that is larger than all the room goes alone")
 }
 
-// However many large texts of an adopted service there are, they take the turns of no other service.
+// However many large texts an adopted service has, they take no turns from other services.
 func TestInTurn_letsNoMemberTakeTheTurnsOfOthers(t *testing.T) {
 	const size = checkedAtOnce / 4
 	greedy, other := &contract.Operation{Word: "greedy", Mount: "/greedy"}, &contract.Operation{Word: "other", Mount: "/other"}

@@ -40,7 +40,7 @@ type world struct {
 	Handler  http.Handler
 }
 
-// syncBuffer is a log that a test reads while the server still writes.
+// syncBuffer is a log that a test can read while the server writes.
 type syncBuffer struct {
 	mu sync.Mutex
 	b  bytes.Buffer
@@ -89,7 +89,7 @@ func (w *world) options() Options {
 	}
 }
 
-// token makes a bearer header of an access token; change may make it weaker.
+// token returns a bearer header with an access token; change may make the token weaker.
 func (w *world) token(change ...func(*auth.Claims)) string {
 	c := &auth.Claims{RegisteredClaims: jwt.RegisteredClaims{Issuer: "iss", Subject: "usr_1", Audience: jwt.ClaimStrings{"sample"}, ID: "tok_1",
 		IssuedAt: jwt.NewNumericDate(noon), ExpiresAt: jwt.NewNumericDate(noon.Add(10 * time.Minute))},
@@ -112,7 +112,7 @@ func (u untouchable) Read([]byte) (int, error) {
 
 func (u untouchable) Close() error { return nil }
 
-// creation is a request to createThing that is right in every way.
+// creation returns a valid request to createThing.
 func (w *world) creation(body io.Reader) *http.Request {
 	r := httptest.NewRequest(http.MethodPost, "/sample/v1/things", body)
 	r.Header.Set("Authorization", w.token())

@@ -1,4 +1,4 @@
 package idempotency
 
-// LookFor is the statement whose plan a test looks at.
+// LookFor is the statement whose query plan a test checks.
 var LookFor = lookFor

@@ -25,7 +25,7 @@ import (
 var migrations = []fs.FS{idempotency.Migrations, fstest.MapFS{"00100_things.sql": {Data: []byte(
 	"-- +goose Up\nCREATE TABLE things (id TEXT PRIMARY KEY);\n-- +goose Down\nDROP TABLE things;\n")}}}
 
-// house is a service with one operation that creates things.
+// house is a service with one operation, which creates things.
 type house struct {
 	db      *store.DB
 	keys    *idempotency.Store
@@ -41,7 +41,7 @@ func newHouse(t *testing.T, db *store.DB) *house {
 	return &house{db: db, keys: idempotency.New(key, key, c), clock: c, created: new(atomic.Int64)}
 }
 
-// replica is the same service on another handle.
+// replica returns the same service on another database handle.
 func (h *house) replica(db *store.DB) *house {
 	r := *h
 	r.db = db
@@ -308,7 +308,7 @@ func TestDo_refusesBadKeys(t *testing.T) {
 	})
 }
 
-// A model of the store, walked at random: the answer to any request follows from the requests before it.
+// Random requests are compared with a model of the store: the answer to a request follows from the requests before it.
 func TestDo_followsItsModel(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations})
 	require.NoError(t, err)

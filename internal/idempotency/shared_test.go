@@ -130,7 +130,8 @@ func TestClaim_refusesWhatAnotherReplicaIsAtWorkOn(t *testing.T) {
 	})
 }
 
-// Whoever looks for keys holds up every writer meanwhile: each key is found by the index, in a table that says nothing of its size.
+// A lookup of keys blocks every other writer, so each key must be found by the index, even if the database has no statistics about the size of the
+// table.
 func TestClaim_readsThroughNothing(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: migrations})
 	require.NoError(t, err)
@@ -161,7 +162,7 @@ func TestKeep_givesUpATransactionWhoseKeyWasUsedMeanwhile(t *testing.T) {
 		err := h.db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 			require.NoError(t, h.keys.Claim(ctx, tx, entries))
 			_, err := tx.Exec(ctx, "INSERT INTO idempotency (principal, operation, value, fingerprint, secret, answer, created_at) VALUES (?, ?, ?, ?, FALSE, ?, ?)",
-				key.Principal, key.Operation, "b", []byte("theirs"), []byte("theirs"), h.clock.Now().UnixMicro()) // by somebody who asks for no lock
+				key.Principal, key.Operation, "b", []byte("theirs"), []byte("theirs"), h.clock.Now().UnixMicro()) // by a writer that takes no lock
 			require.NoError(t, err)
 			return h.keys.Keep(ctx, tx, entries)
 		})

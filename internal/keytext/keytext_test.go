@@ -9,7 +9,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// scannable is the expression to give to secret scanners.
+// scannable is the expression for secret scanners.
 var scannable = regexp.MustCompile(`^fk_(live|test)_[0-9A-HJKMNP-TV-Z]{26}_[0-9A-Za-z]{49}$`)
 
 func TestNew_isParsedAndTellsItsID(t *testing.T) {

@@ -44,7 +44,7 @@ func (s *Service) order(ctx context.Context) (audit.Order, bool, error) {
 	return o, found, err
 }
 
-// witnessed has the kms record a checkpoint, and for how long this service keeps events: whoever archives the trail asks the kms for that before.
+// witnessed has the kms record a checkpoint, and how long this service keeps events: an archive of the trail depends on that time.
 func (s *Service) witnessed(ctx context.Context, c audit.Checkpoint) (audit.Checkpoint, error) {
 	return s.witness.WitnessAudit(ctx, c, s.config.AuditKeep)
 }

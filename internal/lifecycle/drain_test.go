@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/auth"
 )
 
-// A load balancer needs a while to notice: until the door closes, what still comes must be answered as before.
+// A load balancer needs a while to notice that a service is stopping. Until the listener closes, requests are answered as before.
 func TestServe_answersWhileItTellsThatItIsStopping(t *testing.T) {
 	c, _ := settings(t)
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -273,7 +273,7 @@ func TestServe_reportsWhatEndsIt(t *testing.T) {
 	require.ErrorContains(t, s.Serve(t.Context(), Door{Revocations: auth.NoRevocations{}, Keys: auth.StaticKeys{}, Mount: mount(s)}), "listen")
 }
 
-// What is wrong with a start is told at once: nobody sends requests yet, so there is nothing to drain.
+// A failed start ends at once: no requests arrive yet, so there is nothing to drain.
 func TestServe_endsAFailedStartWithoutADelay(t *testing.T) {
 	c, _ := settings(t)
 	c.DrainDelay = time.Hour

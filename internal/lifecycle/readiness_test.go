@@ -60,7 +60,7 @@ func TestReady_doesNotWaitForWhatHangs(t *testing.T) {
 		s := newService(t, c)
 		s.Started(t.Context())
 		free := make(chan struct{})
-		s.Prove("the moon", func(context.Context) error { <-free; return nil }) // heeds no context, as a disk
+		s.Prove("the moon", func(context.Context) error { <-free; return nil }) // ignores its context, as a disk does
 		begun := time.Now()
 		require.Error(t, s.Ready(t.Context()))
 		require.Equal(t, proveWithin, time.Since(begun))
@@ -88,7 +88,7 @@ func TestLogReadiness_tellsEachChangeOnce(t *testing.T) {
 	require.Equal(t, 1, bytes.Count(log.Bytes(), []byte(`"msg":"service is ready again"`)))
 }
 
-// The metric that alerts stand on names the cause, and no other.
+// The metric behind alerts names the cause, and no other.
 func TestNotReady_namesTheCause(t *testing.T) {
 	c, _ := settings(t)
 	s := newService(t, c)

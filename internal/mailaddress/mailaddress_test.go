@@ -20,7 +20,7 @@ func TestParse_givesOneForm(t *testing.T) {
 	require.Equal(t, Key("grace@example.org"), Key("Grace@example.org"))
 }
 
-// Whatever a mail server could read as more than one address, or as a header, is refused.
+// A text that a mail server could read as several addresses, or as a header, is refused.
 func TestParse_refusesWhatIsNotOneAddress(t *testing.T) {
 	for _, raw := range []string{
 		"", "grace", "@example.org", "grace@", "grace@localhost", "Grace <grace@example.org>", "grace@example.org, eve@example.org", "grace@example.org\r\nBcc: eve@example.org",

@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// What waits for a later time must not make a claim dearer.
+// Messages that are due later must not make a claim slower.
 func BenchmarkClaim(b *testing.B) {
 	for _, waiting := range []int{0, 100_000} {
 		b.Run(fmt.Sprintf("waiting=%d", waiting), func(b *testing.B) {

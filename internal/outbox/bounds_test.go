@@ -15,7 +15,8 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A message that changes while it is delivered stays with the worker that has it: no other gets it before that one is done, and then the new state comes.
+// A message that changes while it is delivered stays with its worker. No other worker gets it before that delivery has ended; then the new state is
+// delivered.
 func TestEnqueue_leavesALeasedMessageToItsWorker(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := open(t), open(t)
@@ -51,7 +52,7 @@ func TestEnqueue_leavesALeasedMessageToItsWorker(t *testing.T) {
 	})
 }
 
-// However well deliveries go, none has more messages than a batch.
+// However well deliveries succeed, none has more messages than a batch.
 func TestRun_deliversNoMoreThanABatchAtOnce(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -71,7 +72,7 @@ func TestRun_deliversNoMoreThanABatchAtOnce(t *testing.T) {
 	})
 }
 
-// A delivery that does not end is ended, and tried again.
+// A delivery that takes too long is cancelled and tried again.
 func TestRun_endsADeliveryThatTakesTooLong(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child delivers one batch, says so and never comes to mark it.
+// child delivers one batch, prints that, and never marks it as delivered.
 func child(where string) {
 	var c store.Config
 	if err := json.Unmarshal([]byte(where), &c); err != nil {
@@ -61,7 +61,7 @@ func TestRun_deliversAgainAfterAKillBetweenDeliveryAndMark(t *testing.T) {
 		now := clock.NewFake(time.Now())
 		s := newSink(nil)
 		w, stop := run(t, db, outbox.Options{Clock: now, Poll: time.Millisecond, Lease: time.Hour}, s)
-		if c.URL != "" { // on SQLite whoever has the file knows that the worker is dead
+		if c.URL != "" { // on SQLite the lock of the file proves that the worker is dead
 			count, _, err := w.Lag(t.Context())
 			require.NoError(t, err)
 			require.EqualValues(t, 2, count, "the dead worker's lease still holds")

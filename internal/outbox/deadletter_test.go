@@ -33,7 +33,7 @@ func retry(t *testing.T, db *store.DB, keys []string, limit int) (n int) {
 	return n
 }
 
-// refuse refuses some keys for good, as long as told to.
+// refuse permanently refuses some keys while told is true.
 func refuse(told *atomic.Bool, keys ...string) func(context.Context, []outbox.Message) error {
 	return func(_ context.Context, batch []outbox.Message) error {
 		failed := map[int]error{}
@@ -122,7 +122,7 @@ func TestRun_givesUpWhatFailsTooOften(t *testing.T) {
 	})
 }
 
-// A message is not given up because the other system was away for long.
+// No message becomes a dead letter because the other system was unavailable for long.
 func TestRun_givesNothingUpWhileTheOtherSystemIsAway(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -157,7 +157,7 @@ func TestRun_givesNothingUpWhileTheOtherSystemIsAway(t *testing.T) {
 	})
 }
 
-// A message that makes every call fail is found, and given up, because others pass between its attempts.
+// A message that makes every call fail is found and becomes a dead letter, because other messages are delivered between its attempts.
 func TestRun_givesUpWhatMakesEveryCallFail(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -191,7 +191,7 @@ func TestRun_givesUpWhatMakesEveryCallFail(t *testing.T) {
 	})
 }
 
-// What changed while its old state was refused is tried in its new state.
+// A message that changed while its old state was refused is delivered in its new state.
 func TestRun_doesNotGiveUpWhatChangedMeanwhile(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -214,7 +214,7 @@ func TestRun_doesNotGiveUpWhatChangedMeanwhile(t *testing.T) {
 	})
 }
 
-// A retry beside workers that give up and deliver the same messages loses none and makes nobody wait crosswise.
+// A retry that runs beside workers which give up and deliver the same messages loses none and causes no deadlock.
 func TestRetry_besideWorkersLosesNothing(t *testing.T) {
 	const messages, rounds = 200, 20
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
@@ -265,7 +265,7 @@ func TestRetry_besideWorkersLosesNothing(t *testing.T) {
 	})
 }
 
-// A worker that comes back after its lease has ended does not take away what another has written since.
+// A worker that continues after its lease has ended does not remove what another worker has written since.
 func TestRun_leavesTheLetterOfALaterLease(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := open(t), open(t)
@@ -274,10 +274,10 @@ func TestRun_leavesTheLetterOfALaterLease(t *testing.T) {
 		begun, release := make(chan struct{}), make(chan struct{})
 		stuck := newSink(func(context.Context, []outbox.Message) error {
 			close(begun)
-			<-release // deaf to its context
+			<-release // ignores its context
 			return nil
 		})
-		_, stopStuck := run(t, db, outbox.Options{Clock: c, Lease: time.Hour}, stuck) // it is not renewed in the time of the test
+		_, stopStuck := run(t, db, outbox.Options{Clock: c, Lease: time.Hour}, stuck) // its lease is not renewed during the test
 		<-begun
 		enqueue(t, db, "a", "two")
 		c.Advance(2 * time.Hour)
@@ -296,7 +296,7 @@ func TestRun_leavesTheLetterOfALaterLease(t *testing.T) {
 	})
 }
 
-// What changed has not failed: its old failures don't make it a dead letter.
+// Failures of an old state do not count for a changed message.
 func TestEnqueue_forgetsTheFailuresOfTheOldState(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

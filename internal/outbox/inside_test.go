@@ -29,8 +29,8 @@ func TestBackoff_growsAndStaysBounded(t *testing.T) {
 	}
 }
 
-// Two workers, a changing state, deliveries that fail and workers that die between delivery and settling: in the end the
-// other system has the last state of everything.
+// Two workers, a changing state, failing deliveries and workers that die between delivery and settling: in the end the other system has the last
+// state of every key.
 func TestOutbox_losesNoUpdate(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{Migrations}, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)
@@ -39,7 +39,7 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		c := clock.NewFake(time.Now())
 		require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-			_, err := tx.Exec(ctx, "DELETE FROM outbox") // what a failed run left
+			_, err := tx.Exec(ctx, "DELETE FROM outbox") // the rest of a failed run
 			return err
 		}))
 		state, remote := map[string]int{}, map[string]int{}
@@ -52,7 +52,7 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 		working := map[int]*delivery{} // by worker
 		take := func(worker int) {
 			d := &delivery{lease: fmt.Sprint("lease", worker, c.Now().UnixNano())}
-			c.Advance(time.Microsecond) // no two leases alike
+			c.Advance(time.Microsecond) // no two leases are equal
 			require.NoError(t, db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
 				d.batch, err = claim(ctx, tx, d.lease, due{c.Now(), c.Now().Add(time.Minute), c.Now().Add(time.Hour), c.Now().Add(time.Hour)}, w.limit)
 				return err
@@ -61,7 +61,7 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 		}
 		send := func(d *delivery) {
 			for _, m := range d.batch {
-				remote[m.Key] = state[m.Key] // the present state, not the payload
+				remote[m.Key] = state[m.Key] // the current state, not the payload
 			}
 			d.sent.delivered = d.batch
 		}
@@ -73,7 +73,7 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 					return Enqueue(ctx, tx, "topic", key, nil)
 				}))
 			},
-			"claim": func(t *rapid.T) { take(rapid.IntRange(0, 1).Draw(t, "worker")) }, // one at work dies silently
+			"claim": func(t *rapid.T) { take(rapid.IntRange(0, 1).Draw(t, "worker")) }, // a worker with a delivery dies silently
 			"send": func(t *rapid.T) {
 				if d := working[rapid.IntRange(0, 1).Draw(t, "worker")]; d != nil {
 					send(d)
@@ -107,7 +107,7 @@ func TestOutbox_losesNoUpdate(t *testing.T) {
 	})
 }
 
-// Messages that come while a worker gathers are one delivery, and the calls that told of them wake nobody afterwards.
+// Messages that arrive while a worker gathers are delivered together, and their notifications do not wake the worker again afterwards.
 func TestRun_gathersWhatComesMeanwhile(t *testing.T) {
 	db, err := store.Open(t.Context(), store.Config{Dir: t.TempDir(), Name: "test", Migrations: []fs.FS{Migrations}, Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)

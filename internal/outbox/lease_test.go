@@ -17,12 +17,12 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A delivery that takes far longer than a lease keeps its messages: no other worker is given them.
+// A delivery that takes much longer than a lease keeps its messages: no other worker gets them.
 func TestRun_keepsItsLeaseWhileItDelivers(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		dbs := []*store.DB{open(t), open(t)}
 		if dbs[0].Dialect() == store.SQLite {
-			return // there a lease lasts for as long as a delivery may take
+			return // on SQLite a lease lasts as long as a delivery may take
 		}
 		enqueue(t, dbs[0], "a", "one")
 		begun, release := make(chan struct{}), make(chan struct{})
@@ -55,7 +55,7 @@ func TestRun_keepsItsLeaseWhileItDelivers(t *testing.T) {
 	})
 }
 
-// A lease that was given before the clock was set back by five minutes ends at once, and not in five minutes.
+// A lease that was taken before the clock was set back by five minutes ends at once, and not after five minutes.
 func TestRun_takesOverALeaseOfAClockThatWasAhead(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := open(t), open(t)
@@ -76,7 +76,7 @@ func TestRun_takesOverALeaseOfAClockThatWasAhead(t *testing.T) {
 	})
 }
 
-// A writer has the row of the first key and wants those of all others, while a worker gives all of them back: neither runs again.
+// A writer has locked the row of the first key and needs those of all others, while a worker releases all of them: neither has to run again.
 func TestRun_neverDeadlocksWithAWriter(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := open(t), open(t)
@@ -91,7 +91,7 @@ func TestRun_neverDeadlocksWithAWriter(t *testing.T) {
 		var once sync.Once
 		_, stop := run(t, other, outbox.Options{}, newSink(func(context.Context, []outbox.Message) error {
 			once.Do(func() { close(delivering); <-settle })
-			return errors.New("away") // so that all of it is given back, by one statement
+			return errors.New("away") // so that all messages are released, by one statement
 		}))
 		<-delivering
 		runs := 0
@@ -109,7 +109,7 @@ func TestRun_neverDeadlocksWithAWriter(t *testing.T) {
 	})
 }
 
-// Of a worker whose messages were taken from it, the delivery is ended.
+// A delivery is cancelled when its worker has lost the messages.
 func TestRun_endsADeliveryWhoseLeaseIsLost(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

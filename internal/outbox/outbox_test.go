@@ -28,7 +28,7 @@ func enqueue(t *testing.T, db *store.DB, key, payload string) {
 	}))
 }
 
-// sink is the other system: it remembers every delivery and can be told what to do with one.
+// sink is the other system. It records every delivery, and a test sets its answers.
 type sink struct {
 	mu       sync.Mutex
 	got      map[string][]string // payloads by key, in order
@@ -68,8 +68,7 @@ func (s *sink) payloads(key string) []string {
 	return append([]string(nil), s.got[key]...)
 }
 
-// run starts a worker that looks only when notified, unless its options say otherwise, and returns it with a function that
-// ends it.
+// run starts a worker that looks only when notified, unless its options say otherwise. It returns the worker and a function that stops it.
 func run(t *testing.T, db *store.DB, o outbox.Options, s *sink) (*outbox.Worker, func()) {
 	t.Helper()
 	if o.Poll == 0 {
@@ -182,7 +181,7 @@ func TestRun_sharesTheWorkBetweenReplicas(t *testing.T) {
 		all := make(chan struct{})
 		var mu sync.Mutex
 		seen := 0
-		// Nobody finishes a first batch before both have one.
+		// Neither finishes its first batch before both have one.
 		var both sync.WaitGroup
 		both.Add(2)
 		behave := func() func(context.Context, []outbox.Message) error {
@@ -225,7 +224,7 @@ func TestRun_takesOverFromAWorkerThatHangs(t *testing.T) {
 		hanging, release := make(chan struct{}), make(chan struct{})
 		stuck := newSink(func(context.Context, []outbox.Message) error {
 			close(hanging)
-			<-release // deaf to its context
+			<-release // ignores its context
 			return nil
 		})
 		_, stopStuck := run(t, db, outbox.Options{Clock: c, Lease: time.Minute}, stuck)
@@ -240,7 +239,7 @@ func TestRun_takesOverFromAWorkerThatHangs(t *testing.T) {
 		require.Equal(t, []string{"one"}, s.payloads("a"))
 		requireEmpty(t, w)
 
-		// The same key again: the late worker must not take this message for the one it had.
+		// A new message with the same key: the late worker must not mistake it for the one that it had.
 		enqueue(t, db, "a", "two")
 		close(release)
 		<-stuck.received
@@ -286,7 +285,7 @@ func TestRun_setsOneBadMessageAside(t *testing.T) {
 	})
 }
 
-// What failed while the clock was a year ahead does not wait for that year.
+// A message that failed while the clock was a year ahead does not wait for that year.
 func TestRun_deliversWhatAClockThatWasAheadPutOff(t *testing.T) {
 	storetest.Each(t, migrations, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -336,7 +335,7 @@ func TestRun_keepsOnlyWhatFailedOfABatch(t *testing.T) {
 				require.Equal(t, want, got)
 				want++
 			default:
-				c.Advance(time.Hour) // a message that failed waits for its time
+				c.Advance(time.Hour) // a failed message waits until it is due
 				runtime.Gosched()
 			}
 		}

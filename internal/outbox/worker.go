@@ -17,7 +17,7 @@ import (
 // Options bound a Worker. Zero values take the defaults.
 type Options struct {
 	Batch   int           // messages delivered together; default 100
-	Lease   time.Duration // after which another worker takes what a dead one had, the same for all workers; one at work renews it; default 5 s
+	Lease   time.Duration // how long a lease lasts, equal for all workers: after that another worker takes the messages of a dead one. A running worker renews it; default 5 s
 	Timeout time.Duration // how long a delivery may take; default 20 s
 	Poll    time.Duration // how often to look without a Notify; default 1 s
 	// Gather is how long a delivery waits after a Notify for further messages to send along: a delivery costs more than a message in it. Default 0.
@@ -25,7 +25,7 @@ type Options struct {
 	// Attempts is how often a message may fail by itself before it becomes a dead letter; default 20, which takes more than an hour. Failures of the
 	// other system as a whole do not count.
 	Attempts int
-	Clock    clock.Clock  // default clock.System: then it is PostgreSQL's own clock by which its workers go, for they may be on several machines
+	Clock    clock.Clock  // default clock.System; with that, workers on PostgreSQL use the database's clock, since they may run on several machines
 	Log      *slog.Logger // default slog.Default
 }
 
@@ -77,9 +77,9 @@ type Worker struct {
 	wake    chan struct{}
 
 	after    func(time.Duration) (<-chan time.Time, func() bool)
-	limit    int  // of the next batch: halved when all of one failed, so that one bad message is found and set aside
-	failures int  // batches that failed as a whole, in a row
-	answers  bool // the other system has taken, or refused by name, what it was sent last: a failure is that of the message
+	limit    int  // of the next batch: halved when a whole batch failed, so that one bad message is found and set aside
+	failures int  // consecutive batches that failed as a whole
+	answers  bool // the other system accepted, or refused by name, the last thing sent: the next failure is then that of the message
 }
 
 // New returns a Worker. It works while Run runs.
@@ -139,7 +139,7 @@ func (w *Worker) gather(ctx context.Context) {
 	case <-ctx.Done():
 	}
 	select {
-	case <-w.wake: // what it tells of is claimed now
+	case <-w.wake: // its messages are claimed by the next round anyway
 	default:
 	}
 }
@@ -339,7 +339,7 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 				return err
 			}
 		}
-		for _, m := range o.aside { // a first attempt parts it from those that have not failed
+		for _, m := range o.aside { // its first failure separates a message from those that have not failed
 			if err := postpone(ctx, tx, lease, m, now.Add(backoff(w.failures+1, longPause)), max(0, 1-m.Attempts)); err != nil {
 				return err
 			}

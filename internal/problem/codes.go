@@ -16,11 +16,11 @@ const (
 	MalformedTarget  Code = "malformed_target"  // the path or its escapes cannot be decoded
 	MalformedQuery   Code = "malformed_query"   // the query string cannot be decoded
 	MalformedBody    Code = "malformed_body"    // the body is not one well-formed document
-	UnexpectedBody   Code = "unexpected_body"   // a body was sent where the contract knows none
+	UnexpectedBody   Code = "unexpected_body"   // a body was sent, and the contract declares none
 	InvalidParameter Code = "invalid_parameter" // a path, query, header or cookie parameter is missing, repeated or wrong
 	InvalidCursor    Code = "invalid_cursor"    // a page cursor that was not made by this list
-	InvalidBody      Code = "invalid_body"      // a well-formed body that is not what the contract's schema says
-	ValidationFailed Code = "validation_failed" // fits the schema, but a rule of the domain refuses it
+	InvalidBody      Code = "invalid_body"      // a well-formed body that violates the contract's schema
+	ValidationFailed Code = "validation_failed" // fits the schema, but violates a rule of the domain
 	UnsupportedQuery Code = "unsupported_query" // the search engine in use cannot do what was asked
 	InvalidContract  Code = "invalid_contract"  // an OpenAPI document can't be adopted
 )
@@ -28,21 +28,21 @@ const (
 // Problems with the caller's identity or permissions.
 const (
 	AuthenticationRequired         Code = "authentication_required"          // no credentials were sent
-	InvalidToken                   Code = "invalid_token"                    // the access token does not hold
+	InvalidToken                   Code = "invalid_token"                    // the access token is invalid
 	InsufficientUserAuthentication Code = "insufficient_user_authentication" // RFC 9470: a stronger or fresher login is needed
 	InvalidCredentials             Code = "invalid_credentials"              // user name, password or key are wrong
 	InvalidCode                    Code = "invalid_code"                     // a one-time code is wrong or already used
-	InvalidPasskey                 Code = "invalid_passkey"                  // what a passkey made or signed does not hold
-	InvalidProof                   Code = "invalid_proof"                    // a step-up proof does not hold
-	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token does not hold
-	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token does not hold
-	InvalidResetToken              Code = "invalid_reset_token"              // a password reset token does not hold
+	InvalidPasskey                 Code = "invalid_passkey"                  // an answer of a passkey is invalid
+	InvalidProof                   Code = "invalid_proof"                    // a step-up proof is invalid
+	InvalidEnrolmentToken          Code = "invalid_enrolment_token"          // an enrolment token is invalid
+	InvalidBootstrapToken          Code = "invalid_bootstrap_token"          // the bootstrap token is invalid
+	InvalidResetToken              Code = "invalid_reset_token"              // a password reset token is invalid
 	InvalidInvitation              Code = "invalid_invitation"               // an invitation is unknown, expired, used or another user's
 	InvitationRequired             Code = "invitation_required"              // an administrator's first factor needs an invitation
 	FactorNotAccepted              Code = "factor_not_accepted"              // a second factor of a type that a role of the user does not accept
 	InsufficientScope              Code = "insufficient_scope"               // RFC 6750: the token lacks a scope
-	InsufficientRole               Code = "insufficient_role"                // the user has none of the roles asked for
-	PrincipalNotAllowed            Code = "principal_not_allowed"            // users or services may not call this at all
+	InsufficientRole               Code = "insufficient_role"                // the user has none of the required roles
+	PrincipalNotAllowed            Code = "principal_not_allowed"            // users, or services, may never call this operation
 	Forbidden                      Code = "forbidden"                        // the caller may not do this to this resource
 	BootstrapClosed                Code = "bootstrap_closed"                 // an administrator exists already
 	SessionEnded                   Code = "session_ended"                    // the session was ended or expired
@@ -63,7 +63,7 @@ const (
 	Gone                Code = "gone"
 	MethodNotAllowed    Code = "method_not_allowed"
 	MethodUnknown       Code = "method_unknown"
-	Unsupported         Code = "unsupported_operation" // a contract of others has it, in a form that requests can't be checked against
+	Unsupported         Code = "unsupported_operation" // an adopted contract has it in a form against which requests can't be checked
 	Misdirected         Code = "misdirected_request"   // the Host does not belong to this server
 	VersionUnsupported  Code = "http_version_unsupported"
 	CodingUnsupported   Code = "transfer_coding_unsupported"
@@ -76,7 +76,7 @@ const (
 	LimitReached        Code = "limit_reached"        // a stated cap on the number of things is reached
 	PreconditionFailed  Code = "precondition_failed"  // If-Match is stale
 	PreconditionMissing Code = "precondition_missing" // If-Match is needed
-	VersionConflict     Code = "version_conflict"     // an item asks for another version than there is
+	VersionConflict     Code = "version_conflict"     // an item requires another version than the present one
 	IdempotencyConflict Code = "idempotency_conflict"
 	IdempotencyInFlight Code = "idempotency_in_flight"
 	IdempotencyMissing  Code = "idempotency_missing"
@@ -84,11 +84,11 @@ const (
 	WeakPassword        Code = "weak_password"      // the password is too short or known
 	ProofUsed           Code = "proof_used"         // a proof can be used once
 	ElementOmitted      Code = "element_omitted"    // the element gets no new version until it is restored
-	SequenceExhausted   Code = "sequence_exhausted" // no number is left
+	SequenceExhausted   Code = "sequence_exhausted" // all numbers are used
 	OrderChanged        Code = "order_changed"      // the order changed during a consistent walk, which must end with the order with which it began
-	PasskeysOff         Code = "passkeys_off"       // the service has no name that passkeys could be bound to
+	PasskeysOff         Code = "passkeys_off"       // the service has no name to which passkeys could be bound
 	MailOff             Code = "mail_off"           // the family has no mail server
-	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or asks for less
+	ContractBreaking    Code = "contract_breaking"  // a document breaks clients of the live one, or weakens its protection
 )
 
 // Requests that exceed a limit.

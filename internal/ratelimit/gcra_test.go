@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Every branch of the algorithm, at its edges: one a second, three at once.
+// Every branch of the algorithm at its limits, for one request a second with a burst of three.
 func TestDecide_eachBranch(t *testing.T) {
 	l, now, second := NewLimit(60, time.Minute, 3, 1), time.Hour, time.Second
 	for name, c := range map[string]struct {
@@ -39,7 +39,7 @@ func TestNewLimit_isNeverOneThatRefusesAllOrNone(t *testing.T) {
 		require.True(t, d.Allowed)
 		require.LessOrEqual(t, l.Window(), maxCapacity)
 		if l.burst/l.cost > 1000 {
-			return // long to count
+			return // takes long to count
 		}
 		for range l.burst/l.cost - 1 {
 			d = decide(l, d.tat, time.Hour, l.increment())
@@ -52,7 +52,8 @@ func TestNewLimit_isNeverOneThatRefusesAllOrNone(t *testing.T) {
 	})
 }
 
-// In no stretch of time is more admitted than the burst and what came back in it, and who waits for Retry is admitted then, no microsecond before.
+// In no interval are more requests admitted than the burst and what was replenished in that interval. A request that waits for Retry is admitted
+// then, and not a microsecond earlier.
 func TestDecide_admitsTheBurstAndThenTheRate(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := NewLimit(rapid.IntRange(1, 600).Draw(t, "quota"), time.Minute, rapid.IntRange(1, 50).Draw(t, "burst"), rapid.IntRange(1, 4).Draw(t, "cost"))

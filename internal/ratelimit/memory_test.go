@@ -42,7 +42,7 @@ func TestTake_allowsTheBurstAndThenTheRate(t *testing.T) {
 	require.False(t, one(l, "ada", limit).Allowed)
 }
 
-// A wall clock that is set makes no key wait for the hour to come again, and gives none a new allowance.
+// When the wall clock is set, no key has to wait for an earlier time to come again, and none gets a new allowance.
 func TestTake_doesNotHeedTheWallClock(t *testing.T) {
 	now := clock.NewFake(time.Now())
 	l, limit := inMemory(t, now), NewLimit(60, time.Minute, 1, 1)
@@ -53,7 +53,7 @@ func TestTake_doesNotHeedTheWallClock(t *testing.T) {
 	}
 }
 
-// A request that one limit refuses takes nothing of the others, and is told how it stands with all of them.
+// A request that one limit refuses uses nothing of the others, and its answer has the state of all limits.
 func TestTake_takesOfAllLimitsOrOfNone(t *testing.T) {
 	l := inMemory(t, clock.NewFake(time.Now()))
 	wide := Count{Name: "wide", Key: NewKey("wide"), Limit: NewLimit(60, time.Minute, 10, 1)}
@@ -93,8 +93,8 @@ func TestTake_concurrentRequestsShareOneAllowance(t *testing.T) {
 	require.EqualValues(t, 100, allowed.Load())
 }
 
-// A flood of a million addresses holds no more memory than maxKeys says, is limited as one beyond it, and the memory serves new keys again when
-// the old ones have their allowance back.
+// A flood of a million addresses uses no more memory than maxKeys allows, and the addresses beyond that are limited as one. New keys are counted
+// separately again when the old ones have their allowance back.
 func TestTake_aMillionAddressesAreBoundedAndLimitedAsOne(t *testing.T) {
 	now := clock.NewFake(time.Now())
 	l, limit := inMemory(t, now), NewLimit(1, time.Minute, 1, 1)

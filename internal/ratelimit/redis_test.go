@@ -34,7 +34,7 @@ type member struct {
 	log *lines
 }
 
-// lines is a log that may be read while it is written.
+// lines is a log that can be read while it is written.
 type lines struct {
 	mu   sync.Mutex
 	text bytes.Buffer
@@ -52,8 +52,8 @@ func (l *lines) count(text string) int {
 	return strings.Count(l.text.String(), text)
 }
 
-// join makes one more process that counts over a Redis, and runs it. It waits for a busy machine longer than a gateway does: what the tests
-// count is what Redis allows.
+// join starts another process that counts in a Redis server. It waits longer than a gateway does, for busy machines: the tests count what Redis
+// allows.
 func join(tb testing.TB, url string) *member { return launch(tb, config.Redis{URL: url}, "", patient) }
 
 var patient = waits{time.Minute, time.Minute}
@@ -66,12 +66,12 @@ func launch(tb testing.TB, server config.Redis, ca string, w waits) *member {
 	l.shared.connect()
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan struct{})
-	go func() { defer close(ended); _ = l.Run(ctx) }() // it returns nil
+	go func() { defer close(ended); _ = l.Run(ctx) }() // returns nil
 	tb.Cleanup(func() { cancel(); <-ended })
 	return &member{l, log}
 }
 
-// do sends a command to the member's Redis.
+// do sends a command to the member's Redis server.
 func (s *shared) do(tb testing.TB, command string, args ...any) any {
 	tb.Helper()
 	conn := s.pool.Load().Get()
@@ -81,7 +81,7 @@ func (s *shared) do(tb testing.TB, command string, args ...any) any {
 	return answer
 }
 
-// flood has processes ask at once until each caller was refused, and returns how many were admitted.
+// flood has several processes take requests concurrently until each caller was refused, and returns how many were admitted.
 func flood(processes []*member, limit Limit, key string, requests int) int {
 	var admitted atomic.Int64
 	var all sync.WaitGroup
@@ -100,7 +100,7 @@ func flood(processes []*member, limit Limit, key string, requests int) int {
 	return int(admitted.Load())
 }
 
-// hourly is a quota of which nothing comes back within a test.
+// hourly returns a quota of which nothing is replenished within a test.
 func hourly(quota int) Limit { return NewLimit(quota, 1000*time.Hour, quota, 1) }
 
 func TestShared_twoProcessesAdmitExactlyTheQuota(t *testing.T) {
@@ -113,7 +113,7 @@ func TestShared_twoProcessesAdmitExactlyTheQuota(t *testing.T) {
 	}
 }
 
-// After the burst it is the rate that is shared: 100 in a second, by the clock of Redis.
+// After the burst the rate is shared: 100 in a second, by the clock of Redis.
 func TestShared_twoProcessesAdmitTheRateAfterTheBurst(t *testing.T) {
 	server := redistest.Start(t)
 	a, b := join(t, server.URL), join(t, server.URL)
@@ -130,8 +130,8 @@ func TestShared_twoProcessesAdmitTheRateAfterTheBurst(t *testing.T) {
 	require.Greater(t, admitted, 5, "it does not stay refused")
 }
 
-// Redis goes away in the middle: nothing is open and nothing is closed, and two processes admit at most twice the quota. It comes back empty: it
-// is shared again, and nobody has a new allowance.
+// When Redis stops during a test, requests are neither all admitted nor all refused: two processes together admit at most twice the quota. When it
+// comes back empty, the quota is shared again and no caller has a new allowance.
 func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
 	server := redistest.Start(t)
 	a, b := join(t, server.URL), join(t, server.URL)
@@ -167,7 +167,7 @@ func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
 	require.Equal(t, 1000, flood(two, limit, "eve", 4000), "it is shared again")
 }
 
-// A Redis that hangs costs a few requests their short wait, and the others none.
+// A Redis server that does not answer delays a few requests for a short time, and the others not at all.
 func TestShared_aRedisThatHangsIsAway(t *testing.T) {
 	server := redistest.Start(t)
 	m, admin := launch(t, config.Redis{URL: server.URL}, "", brief), join(t, server.URL).shared
@@ -178,7 +178,7 @@ func TestShared_aRedisThatHangsIsAway(t *testing.T) {
 	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
 }
 
-// A Redis that is not there when the processes start is no reason to refuse, or to wait.
+// If Redis is not there when the processes start, no request is refused or delayed for that.
 func TestShared_aRedisThatNeverCameLimitsAllTheSame(t *testing.T) {
 	m := join(t, "redis://:hunter2@127.0.0.1:1")
 	require.Equal(t, 50, flood([]*member{m}, hourly(50), "ada", 400))
@@ -188,7 +188,8 @@ func TestShared_aRedisThatNeverCameLimitsAllTheSame(t *testing.T) {
 	require.Less(t, failed, 100.0, "a dead Redis is not asked by each request")
 }
 
-// By rediss:// and a password, or not at all: what is not encrypted, or not the server that the authorities know, is a Redis that is away.
+// Redis is used with rediss:// and a password. A server that is not encrypted, or whose certificate the authorities do not confirm, counts as
+// unavailable.
 func TestShared_overTLSAndWithAPassword(t *testing.T) {
 	server := redistest.Start(t)
 	join(t, server.URL).shared.do(t, "CONFIG", "SET", "requirepass", "hunter2")
@@ -210,7 +211,7 @@ func TestShared_overTLSAndWithAPassword(t *testing.T) {
 	}
 }
 
-// behindTLS puts TLS in front of a server, and returns its address and the file of the authority that signed its certificate.
+// behindTLS puts TLS in front of a server. It returns the address and the file of the authority that signed its certificate.
 func behindTLS(t *testing.T, to string) (address, ca string) {
 	web := httptest.NewUnstartedServer(nil)
 	web.StartTLS()
@@ -238,7 +239,7 @@ func behindTLS(t *testing.T, to string) (address, ca string) {
 	return l.Addr().String(), ca
 }
 
-// What Redis refuses to do is a Redis that is away, until it does it again.
+// A Redis server that refuses commands counts as unavailable until it accepts them again.
 func TestShared_aRedisThatTakesNoWritesIsAway(t *testing.T) {
 	server := redistest.Start(t)
 	m, admin := join(t, server.URL), join(t, server.URL).shared
@@ -251,7 +252,7 @@ func TestShared_aRedisThatTakesNoWritesIsAway(t *testing.T) {
 	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
 }
 
-// The script and decide are the same algorithm: over random sequences of requests with several limits, with a TAT from anywhere, they agree.
+// The script and decide are the same algorithm: for random sequences of requests with several limits and any stored TAT, their results are equal.
 func TestShared_theScriptDecidesAsDecideDoes(t *testing.T) {
 	server := redistest.Start(t)
 	s := join(t, server.URL).shared
@@ -274,7 +275,7 @@ func TestShared_theScriptDecidesAsDecideDoes(t *testing.T) {
 	}
 }
 
-// checkAgainstDecide sends one request, and compares what Redis holds before and after it with what decide makes of that.
+// checkAgainstDecide sends one request, and compares the state in Redis before and after it with the result of decide.
 func checkAgainstDecide(t *testing.T, s *shared, counts []Count, random *rand.Rand) {
 	before := make([]time.Duration, len(counts)) // as TAT, 0 where there is none
 	for i := range counts {
@@ -321,7 +322,7 @@ func tatOf(t *testing.T, s *shared, key Key) time.Duration {
 	return time.Duration(n) * time.Microsecond
 }
 
-// Whoever reads Redis finds no subject and no address, and no key stays longer than its limit needs it.
+// Redis contains no subject and no address, and no key stays longer than its limit needs it.
 func TestShared_keysAreHashedAndEnd(t *testing.T) {
 	server := redistest.Start(t)
 	m := join(t, server.URL)
@@ -337,7 +338,7 @@ func TestShared_keysAreHashedAndEnd(t *testing.T) {
 	require.LessOrEqual(t, left, int64(1000), "ms")
 }
 
-// All limits of a request cost one round trip.
+// All limits of a request take one round trip.
 func TestShared_asksOnceForAllLimits(t *testing.T) {
 	server := redistest.Start(t)
 	m := join(t, server.URL)
@@ -347,7 +348,7 @@ func TestShared_asksOnceForAllLimits(t *testing.T) {
 		}
 		return c
 	}
-	require.True(t, m.Take(t.Context(), counts())) // also brings the script
+	require.True(t, m.Take(t.Context(), counts())) // also loads the script
 	m.shared.do(t, "CONFIG", "RESETSTAT")
 	for range 10 {
 		require.True(t, m.Take(t.Context(), counts()))

@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// feed is a kms's feed.
+// feed is the revocation feed of a kms.
 type feed struct {
 	mu    sync.Mutex
 	name  string
@@ -124,7 +124,7 @@ func TestFollower_forgetsTheFeedOfAnotherDatabase(t *testing.T) {
 	require.EqualValues(t, 0, follower.at())
 }
 
-// An entry that could not be applied comes again; until then the feed is not taken as read.
+// An entry that could not be applied is tried again; until it succeeds, the feed does not count as read.
 func TestFollower_appliesEachEntryUntilItSucceeds(t *testing.T) {
 	f := &feed{name: "one"}
 	f.end("ses_1")
@@ -154,7 +154,7 @@ func TestFollower_stopsWhenItIsTold(t *testing.T) {
 	require.NoError(t, <-ended)
 }
 
-// Endings of the feed before are forgotten only once the keys of before verify no more.
+// The revocations of a previous feed are forgotten only when the keys of that time no longer verify.
 func TestFollower_forgetsEndingsTogetherWithTheKeysOfBefore(t *testing.T) {
 	f := &feed{name: "one"}
 	f.end("ses_1")
@@ -182,7 +182,7 @@ func TestFollower_forgetsEndingsTogetherWithTheKeysOfBefore(t *testing.T) {
 	require.Equal(t, 4, renewed)
 }
 
-// What a revoked key has signed is not believed either where it is no access token, though the key set that is kept still has the key.
+// A signature of a revoked key is not accepted on other records than access tokens either, even if the cached key set still has the key.
 func TestUnended_leavesOutRevokedKeys(t *testing.T) {
 	f := &feed{name: "one"}
 	follower := follow(t, f, nil)

@@ -46,7 +46,7 @@ func TestSet_endsWhatAnEntryNamesAlone(t *testing.T) {
 	require.Zero(t, s.Len())
 }
 
-// A hundred thousand endings within the life of a token are held in bounded memory.
+// A hundred thousand revocations within the life of a token take bounded memory.
 func TestSet_holdsAHundredThousandEndings(t *testing.T) {
 	memory := func() uint64 {
 		runtime.GC()

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// beside follows a kms and its copy, of which a switch says which one answers.
+// beside follows a kms and a copy of it; a switch says which one answers.
 func beside(t *testing.T, original, copied *feed) (f *Follower, copies *atomic.Bool, log *bytes.Buffer) {
 	t.Helper()
 	copies, log = &atomic.Bool{}, &bytes.Buffer{}
@@ -34,7 +34,7 @@ func beside(t *testing.T, original, copied *feed) (f *Follower, copies *atomic.B
 	}), copies, log
 }
 
-// A restore gives the feed a new name: one change of it is a restore, and its coming back says that the original lives beside the copy.
+// A restore gives the feed a new name. One change of the name is a restore; if the old name returns, the original is running beside the copy.
 func TestFollower_tellsARestoredCopyBesideTheLivingOriginal(t *testing.T) {
 	f, copies, log := beside(t, &feed{name: "one"}, &feed{name: "two"})
 	turn := func(toCopy bool) {
@@ -57,7 +57,7 @@ func TestFollower_tellsARestoredCopyBesideTheLivingOriginal(t *testing.T) {
 	require.Zero(t, f.copies())
 }
 
-// Files that were put back bring the position of the same feed back once; a second time within minutes it is a copy that answers in turn.
+// Restored files set the position of the same feed back once. A second time within minutes means that a copy answers in turn with the original.
 func TestFollower_tellsAPlainCopyBesideTheLivingOriginal(t *testing.T) {
 	original, copied := &feed{name: "one"}, &feed{name: "one"}
 	f, copies, _ := beside(t, original, copied)

@@ -80,7 +80,7 @@ func TestRun_realCancellationOfAPartIsAnError(t *testing.T) {
 	require.ErrorIs(t, g.Run(t.Context()), context.Canceled)
 }
 
-// TestSignals_endTheContextOnceAndTheProgramTwice runs itself as the program.
+// The test runs itself as the program.
 func TestSignals_endTheContextOnceAndTheProgramTwice(t *testing.T) {
 	if os.Getenv("RUNNER_CHILD") != "" {
 		ctx, stop := Signals(context.Background())

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// corpus reads testdata/corpus/corpus.txt: tricky inputs by their names. A line "%% name" begins each.
+// corpus reads testdata/corpus/corpus.txt: difficult inputs by name. Each begins with a line "%% name".
 func corpus(tb testing.TB) (names []string, inputs map[string]string) {
 	tb.Helper()
 	raw, err := os.ReadFile("testdata/corpus/corpus.txt")
@@ -25,7 +25,7 @@ func corpus(tb testing.TB) (names []string, inputs map[string]string) {
 	return names, inputs
 }
 
-// outlined is an outline in a form to read: a line for each item.
+// outlined returns an outline in a readable form, with one line for each item.
 func outlined(tb testing.TB, items []Item) []string {
 	var all []string
 	for _, it := range stored(tb, items) {

@@ -10,7 +10,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// stored is what a service gives back of items: their data as JSON.
+// stored returns the items as a service returns them, with their data as JSON.
 func stored(tb testing.TB, items []Item) []Item {
 	tb.Helper()
 	out := make([]Item, len(items))
@@ -23,7 +23,7 @@ func stored(tb testing.TB, items []Item) []Item {
 	return out
 }
 
-// bare is items without their layout, as somebody who knows nothing of it would store them.
+// bare returns items without their layout, as a client stores them that does not know it.
 func bare(tb testing.TB, items []Item) []Item {
 	items = stored(tb, items)
 	for _, it := range items {
@@ -32,7 +32,7 @@ func bare(tb testing.TB, items []Item) []Item {
 	return items
 }
 
-// sources are the texts that are written back: the corpus, the embedded screenplay and the real plays.
+// sources are the texts that are exported again: the corpus, the embedded screenplay and the real plays.
 func sources(tb testing.TB) map[string]string {
 	tb.Helper()
 	_, all := corpus(tb)
@@ -67,7 +67,7 @@ func TestExport_writesTheSourceBackLineByLine(t *testing.T) {
 	}
 }
 
-// sayings are what an outline says, without its layout and the marks that only say how it was written.
+// sayings returns the content of an outline without its layout and without the marks that only say how it was written.
 func sayings(tb testing.TB, items []Item) []string {
 	var all []string
 	for _, it := range bare(tb, items) {
@@ -78,11 +78,11 @@ func sayings(tb testing.TB, items []Item) []string {
 	return all
 }
 
-// What somebody changes has no layout that fits: by its data alone a play must still read as what it is.
+// After a client has changed the data, the layout does not fit any more. The data alone must still be exported as the same play.
 func TestExport_ofDataAloneReadsAsTheSamePlay(t *testing.T) {
 	for name, src := range sources(t) {
 		items := Outline(mustParse(t, src))
-		for _, it := range items { // 0.2 stores whether a scene's number is written in the layout
+		for _, it := range items { // since release 0.2 the layout stores whether a scene's number is written
 			delete(it.Data, "number")
 		}
 		text, _ := Export(bare(t, items))
@@ -114,7 +114,7 @@ func TestExport_writesAnewWhatWasChangedAndSaysSo(t *testing.T) {
 	require.Contains(t, notices[0], "2 elements were changed")
 }
 
-// 0.1 stored no layout and no titlePage.
+// Release 0.1 stored no layout and no titlePage.
 func TestExport_ofWhatAnEarlierVersionImportedSaysWhatIsMissing(t *testing.T) {
 	items := bare(t, Outline(mustParse(t, Demo())))
 	for i := range items {

@@ -116,9 +116,8 @@ func TestOutline_saysWhatIsNotPlain(t *testing.T) {
 	}
 }
 
-// TestParse_losesNothingOfAPlay reads the real plays where they are, else the
-// embedded screenplay: every word of the source is in an element that begins
-// on its line or before.
+// Every word of the source is in an element that begins on the word's line or before. The test reads the real plays if they are available, else the
+// embedded screenplay.
 func TestParse_losesNothingOfAPlay(t *testing.T) {
 	plays := map[string]string{"demo": Demo()}
 	for _, name := range []string{"hamlet", "macbeth"} {
@@ -164,8 +163,7 @@ func TestParse_losesNothingOfAPlay(t *testing.T) {
 	}
 }
 
-// sharedData is the folder of real plays: beside the checkout, or where
-// FOUNTAIN_SHARED says.
+// sharedData returns the folder of real plays: beside the checkout, or at FOUNTAIN_SHARED.
 func sharedData() string {
 	if dir := os.Getenv("FOUNTAIN_SHARED"); dir != "" {
 		return filepath.Join(dir, "data")

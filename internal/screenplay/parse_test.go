@@ -18,7 +18,7 @@ func mustParse(tb testing.TB, src string) *Script {
 	return script
 }
 
-// TestParse_readsTheSyntax has one case per rule of https://fountain.io/syntax.
+// One case for each rule of https://fountain.io/syntax.
 func TestParse_readsTheSyntax(t *testing.T) {
 	tests := []struct {
 		name, src string
@@ -263,8 +263,7 @@ func TestParse_refusesMoreThanItsLimit(t *testing.T) {
 	}
 }
 
-// Openings without an end must not make every search go to the end again:
-// quadratic, this input would take hours.
+// Openings without an end must not make every search run to the end of the text again: with quadratic time this input would take hours.
 func TestParse_isLinearInUnclosedOpenings(t *testing.T) {
 	mustParse(t, strings.Repeat(strings.Repeat("[[/*", 2000)+"\n", MaxSize/2/8001))
 	mustParse(t, strings.Repeat(strings.Repeat("[[", 4000)+"\n", MaxSize/2/8001)+"\n]]")

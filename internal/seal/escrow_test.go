@@ -29,7 +29,7 @@ func splitRoot(t *testing.T, of, need int) (file string, shares []seal.NamedShar
 	return file, shares
 }
 
-// Any three of five shares make the key, byte for byte, in any order; five do too.
+// Any three of five shares restore the key, byte for byte, in any order; so do all five.
 func TestCombineRoot_makesTheKeyOfAnyEnoughShares(t *testing.T) {
 	file, shares := splitRoot(t, 5, 3)
 	key, err := os.ReadFile(file)
@@ -63,7 +63,7 @@ func TestCombineRoot_makesTheKeyOfAnyEnoughShares(t *testing.T) {
 	require.Equal(t, 16, tried)
 }
 
-// Two keys that share a share, and two splits of one key, look different in every share: a share alone tells nothing of the key.
+// Two keys with one share in common, and two splits of one key, differ in every share: a single share reveals nothing about the key.
 func TestSplitRoot_isRandomEveryTime(t *testing.T) {
 	file, shares := splitRoot(t, 3, 2)
 	key, err := os.ReadFile(file)
@@ -83,7 +83,7 @@ func TestSplitRoot_isRandomEveryTime(t *testing.T) {
 	}
 }
 
-// Every change of a share is found before anything is written, and the share is named where its checksum tells.
+// Every change of a share is detected before anything is written. The error names the share if its checksum reveals which one it is.
 func TestCombineRoot_refusesWhatWasChangedByName(t *testing.T) {
 	_, shares := splitRoot(t, 3, 2)
 	out := filepath.Join(t.TempDir(), "combined.key")

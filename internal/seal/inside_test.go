@@ -6,7 +6,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Forge returns another value of a share, with a checksum that is right.
+// Forge returns a share with another value and a valid checksum.
 func Forge(t *testing.T, text []byte) []byte {
 	t.Helper()
 	s, err := parseShare("share", text)

@@ -41,7 +41,7 @@ type Root struct {
 
 // LoadRoot reads the root key, 32 raw bytes, from the file at path. It returns ErrRootFile when the size is wrong, when the key is not random (all
 // zero, few different bytes, plain text), or when anybody except its owner (this user or root) could read or replace it: according to the file's
-// mode, unless a directory above excludes everybody else, as those of mounted secrets do.
+// mode, unless a directory above excludes all others, as those of mounted secrets do.
 func LoadRoot(path string) (*Root, error) {
 	key, err := readRoot(path)
 	if err != nil {

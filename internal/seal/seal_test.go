@@ -249,8 +249,8 @@ func TestLoadRoot_refusesWhatIsNoRandomKey(t *testing.T) {
 	require.ErrorIs(t, err, seal.ErrRootFile, "a directory")
 }
 
-// tree makes nested directories of the given modes (outermost first) and a root key of the given mode in the innermost. Above them
-// is one that everybody can write, so that it does not matter how private the machine's temporary directory is.
+// tree creates nested directories with the given modes (outermost first) and a root key with the given mode in the innermost one. The directory above
+// them is writable by everyone, so that the mode of the machine's temporary directory does not matter.
 func tree(t *testing.T, key fs.FileMode, dirs ...fs.FileMode) string {
 	t.Helper()
 	base := t.TempDir()
@@ -309,7 +309,7 @@ func TestLoadRoot_looksThroughLinks(t *testing.T) {
 	require.ErrorIs(t, err, seal.ErrRootFile, "it has another name elsewhere")
 }
 
-// A rotation that is cut off anywhere leaves a whole key, and goes on.
+// A rotation that is interrupted anywhere leaves a complete key, and can be continued.
 func TestReplaceRoot_keepsTheOldKeyAndEndsWhatWasCutOff(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "root.key")
 	id := func(path string) string {

@@ -25,7 +25,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// child writes numbers until it is killed and prints each one after its commit was acknowledged.
+// child writes numbers until it is killed, and prints each one after its commit was acknowledged.
 func child(where string) {
 	var c store.Config
 	if err := json.Unmarshal([]byte(where), &c); err != nil {
@@ -64,7 +64,7 @@ func TestWrite_keepsWhatItAcknowledgedThroughKill(t *testing.T) {
 	})
 }
 
-// killAfter starts a child, kills it with SIGKILL after some acknowledgements and returns how many it gave in all.
+// killAfter starts a child, kills it with SIGKILL after some acknowledgements and returns how many numbers it has printed.
 func killAfter(t *testing.T, c store.Config, acks int) (given int) {
 	t.Helper()
 	where, err := json.Marshal(map[string]any{"URL": c.URL, "Dir": c.Dir, "Name": c.Name})

@@ -7,7 +7,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Readiness ends before the disk does: a small commit would still go into what the write-ahead log holds.
+// The service stops being ready before the disk is full: a small commit would still fit into the space that the write-ahead log has already.
 func TestProve_saysThatTheDiskIsNearlyFull(t *testing.T) {
 	db, err := Open(t.Context(), Config{Dir: t.TempDir(), Name: "test", Log: slog.New(slog.DiscardHandler)})
 	require.NoError(t, err)

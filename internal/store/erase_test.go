@@ -17,13 +17,13 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// What is erased lies nowhere in the files of a SQLite database afterwards, and a failure erases nothing.
+// Erased values are nowhere in the files of a SQLite database afterwards, and after a failure nothing is erased.
 func TestErase_leavesNothingInTheFiles(t *testing.T) {
 	dir := t.TempDir()
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "test"})
 	require.NoError(t, err)
 	defer db.Close()
-	short, long := strings.Repeat("short canary ", 4), strings.Repeat("long canary ", 4000) // in its own pages
+	short, long := strings.Repeat("short canary ", 4), strings.Repeat("long canary ", 4000) // on pages of its own
 	require.NoError(t, db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
 		if _, err := tx.Exec(ctx, "CREATE TABLE kept (id INTEGER PRIMARY KEY, text TEXT NOT NULL)"); err != nil {
 			return err
@@ -66,7 +66,7 @@ func TestErase_leavesNothingInTheFiles(t *testing.T) {
 	require.Equal(t, "stays", kept)
 }
 
-// A record that grows moves within its page or to another one, and pages are split: what lay where it was before is overwritten too.
+// A growing record moves within its page or to another one, and pages are split. Its old copies are overwritten, too.
 func TestErase_leavesNothingOfRecordsThatMoved(t *testing.T) {
 	dir := t.TempDir()
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "test"})
@@ -106,7 +106,8 @@ func TestErase_leavesNothingOfRecordsThatMoved(t *testing.T) {
 	}
 }
 
-// A reader that holds the write-ahead log, such as a backup, lets Erase wait for a moment only, and writers with it; the log is emptied when it has gone.
+// While a reader such as a backup holds the write-ahead log, Erase and other writers wait only for a moment. The log is emptied after that reader has
+// finished.
 func TestErase_emptiesTheLogWhenItsReaderHasGone(t *testing.T) {
 	dir := t.TempDir()
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "test"})
@@ -131,7 +132,7 @@ func TestErase_emptiesTheLogWhenItsReaderHasGone(t *testing.T) {
 	<-held
 	soon, cancel := context.WithTimeout(t.Context(), 8*time.Second) // two busy timeouts are 10 s
 	defer cancel()
-	for range 2 { // who comes while the first waits is told the same
+	for range 2 { // a caller that comes while the first one waits gets the same answer
 		remains, err := db.Erase(t.Context(), run("UPDATE kept SET text = ''"))
 		require.NoError(t, err)
 		require.Equal(t, store.Remains{Log: true}, remains)
@@ -150,7 +151,7 @@ func TestErase_emptiesTheLogWhenItsReaderHasGone(t *testing.T) {
 	require.Eventually(t, func() bool { return !lies() }, 30*time.Second, 10*time.Millisecond)
 }
 
-// A file that an older release has written to may hold what that one freed.
+// A file to which an older release has written may contain values that the release freed without overwriting.
 func TestErase_tellsOfFilesOfOlderReleases(t *testing.T) {
 	c := store.Config{Dir: t.TempDir(), Name: "test"}
 	erase := func() (remains store.Remains) {
@@ -158,7 +159,7 @@ func TestErase_tellsOfFilesOfOlderReleases(t *testing.T) {
 		require.NoError(t, err)
 		defer db.Close()
 		remains, err = db.Erase(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-			_, err := tx.Exec(ctx, "PRAGMA user_version = 0") // as they left it
+			_, err := tx.Exec(ctx, "PRAGMA user_version = 0") // as older releases left it
 			return err
 		})
 		require.NoError(t, err)

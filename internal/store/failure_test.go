@@ -19,7 +19,7 @@ func TestOpen_saysUnavailableWithoutThePassword(t *testing.T) {
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	address := listener.Addr().String()
-	require.NoError(t, listener.Close()) // nobody listens there now
+	require.NoError(t, listener.Close()) // no process listens there now
 	_, err = store.Open(t.Context(), store.Config{Name: "test", URL: "postgres://someone:hunter2secret@" + address + "/db"})
 	require.ErrorIs(t, err, store.ErrUnavailable)
 	require.NotContains(t, err.Error(), "hunter2secret")
@@ -41,7 +41,7 @@ func TestWrite_saysUnavailableWhenTheDiskIsFull(t *testing.T) {
 			return tx.Get(ctx, &now, map[bool]string{true: "PRAGMA max_page_count = 1", false: "PRAGMA max_page_count = 1000000"}[pages == 1])
 		}))
 	}
-	limit(1) // SQLite takes the present size where less is asked for
+	limit(1) // SQLite keeps the present size if the limit is lower
 	large := make([]byte, 1<<20)
 	insert := func(ctx context.Context, tx *store.Tx) error {
 		_, err := tx.Exec(ctx, "INSERT INTO counters (name, value, note) VALUES ('big', 1, ?)", large)

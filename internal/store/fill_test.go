@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// However large the rows are, not more than the bound and one of them gather before they are written.
+// However large the rows are, at most the bound and one more row are buffered before they are written.
 func TestTarget_keepsTheBoundOnBytes(t *testing.T) {
 	c := Config{Name: "test", Dir: t.TempDir(), Migrations: []fs.FS{fstest.MapFS{"00100_things.sql": {Data: []byte("-- +goose Up\nCREATE TABLE things (id BIGINT PRIMARY KEY, body BLOB NOT NULL);\n")}}}}
 	const size = bytesPerInsert / 3
@@ -40,7 +40,7 @@ func TestTarget_keepsTheBoundOnBytes(t *testing.T) {
 	require.Equal(t, 20, n)
 }
 
-// A database beside what a restore has left is not opened, and nothing is made there.
+// A database beside the rest of an unfinished restore is not opened, and nothing is created there.
 func TestOpen_refusesBesideAnUnfinishedRestore(t *testing.T) {
 	c := Config{Name: "test", Dir: t.TempDir()}
 	staging := filepath.Join(c.Dir, Staging)

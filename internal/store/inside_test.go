@@ -77,7 +77,7 @@ func TestMigrations_areSpelledForPostgreSQL(t *testing.T) {
 		PostgreSQL.spell(text))
 }
 
-// Rows that differ in a kind, in where a value ends, or in what is missing have different bytes.
+// Rows that differ in a type, in the end of a value or in a NULL are encoded differently.
 func TestAppendValue_tellsRowsApart(t *testing.T) {
 	seen := map[string]int{}
 	for i, row := range [][]any{

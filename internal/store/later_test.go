@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// onlyOne opens a database with one connection for writing, so that whatever a transaction leaves behind is met by the next.
+// onlyOne opens a database with one connection for writing, so that the next transaction meets whatever a transaction leaves behind.
 func onlyOne(t *testing.T, test func(t *testing.T, db *store.DB)) {
 	storetest.EachConfig(t, counters, func(t *testing.T, c store.Config) {
 		c.MaxConns = 1
@@ -41,7 +41,7 @@ func later(ctx context.Context, tx *store.Tx, statements ...store.Statement) err
 	return nil
 }
 
-// insert is a statement that inserts a counter.
+// insert returns a statement that inserts a counter.
 func insert(name string, value int64) store.Statement {
 	return store.Statement{Query: "INSERT INTO counters (name, value) VALUES (?, ?) ON CONFLICT DO NOTHING", Args: []any{name, value}}
 }
@@ -78,7 +78,8 @@ func TestLater_runsBeforeTheNextStatement(t *testing.T) {
 	})
 }
 
-// Wherever the one that changes nothing is, nothing of the transaction has happened, the commit that was sent with it least of all.
+// If a deferred statement changes no row, nothing of its transaction has happened, wherever the statement is. In particular, the commit that was sent
+// with it was not executed.
 func TestLater_isRunAnewWhenItChangesNothing(t *testing.T) {
 	onlyOne(t, func(t *testing.T, db *store.DB) {
 		for place := range 3 {
@@ -115,7 +116,7 @@ func TestLater_isRunAnewOnce(t *testing.T) {
 	})
 }
 
-// A function that makes something else of the error has nothing to say: what it knew was wrong.
+// The function is also run again if it replaces the error: it acted on a wrong assumption.
 func TestLater_isRunAnewWhateverTheFunctionMakesOfTheError(t *testing.T) {
 	onlyOne(t, func(t *testing.T, db *store.DB) {
 		for _, made := range []error{nil, errors.New("there is no such thing")} {

@@ -18,8 +18,8 @@ var ErrOlder = errors.New("the database is of an older release: run fountain mig
 // ErrEnded: the move had begun its last step, so that the other place may already be the database in use.
 var ErrEnded = errors.New("the move had come to its last step")
 
-// moved and movedEnd are migration numbers that no migration has. moved is stored before a move reads the first row and keeps everybody else from
-// opening the database: later writes to it would be lost. movedEnd is added before the last step, which opens the new place.
+// moved and movedEnd are migration numbers that no migration has. moved is stored before a move reads the first row. It keeps every other process
+// from opening the database, whose later writes would be lost. movedEnd is added before the last step, which opens the new place.
 const (
 	moved    = 99998
 	movedEnd = 99997
@@ -30,7 +30,7 @@ func isMoved(migration int64) bool { return migration == moved || migration == m
 // mover is the PostgreSQL application name of a move; services use their own.
 const mover = "move-store"
 
-// leaving is a database that is being moved away and is closed to everybody else.
+// leaving is a database that is being moved away and is closed to every other process.
 type leaving struct {
 	config Config
 	db     *DB
@@ -50,7 +50,7 @@ func openAlone(ctx context.Context, c Config) (*DB, error) {
 	return open(ctx, c)
 }
 
-// leave closes a database to everybody else. It returns ErrLocked when a service has it open.
+// leave closes a database to every other process. It returns ErrLocked when a service has it open.
 func leave(ctx context.Context, c Config) (*leaving, error) {
 	db, err := openAlone(ctx, c)
 	if err != nil {

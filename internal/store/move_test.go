@@ -20,7 +20,8 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// movable has a table of each kind that services have: a number as key, several columns, bytes, and no key at all, and one row of a migration's own.
+// movable has a table of each kind that services have: with a number as key, with several key columns, with bytes, without a key, and with a row that
+// a migration inserted.
 var movable = []fs.FS{fstest.MapFS{"00100_movable.sql": {Data: []byte(`-- +goose Up
 CREATE TABLE plays (id TEXT PRIMARY KEY, title TEXT);
 CREATE TABLE lines (play TEXT NOT NULL REFERENCES plays (id), number BIGINT NOT NULL, text TEXT, sealed BLOB, said BOOLEAN NOT NULL, PRIMARY KEY (play, number));
@@ -35,12 +36,12 @@ func fillMovable(t *testing.T, c store.Config) {
 	db, err := store.Open(t.Context(), c)
 	require.NoError(t, err)
 	err = db.Write(t.Context(), func(ctx context.Context, tx *store.Tx) error {
-		for _, id := range []string{"b", "B", "ä", "a", "a b", "z\U0001F3AD", ""} { // an order by letters would be another one than that of the bytes
+		for _, id := range []string{"b", "B", "ä", "a", "a b", "z\U0001F3AD", ""} { // alphabetical order would differ from the order of the bytes
 			if _, err := tx.Exec(ctx, "INSERT INTO plays (id, title) VALUES (?, ?)", id, "title of "+id); err != nil {
 				return err
 			}
 		}
-		for n := range int64(700) { // more than one statement
+		for n := range int64(700) { // more than one INSERT statement takes
 			var sealed []byte
 			if n%3 > 0 {
 				sealed = []byte{0, byte(n), 0xff}
@@ -66,7 +67,7 @@ func fillMovable(t *testing.T, c store.Config) {
 	require.NoError(t, db.Close())
 }
 
-// opens returns what a service that starts there meets.
+// opens returns the error of a service that starts there.
 func opens(t *testing.T, c store.Config) error {
 	t.Helper()
 	db, err := store.Open(t.Context(), c)
@@ -76,7 +77,7 @@ func opens(t *testing.T, c store.Config) error {
 	return db.Close()
 }
 
-// Every row is at the new place, in either database, and nobody opens the old one.
+// Every row is at the new place, on either database, and no service can open the old one.
 func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
 		fillMovable(t, from)
@@ -115,7 +116,7 @@ func TestMove_bringsEveryRowAndClosesTheOldPlace(t *testing.T) {
 	})
 }
 
-// After a move, however it ended, the old place is opened only where the other one can't be.
+// After a move, however it ended, the old place can be opened again only if the new one can't be opened.
 func TestReopen_neverHasBothPlacesOpen(t *testing.T) {
 	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
 		fillMovable(t, from)
@@ -151,7 +152,7 @@ func TestReopen_neverHasBothPlacesOpen(t *testing.T) {
 	})
 }
 
-// What is noted at the new place is there when it opens; where it can't be noted, nothing has changed.
+// What the move records at the new place is there when that opens. If it can't be recorded, nothing has changed.
 func TestMove_notesItselfOrChangesNothing(t *testing.T) {
 	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
 		fillMovable(t, from)
@@ -177,7 +178,7 @@ func TestMove_notesItselfOrChangesNothing(t *testing.T) {
 	})
 }
 
-// What can't be moved is refused before anything is touched: the old place is open, and the new one as it was.
+// A move that is impossible is refused before anything changes: the old place can be opened, and the new one is unchanged.
 func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 	storetest.EachPair(t, movable, func(t *testing.T, from, to store.Config) {
 		fillMovable(t, from)
@@ -211,7 +212,7 @@ func TestMove_refusesWhatIsInUseOrNotEmpty(t *testing.T) {
 	})
 }
 
-// A SQLite place in which a service starts meanwhile is not taken from it, and rests of another database are not given to the copy.
+// A SQLite place in which a service starts meanwhile is not taken from it, and remaining files of another database do not become part of the copy.
 func TestMove_refusesAPlaceWithRests(t *testing.T) {
 	from := store.Config{Name: "test", Dir: t.TempDir(), Migrations: movable}
 	fillMovable(t, from)
@@ -230,7 +231,7 @@ func TestMove_refusesAPlaceWithRests(t *testing.T) {
 	require.NoError(t, opens(t, from))
 }
 
-// A copy that differs is thrown away, and the old place goes on: here because a trigger changes what is put in.
+// A copy that differs from its source is deleted, and the old place stays in use. Here a trigger changes the inserted rows.
 func TestMove_throwsAwayACopyThatDiffers(t *testing.T) {
 	from := store.Config{Name: "test", Dir: t.TempDir(), Migrations: []fs.FS{fstest.MapFS{"00100_things.sql": {Data: []byte(`-- +goose Up
 CREATE TABLE things (id BIGINT PRIMARY KEY, n BIGINT NOT NULL);
@@ -255,7 +256,7 @@ CREATE TRIGGER counts AFTER INSERT ON things BEGIN UPDATE things SET n = n + 1 W
 	require.NoError(t, opens(t, from))
 }
 
-// A move that was killed leaves the old place closed and nothing that opens in the new one; it is opened again by hand, and moved.
+// A killed move leaves the old place closed and nothing at the new one that can be opened. The operator can reopen the old one and move it again.
 func TestMove_afterAKillNeitherPlaceIsOpenUntilItIsSaid(t *testing.T) {
 	storetest.EachConfig(t, movable, func(t *testing.T, from store.Config) {
 		fillMovable(t, from)
@@ -286,7 +287,7 @@ func TestMove_afterAKillNeitherPlaceIsOpenUntilItIsSaid(t *testing.T) {
 	})
 }
 
-// A move that is stopped on its way leaves things as they were.
+// A move that is cancelled changes nothing.
 func TestMove_thatIsStoppedChangesNothing(t *testing.T) {
 	storetest.EachConfig(t, movable, func(t *testing.T, from store.Config) {
 		fillMovable(t, from)
@@ -302,7 +303,8 @@ func TestMove_thatIsStoppedChangesNothing(t *testing.T) {
 
 const killedMoveVariable = "FOUNTAIN_STORE_TEST_KILL_MOVE"
 
-// A process that is killed when all is copied, and nothing opened yet, leaves the old place closed and nothing that opens in the new one. The old one is opened by hand.
+// A process that is killed after all rows are copied and before the new place is opened leaves the old place closed and nothing at the new one that
+// can be opened. The operator can reopen the old one.
 func TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen(t *testing.T) {
 	if where := os.Getenv(killedMoveVariable); where != "" {
 		moveAndDie(t, where)
@@ -322,7 +324,7 @@ func TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen(t *testing.T) {
 		} else {
 			require.ErrorIs(t, opens(t, to), store.ErrUnfinished)
 		}
-		require.Eventually(t, func() bool { // PostgreSQL has yet to notice
+		require.Eventually(t, func() bool { // PostgreSQL needs a moment to notice
 			was, err := store.Reopen(t.Context(), from, nil)
 			return was && err == nil
 		}, time.Minute, 50*time.Millisecond)
@@ -334,7 +336,7 @@ func TestMove_killedBeforeItsLastStepLeavesTheOldPlaceToReopen(t *testing.T) {
 	})
 }
 
-// moveAndDie is the child.
+// moveAndDie is the child process.
 func moveAndDie(t *testing.T, where string) {
 	var c []store.Config
 	require.NoError(t, json.Unmarshal([]byte(where), &c))

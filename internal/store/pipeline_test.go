@@ -47,7 +47,7 @@ func TestExecAll_failsWhole(t *testing.T) {
 	})
 }
 
-// Whichever of them fails, none of the others is taken for done.
+// Whichever statement fails, none of the others is reported as done.
 func TestExecAll_failsWhereverTheFaultIs(t *testing.T) {
 	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -140,12 +140,13 @@ func TestExecAll_saysThatItsConnectionIsLost(t *testing.T) {
 	})
 }
 
-// add is a statement that counts one up.
+// add returns a statement that increments a counter.
 func add(name string) store.Statement {
 	return store.Statement{Query: "UPDATE counters SET value = value + 1 WHERE name = ?", Args: []any{name}}
 }
 
-// A transaction whose context has ended will be rolled back. What is sent with another context must not be written, in it or without one.
+// A transaction whose context has ended will be rolled back. A statement that is sent with another context must not be written, neither in that
+// transaction nor outside one.
 func TestExecAll_writesNothingAfterItsContextHasEnded(t *testing.T) {
 	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

@@ -16,7 +16,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// wire is a TCP connection to PostgreSQL that can be held up, as by a frozen server, and be cut, as by one that stopped.
+// wire is a TCP connection to PostgreSQL that can be paused, as by a frozen server, and cut, as by one that stopped.
 type wire struct {
 	net.Listener
 	target string
@@ -26,7 +26,7 @@ type wire struct {
 	lose   atomic.Pointer[func()] // called with each answer that is lost; nil: none is
 }
 
-// answers are what PostgreSQL sends to a client.
+// answers are the messages from PostgreSQL to a client.
 type answers struct {
 	io.Writer
 	w *wire

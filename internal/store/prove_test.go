@@ -48,7 +48,8 @@ func TestProve_findsWhatHappenedToTheFile(t *testing.T) {
 	}
 }
 
-// A connection that is opened after the file was removed finds none: an empty database in its place would have no tables, which is a fault of the code.
+// A connection that is opened after the file was removed does not create a new one: an empty database would have no tables, which would look like a
+// fault of the code.
 func TestRead_afterTheFileWasRemovedIsUnavailableAtMost(t *testing.T) {
 	dir := t.TempDir()
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "things"})

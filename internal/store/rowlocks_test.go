@@ -14,8 +14,8 @@ func both() store.Rows {
 	return store.Rows{Table: "counters", Key: []string{"name"}, Where: "name IN (?, ?)", Args: []any{"a", "z"}}
 }
 
-// A transaction that has the first of the rows and takes the last one meets another that changes both: neither runs again. The rows lie in the other order than
-// their keys, and are found in it.
+// A transaction that has locked the first of the rows and then the last meets another one that changes both: neither has to run again. The rows are
+// stored in the reverse order of their keys, and are found in that order.
 func TestRows_areLockedInTheOrderOfTheirKeys(t *testing.T) {
 	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
@@ -53,7 +53,7 @@ func TestRows_areLockedInTheOrderOfTheirKeys(t *testing.T) {
 	})
 }
 
-// What clears away waits for nobody: a row that another transaction has is left for the next time.
+// A cleanup waits for no row: one that another transaction has locked is left for the next time.
 func TestRows_clearAwayWithoutWaiting(t *testing.T) {
 	storetest.Each(t, counters, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)

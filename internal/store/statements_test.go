@@ -13,7 +13,7 @@ import (
 	"modernc.org/sqlite"
 )
 
-// keeping opens a connection as the pools do.
+// keeping opens a connection in the same way as the pools.
 func keeping(t *testing.T) *keepingConn {
 	t.Helper()
 	base, err := sqlite.NewConnector("file:" + filepath.Join(t.TempDir(), "test.db"))
@@ -51,7 +51,7 @@ func (c *keepingConn) query(t *testing.T, query string, args ...any) driver.Rows
 	return rows
 }
 
-// all reads what is left of the rows and closes them.
+// all reads the remaining rows and closes them.
 func all(t *testing.T, rows driver.Rows) [][]driver.Value {
 	t.Helper()
 	var read [][]driver.Value
@@ -80,7 +80,7 @@ func TestStatements_areCompiledOnceAndBoundAnew(t *testing.T) {
 	require.Same(t, first, again)
 }
 
-// A statement has one cursor: who runs the same text while its rows are read gets another.
+// A statement has one cursor. If the same text is run while its rows are read, it gets another statement.
 func TestStatements_areUsedByOneAtATime(t *testing.T) {
 	c := keeping(t)
 	outer := c.query(t, names, int64(0))
@@ -117,7 +117,7 @@ func TestStatements_thatFailAreNotKept(t *testing.T) {
 	require.Len(t, all(t, c.query(t, names, int64(0))), 4)
 }
 
-// One that is evicted while it is read is read to its end.
+// A statement that is evicted while its rows are read is still read to the end.
 func TestStatements_areBounded(t *testing.T) {
 	c := keeping(t)
 	outer := c.query(t, names, int64(0))
@@ -138,7 +138,8 @@ func TestRepeated_isWhatReadsAndChangesRows(t *testing.T) {
 	}
 }
 
-// The room for arguments is used again: nothing of one statement is left in it for the next, or in memory, and rows are of the arguments that they were asked with.
+// The buffer for arguments is reused. No argument of a statement remains in it for the next one or in memory, and rows belong to the arguments of
+// their own query.
 func TestKeepingConn_keepsNoArguments(t *testing.T) {
 	c := keeping(t)
 	empty := func() {

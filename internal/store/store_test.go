@@ -213,7 +213,7 @@ func TestWrite_runsAgainAfterADeadlock(t *testing.T) {
 					}
 					if runs[i] == 1 {
 						both.Done()
-						both.Wait() // each now holds what the other wants
+						both.Wait() // each now holds the row that the other one needs
 					}
 					if increment(ctx, tx, order[1]) != nil {
 						return errors.New("some other error") // hiding the cause does not hide it from Write
@@ -239,7 +239,7 @@ func TestOpen_keepsDataAndRunsOnlyNewMigrations(t *testing.T) {
 		put(t, db, "a", 7)
 		require.NoError(t, db.Close())
 
-		// A shared room with a low number joins later.
+		// A shared package with low migration numbers is added later.
 		c.Migrations = append([]fs.FS{migration("00012", "CREATE TABLE later (id TEXT PRIMARY KEY);")}, counters...)
 		db, err = store.Open(t.Context(), c)
 		require.NoError(t, err)

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/tracing"
 )
 
-// A slow statement must be found by its text, and its arguments must not be.
+// A span shows the text of a slow statement, but not its arguments.
 func TestTraces_haveASpanForEachStatement(t *testing.T) {
 	var mu sync.Mutex
 	var spans []*tracepb.Span

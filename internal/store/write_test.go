@@ -15,7 +15,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// Wherever a function panics, its transaction is gone and the one connection is good for the next.
+// Wherever a function panics, its transaction is rolled back, and the only connection can be used by the next one.
 func TestWrite_leavesNothingBehindWhenItsFunctionPanics(t *testing.T) {
 	onlyOne(t, func(t *testing.T, db *store.DB) {
 		boom := func([]any) error { panic("boom") }
@@ -43,7 +43,7 @@ func TestWrite_leavesNothingBehindWhenItsFunctionPanics(t *testing.T) {
 	})
 }
 
-// However late a context ends: what Write returned nil for is there, and nothing else, and the one connection is good for the next.
+// Whenever a context ends, exactly the writes for which Write returned nil are stored, and the only connection can be used by the next one.
 func TestWrite_isAllOrNothingWheneverItsContextEnds(t *testing.T) {
 	onlyOne(t, func(t *testing.T, db *store.DB) {
 		want := int64(1)
@@ -84,7 +84,7 @@ func TestTx_runsNothingWhenItIsOver(t *testing.T) {
 	})
 }
 
-// A COMMIT whose answer is lost may have happened. It is not run anew, and is told as what it is, whichever way the answer was lost.
+// A COMMIT whose answer is lost may have happened. It is not run again, and is reported as unknown, however the answer was lost.
 func TestWrite_tellsThatTheAnswerOfACommitIsLost(t *testing.T) {
 	storetest.EachConfig(t, counters, func(t *testing.T, c store.Config) {
 		if c.URL == "" {
@@ -107,7 +107,8 @@ func TestWrite_tellsThatTheAnswerOfACommitIsLost(t *testing.T) {
 	})
 }
 
-// loseCommit has a transaction committed twice, with a statement that is put off or not. The answer to the second commit is lost, with the connection or without. It returns how often the second was run.
+// loseCommit commits a transaction twice, with or without a deferred statement. The answer to the second commit is lost, with or without the
+// connection. It returns how often the second one was run.
 func loseCommit(t *testing.T, c store.Config, cut, putOff bool) (runs int) {
 	address, err := url.Parse(c.URL)
 	require.NoError(t, err)
@@ -133,7 +134,7 @@ func loseCommit(t *testing.T, c store.Config, cut, putOff bool) (runs int) {
 			return nil
 		})
 	}
-	require.NoError(t, work(func() {})) // its statements are prepared from now on
+	require.NoError(t, work(func() {})) // its statements are prepared after this
 	runs = 0
 	lost := func() {}
 	if cut {
@@ -144,7 +145,8 @@ func loseCommit(t *testing.T, c store.Config, cut, putOff bool) (runs int) {
 	return runs
 }
 
-// Another process, as one that copies the file, holds the lock of the SQLite file for a while: who waits for it goes with its context, and the next one writes.
+// Another process, for example one that copies the file, holds the lock of the SQLite file for a while. A write that waits for the lock ends with its
+// context, and the next one succeeds.
 func TestWrite_leavesAFileThatSomebodyHolds(t *testing.T) {
 	dir := t.TempDir()
 	db, err := store.Open(t.Context(), store.Config{Dir: dir, Name: "test", Migrations: counters})

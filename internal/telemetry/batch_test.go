@@ -12,7 +12,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// writes remembers each write by itself.
+// writes records each write separately.
 type writes struct {
 	mu  sync.Mutex
 	all []string
@@ -26,7 +26,7 @@ func (w *writes) Write(p []byte) (int, error) {
 	return len(p), w.err
 }
 
-// lines returns how many lines each write had, and forgets them.
+// lines returns how many lines each write had, and forgets the writes.
 func (w *writes) lines() (counts []int) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -41,7 +41,7 @@ func TestBatchedLogger_writesWhatWaitsAfter100Milliseconds(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &writes{}
 		log, _ := NewBatchedLogger(w, slog.LevelInfo)
-		for range 3 { // the timer runs anew for each batch
+		for range 3 { // the timer starts again for each batch
 			log.Info("first")
 			time.Sleep(99 * time.Millisecond)
 			synctest.Wait()
@@ -103,7 +103,7 @@ func TestBatchedLogger_losesNothingAtItsEnd(t *testing.T) {
 			}
 		})
 	}
-	end() // beside them: what comes later is written at once
+	end() // while others write; later lines are written at once
 	all.Wait()
 	total := 0
 	for _, n := range w.lines() {
@@ -114,7 +114,7 @@ func TestBatchedLogger_losesNothingAtItsEnd(t *testing.T) {
 	require.Equal(t, []int{1}, w.lines())
 }
 
-// A log that can't be written stops nothing and does not grow.
+// A log that can't be written to blocks nothing and does not grow in memory.
 func TestBatchedLogger_goesOnWhereItCannotWrite(t *testing.T) {
 	w := &writes{err: errors.New("no space left on device")}
 	log, end := NewBatchedLogger(w, slog.LevelInfo)

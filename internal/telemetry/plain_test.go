@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// both gives the same record to the logger and to slog's own handler, and returns what each has written.
+// both passes one record to the logger and to slog's own handler, and returns the output of each.
 func both(t *testing.T, r slog.Record, with func(slog.Handler) slog.Handler) (ours, slogs string) {
 	t.Helper()
 	var a, b bytes.Buffer
@@ -70,7 +70,7 @@ func TestLogger_writesTheBytesOfSlog(t *testing.T) {
 	}
 }
 
-// Loggers that were made of the same one do not write into each other's lines.
+// Loggers derived from the same one do not write into each other's lines.
 func TestLogger_keepsWhatWithAddedApart(t *testing.T) {
 	var out bytes.Buffer
 	base := NewLogger(&out, slog.LevelInfo).With("service", "kms", "a", 1)
@@ -99,7 +99,7 @@ func TestLogger_isASlogHandler(t *testing.T) {
 	})
 }
 
-// The one pass of plainText finds all that suspicious finds.
+// The single pass of plainText finds everything that suspicious finds.
 func TestPlainText_isNeverSuspicious(t *testing.T) {
 	parts := []string{"f", "k", "_", "t", "e", "y", "J", ":", "/", "a", ""}
 	for _, a := range parts {

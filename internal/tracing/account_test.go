@@ -17,7 +17,7 @@ func (w *world) work(n int) {
 	}
 }
 
-// An alarm that is told for every batch is an alarm that is switched off.
+// An alert for every batch would soon be ignored, so a failing collector is reported once.
 func TestAccount_saysOnceThatTheCollectorFails(t *testing.T) {
 	w := newWorld(t, 1)
 	w.answers(http.StatusForbidden)
@@ -39,7 +39,7 @@ func TestAccount_saysOnceThatTheCollectorFails(t *testing.T) {
 	require.NotContains(t, w.logged(), "hunter2", "neither a header of ours nor the collector's text")
 }
 
-// A collector that hangs must not become memory.
+// A collector that does not answer must not use up the memory.
 func TestBounded_dropsWhatTooManyWaitFor(t *testing.T) {
 	w := newWorld(t, 1)
 	w.mu.Lock() // the collector hangs

@@ -16,7 +16,7 @@ import (
 	tracepb "go.opentelemetry.io/proto/otlp/trace/v1"
 )
 
-// from is the header of a sender whose trace is recorded, or is not.
+// from returns the header of a sender whose trace is recorded or not.
 func from(recorded bool) http.Header {
 	flags := "00"
 	if recorded {
@@ -34,7 +34,7 @@ func TestAccept_goesOnWithTheTraceOfATrustedSender(t *testing.T) {
 	}
 }
 
-// A stranger who could choose the parent would choose what is recorded, and what that costs.
+// A stranger who could choose the parent span could also choose what is recorded, and at what cost.
 func TestAccept_letsAStrangerForceNothing(t *testing.T) {
 	w := newWorld(t, 0)
 	for range 100 {
@@ -104,7 +104,7 @@ func TestTransport_carriesATraceOnAndMakesNone(t *testing.T) {
 func TestStatement_tellsNoValue(t *testing.T) {
 	w := newWorld(t, 1)
 	db := w.tracer.Database("sqlite", "kms")
-	db.Begin(t.Context(), "SELECT 1").End(nil) // nobody asked
+	db.Begin(t.Context(), "SELECT 1").End(nil) // the context has no trace
 	ctx, end := w.tracer.Work(t.Context(), "work")
 	db.Begin(ctx, "SELECT a\n\t FROM b WHERE c = 'hunter''2' AND d = ?").End(sql.ErrNoRows)
 	db.Begin(ctx, "INSERT INTO b VALUES "+strings.Repeat("(?), ", 1000)).End(errors.New("key (name)=(hunter2) is there"))

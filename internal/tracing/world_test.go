@@ -46,14 +46,14 @@ func newWorld(t *testing.T, share float64) *world {
 	return w
 }
 
-// Write is the log's.
+// Write implements io.Writer for the log.
 func (w *world) Write(p []byte) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.log.Write(p)
 }
 
-// ServeHTTP is the collector's.
+// ServeHTTP is the collector's handler.
 func (w *world) ServeHTTP(rw http.ResponseWriter, r *http.Request) {
 	body, err := io.ReadAll(r.Body)
 	var data tracepb.TracesData
@@ -82,13 +82,13 @@ func (w *world) answers(status int) {
 	w.status = status
 }
 
-// flush sends what waits.
+// flush sends the waiting spans.
 func (w *world) flush() {
 	w.t.Helper()
 	require.NoError(w.t, w.tracer.provider.ForceFlush(w.t.Context()))
 }
 
-// sent returns what the collector has taken.
+// sent returns the spans that the collector has received.
 func (w *world) sent() []*tracepb.Span {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -101,7 +101,7 @@ func (w *world) logged() string {
 	return w.log.String()
 }
 
-// count is what the metric says of an outcome.
+// count returns the metric's value for an outcome.
 func (w *world) count(outcome string) float64 {
 	w.t.Helper()
 	families, err := w.registry.Gather()

@@ -29,7 +29,7 @@ func one(n int) upkeep.Backup {
 }
 
 func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
-	dir := filepath.Join(t.TempDir(), "kms") // as with PostgreSQL, where nothing has made it
+	dir := filepath.Join(t.TempDir(), "kms") // as with PostgreSQL, where the directory does not exist yet
 	none, err := upkeep.Backups(dir, "", 1000)
 	require.NoError(t, err)
 	require.Empty(t, none)
@@ -59,7 +59,8 @@ func TestBackups_listsTheNewestFirstAndForgetsTheOldest(t *testing.T) {
 	requireOnly(t, filepath.Join(dir, "backups"), upkeep.MaxBackups)
 }
 
-// Somebody's directory with something in it, which is older than all by its name, can't be forgotten: the backups are remembered beside it, and no more of them than ever.
+// A foreign directory with content, whose name makes it the oldest record, can't be deleted. Backups are still recorded beside it, and no more of
+// them than usual are kept.
 func TestAddBackup_remembersBesideADirectoryThatStays(t *testing.T) {
 	dir := t.TempDir()
 	kept := filepath.Join(dir, "backups", "0.json", "kept")
@@ -75,7 +76,7 @@ func TestAddBackup_remembersBesideADirectoryThatStays(t *testing.T) {
 	require.Equal(t, one(upkeep.MaxBackups), last)
 }
 
-// requireOnly says that there are so many files, and none that is not whole.
+// requireOnly requires exactly this number of files, each of them complete.
 func requireOnly(t *testing.T, dir string, files int) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)
@@ -123,7 +124,7 @@ func TestMarkChecked_marksTheArchiveAlone(t *testing.T) {
 	require.Equal(t, []upkeep.Backup{one(2), marked}, all)
 }
 
-// A clock that was ahead for a while makes no alarm wait until then: what was made and passed by it does not count, what was failed does.
+// A clock that was ahead for a while delays no alarm: backups and passed checks of that time do not count, failed checks do.
 func TestBackups_ofAClockThatWasAheadHideNothing(t *testing.T) {
 	dir := t.TempDir()
 	ahead := one(1)
@@ -160,7 +161,7 @@ func TestBackups_ofAClockThatWasAheadHideNothing(t *testing.T) {
 	require.True(t, failed)
 }
 
-// A check that was failed is told until the archive passes one, and counts for all until any passes one.
+// A failed check is reported until the same archive passes one. As a fault of all backups it counts until any archive passes a later one.
 func TestMarkFailed_isTakenBackByACheckThatIsPassed(t *testing.T) {
 	dir := t.TempDir()
 	first, second := one(1), one(2)
@@ -214,7 +215,8 @@ func TestDiagnosis_isTheLast(t *testing.T) {
 	requireOnly(t, dir, 1)
 }
 
-// A record that tells nothing, because it is cut off, another's, too large or no file, stands at its place with its fault; the others are told, page by page, and what looks at the newest alone is told of its fault.
+// A record that is cut off, foreign, too large or not a file is listed at its place with its fault. The others are listed page by page, and functions
+// that look only at the newest record return its fault.
 func TestBackups_tellADamagedRecordAtItsPlace(t *testing.T) {
 	dir := t.TempDir()
 	for n := range 6 {
@@ -255,7 +257,7 @@ func TestBackups_tellADamagedRecordAtItsPlace(t *testing.T) {
 	require.ErrorIs(t, err, upkeep.ErrDamaged)
 }
 
-// A record that is damaged or larger than any is an error, whoever wrote it, and no record that size is written.
+// A damaged or oversized record is an error, whoever wrote it, and no record of that size is written.
 func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
 	dir := t.TempDir()
 	require.Error(t, upkeep.KeepDiagnosis(dir, upkeep.Diagnosis{Worst: strings.Repeat("x", 1<<20)}))
@@ -280,10 +282,10 @@ func TestRecords_areBoundedAndDamageIsTold(t *testing.T) {
 	}
 }
 
-// What a command of root's leaves belongs to the kms's user, who has to read it.
+// Files that a command of root writes belong to the kms's user, who has to read them.
 func TestRecords_belongToTheOwnerOfTheDirectory(t *testing.T) {
 	dir, owner := t.TempDir(), os.Geteuid()
-	if owner == 0 { // who can give files away
+	if owner == 0 { // only root can change the owner of files
 		owner = 65534
 		require.NoError(t, os.Chown(dir, owner, owner))
 	}
@@ -299,7 +301,7 @@ func TestRecords_belongToTheOwnerOfTheDirectory(t *testing.T) {
 	}))
 }
 
-// The data directory that a command of root's makes belongs to the owner of the one around it, as all that is in it.
+// A data directory that a command of root creates belongs to the owner of its parent directory, and so does its content.
 func TestAddBackup_makesDirectoriesOfTheOwner(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("only root can give files away")
@@ -318,7 +320,8 @@ func TestAddBackup_makesDirectoriesOfTheOwner(t *testing.T) {
 	}
 }
 
-// The kms's user can lay symbolic links in its directory. No command, which may be root's, writes, removes, reads or gives away by one what lies elsewhere.
+// The kms's user can create symbolic links in its directory. No command, which may run as root, follows them to write, remove, read or give away
+// files elsewhere.
 func TestRecords_followNoLinkOutOfTheDirectory(t *testing.T) {
 	elsewhere := t.TempDir()
 	for n := range upkeep.MaxBackups + 5 {
@@ -376,7 +379,7 @@ func TestRecords_followNoLinkOutOfTheDirectory(t *testing.T) {
 	})
 }
 
-// Whoever lays a pipe where a record was lets no command wait for ever.
+// A pipe in the place of a record blocks no command.
 func TestRecords_waitForNobody(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "doctor.json"), 0o600))
@@ -384,7 +387,7 @@ func TestRecords_waitForNobody(t *testing.T) {
 	require.ErrorContains(t, err, "no regular file")
 }
 
-// What a command left that was killed while it wrote is removed by a later one, and what another one is writing is not.
+// Partial files of a command that was killed are removed by a later one. Files that another command is writing are not.
 func TestRecords_removeWhatAKillLeft(t *testing.T) {
 	dir := t.TempDir()
 	left, written := filepath.Join(dir, ".record-left"), filepath.Join(dir, ".record-written")
@@ -397,7 +400,7 @@ func TestRecords_removeWhatAKillLeft(t *testing.T) {
 	require.FileExists(t, written)
 }
 
-// The names in the files are told to people and scripts, and stay.
+// The names in the files are documented for users and scripts, and must not change.
 func TestBackup_isWrittenAsDocumented(t *testing.T) {
 	text, err := json.Marshal(one(1))
 	require.NoError(t, err)

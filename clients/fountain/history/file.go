@@ -47,7 +47,7 @@ type end struct {
 	Sum string `json:"sha256"` // of all bytes before it, in hex
 }
 
-// ErrDamaged says that a file is not a complete history as Write writes it: it is truncated, changed or something else.
+// ErrDamaged means that a file is not a complete history as Write writes it: it is truncated, changed or something else.
 var ErrDamaged = errors.New("the file is no whole history")
 
 // writer writes lines and computes their checksum.

@@ -17,7 +17,7 @@ const (
 	searchPause  = 250 * time.Millisecond
 )
 
-// ErrBusy says that the scope changes all the time, so that its contents and its feed cannot be read as of one moment.
+// ErrBusy means that the scope changes all the time, so that its contents and its feed can't be read at the same state.
 var ErrBusy = errors.New("the scope changes all the time: read it when nobody writes")
 
 // Read reads the contents of a scope as of one moment, for all types: feed, elements, versions, and what search finds

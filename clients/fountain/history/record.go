@@ -60,7 +60,7 @@ func (o *Options) complete() {
 	}
 }
 
-// ErrUsed says that the scope has elements. Only in a scope of its own can the recorder tell what no call asked for.
+// ErrUsed means that the scope has elements. The recorder needs a scope of its own, so that it can detect elements that no call created.
 var ErrUsed = errors.New("the scope has elements: choose a name that nobody has used")
 
 // recorder makes the calls of a recording and stores their results.

@@ -122,7 +122,7 @@ func disjoint(a, b map[string]bool) bool {
 	return true
 }
 
-// fits is none for two nodes.
+// fits reports whether super accepts all that sub accepts. It is the case of none for two single nodes, and compares each pair once.
 func (c *comparer) fits(p *place, sub, super *node) bool {
 	return c.step(tryCost) && c.rests(p, c.pair(sub, super, p.direction, true))
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// compiled compiles a document of OpenAPI 3.0 as one of the family.
+// compiled compiles an OpenAPI 3.0 document as one of the family.
 func compiled(t *testing.T, text string) Version {
 	t.Helper()
 	c, err := contract.LoadFS(fstest.MapFS{"notes.yaml": {Data: []byte(text)}}, "notes")
@@ -19,7 +19,7 @@ func compiled(t *testing.T, text string) Version {
 	return Version{Contract: c, File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(text)}}
 }
 
-// routed is a version of a document whose operations alone are known, not what they check: of any document.
+// routed returns a version of any document of which only the operations are known, not their checks.
 func routed(t testing.TB, text string) Version {
 	t.Helper()
 	v := Version{Contract: &contract.Contract{}, File: "notes.yaml", Files: map[string][]byte{"notes.yaml": []byte(text)}}
@@ -50,7 +50,7 @@ func names(t *testing.T, live, next Version) []string {
 	return out
 }
 
-// withSchema is a document whose one operation takes and answers a schema, which has this name too.
+// withSchema returns a document with one operation that accepts and returns a schema, which has this name too.
 func withSchema(version, schema string) string {
 	return "openapi: " + version + `
 info: {title: Notes, version: 1.0.0}
@@ -71,7 +71,8 @@ components:
 `
 }
 
-// narrowings are pairs of a schema and a narrower one. In requests the step to the narrower breaks, in answers the step back; the others pass.
+// narrowings are pairs of a schema and a narrower one. In requests the change to the narrower one is breaking, in answers the change back is. The
+// other two are not.
 var narrowings = []struct {
 	version, wide, narrow string
 	request, answer       string // the names without "Note in requests: "; "" for none
@@ -147,7 +148,7 @@ func TestCompare_findsEveryNarrowing(t *testing.T) {
 	}
 }
 
-// others are changes that are no narrowing: what each step and the step back break.
+// others are changes that do not narrow: what is breaking in each of them, and in the change back.
 var others = []struct {
 	version, one, two string
 	there, back       string
@@ -174,7 +175,7 @@ var others = []struct {
 		`Note in requests: discriminator value t removed`, `Note in answers: discriminator value t added`},
 	{"3.0.3", "{allOf: [{type: object, additionalProperties: {type: string}}, {additionalProperties: {minLength: 1}}]}", "{allOf: [{type: object, additionalProperties: {type: string, maxLength: 3}}, {additionalProperties: {minLength: 1}}]}",
 		"Note in requests: /{}: maxLength lowered", "Note in answers: /{}: maxLength raised"},
-	// A property that is new, where any was taken.
+	// A new property, where any property was accepted.
 	{"3.0.3", "{type: object}", "{type: object, properties: {a: {type: string}}}", "Note in requests: /a: type narrowed, Note in requests: /a: null refused", "Note in requests: /a: removed, Note in answers: /a: removed"},
 	{"3.0.3", "{type: object, properties: {b: {}}, additionalProperties: {type: integer}}", "{type: object, properties: {b: {}, a: {type: string}}, additionalProperties: {type: integer}}",
 		"Note in requests: /a: type narrowed, Note in answers: /a: type widened", "Note in requests: /a: type narrowed, Note in answers: /a: type widened"},
@@ -189,7 +190,7 @@ var others = []struct {
 	{"3.0.3", "{oneOf: [{type: object, required: [k], properties: {k: {enum: [a]}}}, {type: string}]}",
 		"{oneOf: [{type: object, required: [k], properties: {k: {enum: [a]}}}, {type: string}, {type: object, required: [k], properties: {k: {enum: [b]}}}]}",
 		"Note in answers: alternative 3 added", "Note in requests: alternative 3 removed"},
-	// What means the same.
+	// Different texts with the same meaning.
 	{"3.0.3", "{type: object, properties: {a: {type: string}}}", "{allOf: [{type: object}, {properties: {a: {type: string}}}]}", "", ""},
 	{"3.0.3", "{type: object, properties: {size: {type: integer}}}", "{$ref: '#/components/schemas/Other'}", "", ""},
 	{"3.0.3", "{type: integer}", "{type: integer, format: int64, description: A number., example: 3}", "", ""},
@@ -216,7 +217,7 @@ func list(text string) []string {
 	return strings.Split(text, ", ")
 }
 
-// notes is a contract of the family. Each step replaces a part of it.
+// notes is a contract of the family. Each test case replaces a part of it.
 const notes = `openapi: 3.0.3
 info: {title: Notes, version: 1.0.0}
 servers: [{url: /notes/v1}]
@@ -272,7 +273,7 @@ var steps = []struct {
 	{"  /notes/{id}:\n", "  /note/{id}:\n", "deleteNote: operation removed", "deleteNote: operation removed"},
 	{"operationId: deleteNote", "operationId: removeNote", "deleteNote: operationId changed", "removeNote: operationId changed"},
 	{"url: /notes/v1", "url: /notes/v2", "contract: base-path-changed", "contract: base-path-changed"},
-	// Parameters. How one of the path is called matters to nobody.
+	// Parameters. The name of a path parameter does not matter.
 	{"/notes/{id}:\n    parameters: [{name: id,", "/notes/{note}:\n    parameters: [{name: note,", "", ""},
 	{"maxLength: 20}}]", "maxLength: 10}}]", "deleteNote: path id: maxLength lowered", ""},
 	{"maximum: 100", "maximum: 50", "listNotes: query limit: maximum lowered", ""},
@@ -353,7 +354,7 @@ func TestCompare_tellsKindOperationAndPlace(t *testing.T) {
 	require.Equal(t, "notes.yaml:"+strings.TrimPrefix(changes[1].Origin.String(), "notes.yaml:")+": looser: deleteNote: step-up-loosened; no second factor is asked for any more", changes[1].String())
 }
 
-// A schema that is shared is told once, by its own name.
+// A change of a shared schema is reported once, under the schema's own name.
 func TestCompare_tellsSharedSchemasOnce(t *testing.T) {
 	var paths strings.Builder
 	for _, path := range []string{"a", "b", "c"} {
@@ -366,7 +367,7 @@ func TestCompare_tellsSharedSchemasOnce(t *testing.T) {
 	require.Empty(t, names(t, routed(t, text("number")), routed(t, text("integer"))))
 }
 
-// What a document refers to is found in each of the ways that it may be named.
+// A referenced element is found in each of the ways in which it can be named.
 func TestCompare_followsEveryReference(t *testing.T) {
 	text := func(schema, limit string) string {
 		return "openapi: 3.1.0\nx-limits: &limits {maxLength: " + limit + "}\npaths: {/a: {get: {operationId: a, responses: {'200': {content: {application/json: {schema: " + schema + "}}}}}}}\n" +
@@ -392,7 +393,7 @@ func TestCompare_followsEveryReference(t *testing.T) {
 	}
 }
 
-// What the family's own contracts do not have.
+// Media types and headers that the family's own contracts do not have.
 func TestCompare_comparesMediaTypesAndHeadersOfOthers(t *testing.T) {
 	text := func(body, answer string) string {
 		return "openapi: 3.1.0\npaths: {/a: {post: {operationId: a, requestBody: {content: {" + body + "}}, responses: {'200': {" + answer + "}}}}}\n"
@@ -433,10 +434,10 @@ func TestCompare_readsFilesThatAreGivenAlone(t *testing.T) {
 	require.Equal(t, []string{"A~1B in answers: maxLength raised"}, names(t, with("{type: string, maxLength: 1}"), with("{type: string}")))
 	alone := routed(t, text)
 	require.Empty(t, names(t, alone, alone))
-	require.NotEmpty(t, names(t, with("{type: string}"), alone)) // nobody knows what it is now
+	require.NotEmpty(t, names(t, with("{type: string}"), alone)) // its present meaning is unknown
 }
 
-// adopted compiles a document of others.
+// adopted compiles a document from outside the family.
 func adopted(t *testing.T, text string) Version {
 	t.Helper()
 	files := map[string][]byte{"pets.yaml": []byte(text)}
@@ -474,7 +475,7 @@ func TestCompare_comparesAdoptedDocuments(t *testing.T) {
 	}
 }
 
-// Each of these would take minutes, or more memory than there is, without a bound of the work.
+// Without a limit on the work, each of these would take minutes, or more memory than there is.
 func TestCompare_endsOnHostileDocuments(t *testing.T) {
 	many := func(n int, one func(i int) string) string {
 		out := make([]string, n)

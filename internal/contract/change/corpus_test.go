@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Documents of real makers have no change from themselves. They are not ours, and lie beside the checkout, or where FOUNTAIN_SHARED says.
+// Published documents of other vendors have no change from themselves. They are stored beside the checkout, or at FOUNTAIN_SHARED.
 func TestAdoptCorpus_hasNoChangeFromItself(t *testing.T) {
 	shared := os.Getenv("FOUNTAIN_SHARED")
 	if shared == "" {

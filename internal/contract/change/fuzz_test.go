@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// Whatever the documents are, the comparison ends, and a document has no change from itself.
+// For any documents the comparison ends, and a document has no change from itself.
 func FuzzCompare(f *testing.F) {
 	f.Add(notes, withSchema("3.1.0", "{type: string}"))
 	for _, n := range narrowings {

@@ -13,7 +13,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maker makes schemas and values of a small world, so that values often fit and often do not.
+// maker generates schemas and values from a small set, so that values often fit and often do not.
 type maker struct {
 	*rand.Rand
 	edits bool // no properties are declared that were not: a request that has one already, of another type, is a break that is not told
@@ -32,7 +32,7 @@ func (m maker) schema(depth int) map[string]any {
 	return s
 }
 
-// keyword puts a keyword into a schema, or another in its place.
+// keyword adds a keyword to a schema, or replaces one.
 func (m maker) keyword(s map[string]any, depth int) {
 	sub := func() any {
 		if depth <= 0 {
@@ -92,7 +92,7 @@ func (m maker) keyword(s map[string]any, depth int) {
 	}
 }
 
-// edited is a schema with a change: a keyword more, less or another, here or inside.
+// edited returns a schema with a change: a keyword more, less or different, at this level or inside.
 func (m maker) edited(s map[string]any, depth int) map[string]any {
 	out := maps.Clone(s)
 	keys := slices.Sorted(maps.Keys(out))
@@ -159,7 +159,8 @@ func (m maker) value(depth int) any {
 	return object
 }
 
-// What the compiled contracts do is the judge: a body that the live one takes and the next refuses is a break, and the comparison has told it.
+// The compiled contracts are the oracle: when the live one accepts a body and the next one refuses it, the comparison must have reported a breaking
+// change.
 func TestCompare_missesNoBreak(t *testing.T) {
 	pairs, values := 3000, 60
 	if os.Getenv("FOUNTAIN_PROVE") != "" {

@@ -11,7 +11,7 @@ import (
 	"github.com/fountainai/fountain/internal/contract"
 )
 
-// load compiles a contract of one operation: POST /things with these lines of its own.
+// load compiles a contract with one operation: POST /things with these lines.
 func load(t *testing.T, operation string) *contract.Contract {
 	t.Helper()
 	text := `openapi: 3.0.3
@@ -41,7 +41,7 @@ components:
 	return c
 }
 
-// policy is the operation with x-fountain keys beside its required ones, behind a token of scope a.
+// policy returns the operation with x-fountain keys beside the required ones; it needs a token with scope a.
 func policy(keys string) string {
 	if !strings.Contains(keys, "idempotency") {
 		keys += ", idempotency: optional"
@@ -53,7 +53,7 @@ func security(s string) string {
 	return "      security: " + s + "\n      x-fountain: {idempotency: optional}"
 }
 
-// pairs are two forms of one key: from the first to the second, and back.
+// pairs are two values of one key, compared in both directions.
 var pairs = []struct {
 	key         string // the field of contract.Policy, or of the operation
 	one, two    string
@@ -123,7 +123,8 @@ func TestCompare_seesTheBasePath(t *testing.T) {
 	require.Equal(t, "tightens base-path-changed, tightens timeout-lowered", named(Compare(one, moved)))
 }
 
-// A path is the same whatever its parameters are called, and requests that an operation guarded stay guarded when another takes a part of its paths.
+// Paths that differ only in the names of their parameters are equal. Requests that one operation guarded stay guarded when another operation takes
+// over a part of its paths.
 func TestCompare_followsThePathsOfRequests(t *testing.T) {
 	at := func(path, operation string) *contract.Contract {
 		c := load(t, operation)

@@ -31,7 +31,7 @@ func NewKeyrings(db *store.DB, v *vault.Vault, standing *authority.Standing, c c
 // DataKey is a data key in clear and wrapped by its keyring.
 type DataKey struct{ Plain, Wrapped []byte }
 
-// Create creates a data key. A service can use only the keyring of its own name (domain.Forbidden).
+// Create creates a data key. A service can use only the keyring with its own name; otherwise Create fails with domain.Forbidden.
 func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name string) (_ DataKey, err error) {
 	defer tried.To(&err, "create data key")
 	keyset, err := s.keyset(ctx, caller, name)
@@ -49,7 +49,7 @@ func (s *Keyrings) Create(ctx context.Context, caller *auth.Principal, name stri
 	return DataKey{plain, wrapped}, nil
 }
 
-// Unwrap opens a data key that this keyring has wrapped, else it fails with domain.ValidationFailed.
+// Unwrap opens a data key that this keyring has wrapped; any other input fails with domain.ValidationFailed.
 func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name string, wrapped []byte) (_ DataKey, err error) {
 	defer tried.To(&err, "unwrap data key")
 	keyset, err := s.keyset(ctx, caller, name)
@@ -67,8 +67,8 @@ func (s *Keyrings) Unwrap(ctx context.Context, caller *auth.Principal, name stri
 	return DataKey{plain, wrapped}, nil
 }
 
-// Owns reports whether the caller is the service that the keyring is named after. That keyring's keys belong to the service alone, whatever administrators have
-// created under the name.
+// Owns reports whether the caller is the service that the keyring is named after. The keys of that keyring belong to the service alone, even if an
+// administrator has created a keyring with the same name.
 func (s *Keyrings) Owns(ctx context.Context, caller *auth.Principal, name string) (bool, error) {
 	if caller.Kind != auth.KindService {
 		return false, nil
@@ -80,7 +80,7 @@ func (s *Keyrings) Owns(ctx context.Context, caller *auth.Principal, name string
 	return found && owner.Active && owner.Name == name, nil
 }
 
-// keyset returns the keyset of the keyring; domain.Forbidden unless it is named after the caller.
+// keyset returns the keyset of the keyring. It fails with domain.Forbidden unless the keyring is named after the caller.
 func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name string) (*seal.Keyset, error) {
 	own, err := s.Owns(ctx, caller, name)
 	if err != nil {
@@ -92,7 +92,8 @@ func (s *Keyrings) keyset(ctx context.Context, caller *auth.Principal, name stri
 	return s.vault.AEAD(ctx, vault.KeyringPrefix+name)
 }
 
-// record checks that the caller's session, key and owner are valid, and writes the event before the key is returned. A key is not returned if that fails.
+// record checks that the caller's session, key and owner are valid, and writes the audit event. A data key is returned only after record has
+// succeeded.
 func (s *Keyrings) record(ctx context.Context, caller *auth.Principal, action, name string) error {
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if _, err := s.standing.Hold(ctx, tx, caller); err != nil {

@@ -11,7 +11,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// Whatever a caller can call goes through the gate: a method that takes a caller and does not, or that begins a transaction before, is found here.
+// Every operation passes the gate. The test finds a method with a caller that does not, or that begins a transaction before it does.
 func TestSecrets_everyDoorGoesThroughTheGate(t *testing.T) {
 	files, err := os.ReadDir(".")
 	require.NoError(t, err)

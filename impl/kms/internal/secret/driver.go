@@ -42,7 +42,7 @@ type Failure string
 const (
 	RefusedTarget  Failure = "refused_target"   // the operator does not allow a connection to the target
 	NoAnswer       Failure = "no_answer"        // no answer in time
-	AnswerTooLarge Failure = "answer_too_large" // it was not read to its end
+	AnswerTooLarge Failure = "answer_too_large" // the answer was not read to its end
 	Rejected       Failure = "rejected"         // the target's answer is an error
 	NoCredential   Failure = "no_credential"    // the secret with the signing secret or the admin key can't be read
 	internalFault  Failure = "internal"
@@ -73,11 +73,11 @@ type Call struct {
 	Until        time.Time // when another replica may take over the step
 }
 
-// Driver puts versions of secrets where they are used outside the kms.
+// Driver stores versions of secrets at targets outside the kms.
 type Driver interface {
 	// Check refuses invalid rotations (domain.ValidationFailed): with a target that is not allowed, or with a missing part.
 	Check(ctx context.Context, r Rotation) error
-	// Do takes a step within StepTime. It may be called again for the same step. An error that is no Failure is not caused by the target.
+	// Do takes a step within StepTime. It may be called again for the same step. An error that is not a Failure was not caused by the target.
 	Do(ctx context.Context, c Call) error
 }
 
@@ -91,7 +91,7 @@ type Placement struct {
 	LastError                     Failure
 }
 
-// at reports whether the version was put to the rotation's target.
+// at reports whether the version was placed at the rotation's target.
 func (p Placement) at(r Rotation) bool { return p.Driver == r.Driver && p.URL == r.URL }
 
 // PlacementRows are the queries for placements.
@@ -153,8 +153,8 @@ func (s *Secrets) check(ctx context.Context, r Rotation) error {
 	return driver.Check(ctx, r)
 }
 
-// begun prepares the call of a step in the caller's transaction. It stores that the version may be valid outside from now on, and records that its value leaves
-// the kms.
+// begun prepares the call of a step in the caller's transaction. It stores that the version may be valid outside from now on, and records that its
+// value is sent out of the kms.
 func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, error) {
 	c := &Call{Rotation: r, Step: r.Step, Version: r.Version, Since: r.StartedAt, Until: domain.Now(s.clock).Add(leaseLife)}
 	found, ok, err := s.rows.Version(ctx, tx, r.Name, r.Version)
@@ -176,7 +176,8 @@ func (s *Secrets) begun(ctx context.Context, tx *store.Tx, r Rotation) (*Call, e
 	return c, s.sent(ctx, tx, *c)
 }
 
-// sent records what leaves the kms: a version of the secret, and the credential if it is sent itself and not only used to sign.
+// sent records what is sent out of the kms: a version of the secret, and also the credential if the credential itself is sent and not only used to
+// sign.
 func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
 	detail := map[string]string{"driver": c.Driver, "url": c.URL, "step": string(c.Step), "version": fmt.Sprint(c.Version), "credential": c.Credential}
 	if c.Current != 0 {
@@ -191,7 +192,7 @@ func (s *Secrets) sent(ctx context.Context, tx *store.Tx, c Call) error {
 	}})
 }
 
-// credentials returns the readable values among the current and the previous version of a secret; NoCredential when there are none.
+// credentials returns the readable values among the current and the previous version of a secret. It returns NoCredential when there are none.
 func (s *Secrets) credentials(ctx context.Context, q store.Querier, name string) (values []string, err error) {
 	of, found, err := s.rows.Get(ctx, q, name)
 	if err != nil || !found {
@@ -270,9 +271,9 @@ func (s *Secrets) endOne(ctx context.Context, p Placement) error {
 	return errors.Join(err, settled)
 }
 
-// beginEnding leases the end of a version and prepares its call. There is no call when the version is current or pending again, or another replica has the
-// lease. The end is put off while another version is being put outside: the call carries the current version, and a rotator that holds a single value would
-// overwrite the new one with it.
+// beginEnding leases the end of a version and prepares its call. There is no call when the version is current or pending again, or when another
+// replica has the lease. The end is postponed while another version is being placed outside: the call carries the current version, and a rotator that
+// holds a single value would replace the new value with it.
 func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (Placement, *Call, error) {
 	of, found, err := s.rows.Lock(ctx, tx, p.Name)
 	if err != nil || !found {
@@ -305,8 +306,9 @@ func (s *Secrets) beginEnding(ctx context.Context, tx *store.Tx, p Placement) (P
 	return p, c, s.sent(ctx, tx, *c)
 }
 
-// tellCurrent adds the current version to a call if its target should have that: if the secret is rotated there, if the current version was put there, or if the version
-// that is ended is a later one, which is taken back. A rotator that is no longer used gets no further value.
+// tellCurrent adds the current version to a call if the call's target should have it. That is so if the secret is rotated there, if the current
+// version was placed there, or if the version that is ended is newer than the current one, which is then restored there. A rotator that is no longer
+// used gets no further value.
 func (s *Secrets) tellCurrent(ctx context.Context, tx *store.Tx, of Secret, c *Call, rotatedHere bool) error {
 	there, placed, err := s.rows.Placement(ctx, tx, c.Name, of.Version)
 	if err != nil {
@@ -346,7 +348,8 @@ func (s *Secrets) settleEnding(ctx context.Context, tx *store.Tx, p Placement, f
 	}})
 }
 
-// Rollback starts a rotation back to the previous version, which is put and tested where the driver puts versions, and then becomes current.
+// Rollback starts a rotation back to the previous version. It is placed and tested where the driver places versions, and then becomes current. It
+// fails with domain.StateConflict while a version is pending, a rotation is running or the previous version is being ended outside.
 func (s *Secrets) Rollback(ctx context.Context, caller *auth.Principal, name string) (r Rotation, err error) {
 	defer tried.To(&err, "roll back secret")
 	err = s.entered(ctx, caller, policy.RollbackRotation, name, func(ctx context.Context, tx *store.Tx) error {

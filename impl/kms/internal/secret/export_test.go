@@ -8,7 +8,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// EnterTogether is one transaction of readings that read nothing, one for each caller.
+// EnterTogether runs one transaction with a reading for each caller; the readings open nothing.
 func EnterTogether(s *Secrets, ctx context.Context, tx *store.Tx, name string, callers ...*auth.Principal) (refused []error, err error) {
 	batch := make([]*reading, len(callers))
 	for i, caller := range callers {
@@ -21,12 +21,12 @@ func EnterTogether(s *Secrets, ctx context.Context, tx *store.Tx, name string, c
 	return refused, err
 }
 
-// ProposeRandom is the step create alone.
+// ProposeRandom is the step Create alone.
 func ProposeRandom(s *Secrets, ctx context.Context, tx *store.Tx, name string, length int64) (int64, error) {
 	return s.proposeRandom(ctx, tx, name, length)
 }
 
-// Opened is the value of a version in a transaction.
+// Opened returns the value of a version, read in a transaction.
 func Opened(s *Secrets, ctx context.Context, tx *store.Tx, name string, number int64) string {
 	v, _, err := s.rows.Version(ctx, tx, name, number)
 	if err != nil {

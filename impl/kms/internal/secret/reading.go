@@ -17,45 +17,50 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// reading opens a version of a secret for a caller. It writes nothing but that it was done, as the last of what it does: one that is refused has written nothing.
+// reading is a request to open a version of a secret for a caller. Its only write is its audit event, and that is its last action, so a reading that
+// is refused has written nothing.
 type reading struct {
-	request context.Context // who asks, and from where
+	request context.Context // of the request: carries the caller, its address and the trace
 	caller  *auth.Principal
 	op      policy.Operation
 	name    string
 	do      opening
 }
 
-// opening is what is done in the transaction of a reading that is let: with the current version of its secret, nil when there is none.
+// opening is what an admitted reading does in its transaction. It gets the current version of the secret, or nil when there is none.
 type opening func(ctx context.Context, tx *store.Tx, current *current) error
 
-// current is the current version of a secret, as a transaction of readings has found it.
+// current is the current version of a secret, as it was read in a transaction of readings.
 type current struct {
 	Sealed
-	value func() (string, error) // opens it, once for all readings of the transaction; it is gone with the last of them
+	value func() (string, error) // decrypts the value, once for all readings of the transaction
 }
 
-// maxReadings bounds a transaction of readings, in which nobody else writes on SQLite: each is a few short statements.
+// maxReadings bounds the number of readings in one transaction. On SQLite nothing else can write during such a transaction; each reading is a few
+// short statements.
 const maxReadings = 64
 
-// company is how long a transaction of readings waits for the callers of the one before. One that is alone does not wait.
+// company is how long a transaction waits for the callers whom the previous one answered (groupcommit.Options.Company). After a transaction with a
+// single reading nothing waits.
 const company = time.Millisecond
 
-// enteredTogether is entered for readings. Those that come at the same time share a transaction, and so the wait until what is recorded of them is durable.
+// enteredTogether is entered for readings. Readings that arrive at the same time share a transaction, and so they share the wait until their audit
+// events are durable.
 func (s *Secrets) enteredTogether(ctx context.Context, caller *auth.Principal, op policy.Operation, name string, do opening) error {
 	_, err := s.readings.Do(ctx, &reading{ctx, caller, op, name, do})
 	return s.gate.Recorded(ctx, err)
 }
 
-// maxHold is how long readings that share a transaction wait for the rows of their callers, on PostgreSQL: another transaction may hold one for long. Whoever's row that is waits
-// for it in a lane, beside everybody else (groupcommit), and so do their further readings until it is had.
+// maxHold is how long a shared transaction waits for the rows of its callers on PostgreSQL, since another transaction may hold one of them for long.
+// After that, readings of the caller whose row is held wait in a lane of their own (groupcommit), and so do this caller's further readings until the
+// lane has the row. Other callers do not wait for it.
 const maxHold = time.Second
 
-// errHeld is of a shared transaction that has waited for maxHold. Its readings are tried again in lanes.
+// errHeld is the error of a shared transaction that has waited for maxHold. Its readings are tried again in lanes.
 var errHeld = fmt.Errorf("%w: %w", store.ErrUnavailable, store.ErrHeld)
 
-// readTogether is one transaction of readings. Every caller is held before any policy is: whoever changes a policy holds its subject first, too. Policies are the last that
-// anybody locks, and nobody changes two of them in one transaction.
+// readTogether runs one transaction of readings. To prevent deadlocks, it locks the rows of all callers before any policy: whoever changes a policy
+// locks the policy's subject first, too. Policies are the last rows that any transaction locks, and no transaction changes two of them.
 func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*reading) ([]groupcommit.Result[struct{}], error) {
 	results := make([]groupcommit.Result[struct{}], len(batch))
 	inLane := groupcommit.MayWait(ctx) > 0
@@ -75,7 +80,7 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 	}
 	refused, held, err := s.enterAll(ctx, tx, here, inLane)
 	if inLane {
-		s.waiting.Delete(batch[0].lane()) // it has got what it waited for, or given up
+		s.waiting.Delete(batch[0].lane()) // the lane has the row that it waited for, or has given up
 	}
 	if held != nil {
 		s.waiting.Store(held.lane(), true)
@@ -99,7 +104,8 @@ func (s *Secrets) readTogether(ctx context.Context, tx *store.Tx, batch []*readi
 	return results, nil
 }
 
-// openAll does the readings that are let and wait in no lane. After an error the transaction may be no more; each is tried in one of its own.
+// openAll runs the readings that are neither refused nor sent to a lane. After an error other than a refusal the transaction may be broken, so it
+// returns that error, and each reading is tried again in a transaction of its own.
 func (s *Secrets) openAll(ctx context.Context, tx *store.Tx, batch []*reading, results []groupcommit.Result[struct{}]) error {
 	let := func(i int) bool { return results[i].Err == nil && results[i].Lane == "" }
 	versions, err := s.currentOf(ctx, tx, batch, let)
@@ -119,8 +125,8 @@ func (s *Secrets) openAll(ctx context.Context, tx *store.Tx, batch []*reading, r
 	return nil
 }
 
-// enterAll holds the callers of readings and asks the gate for each entry, and returns whom it refuses. On PostgreSQL that takes maxHold at the most, but in a lane: held is then the
-// reading that was being entered, and the transaction is no more.
+// enterAll locks the rows of the callers and asks the gate about each entry. It returns the refusals. On PostgreSQL, outside a lane, it takes at most
+// maxHold; after that it returns as held the reading at which it was waiting, and the transaction can't be used any more.
 func (s *Secrets) enterAll(ctx context.Context, tx *store.Tx, batch []*reading, inLane bool) (refused map[entry]error, held *reading, err error) {
 	if tx.Dialect() == store.PostgreSQL && !inLane {
 		bounded, cancel := context.WithTimeoutCause(ctx, maxHold, errHeld)
@@ -142,7 +148,7 @@ func (s *Secrets) enterAll(ctx context.Context, tx *store.Tx, batch []*reading, 
 		case isRefusal(refusal):
 			refused[r.entry()] = refusal
 		case refusal != nil:
-			at, err = r, refusal // the transaction may be no more
+			at, err = r, refusal // the transaction may be broken
 		}
 	}
 	if err != nil && errors.Is(context.Cause(ctx), errHeld) {
@@ -151,7 +157,7 @@ func (s *Secrets) enterAll(ctx context.Context, tx *store.Tx, batch []*reading, 
 	return refused, nil, err
 }
 
-// currentOf returns the current versions of the secrets that are let to be read, by one statement.
+// currentOf reads the current versions of the secrets of all admitted readings with one statement.
 func (s *Secrets) currentOf(ctx context.Context, tx *store.Tx, batch []*reading, let func(i int) bool) (map[string]*current, error) {
 	var names []string
 	for i, r := range batch {
@@ -173,13 +179,14 @@ func (s *Secrets) currentOf(ctx context.Context, tx *store.Tx, batch []*reading,
 	return versions, nil
 }
 
-// heldCaller is a caller who is held, or has nothing to stand on.
+// heldCaller is a caller whose rows are locked, or the refusal of a caller without valid standing: for example, its session or key has ended.
 type heldCaller struct {
 	authority.Held
 	refused error
 }
 
-// holdAll holds the callers of readings in the order of all (authority.Standing.Hold), each once. at is the reading whose caller an error is of.
+// holdAll locks the rows of the callers, once for each caller and in the order that all transactions use (authority.Standing.Hold). With an error it
+// returns the reading of the caller for which it failed.
 func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (_ map[stand]heldCaller, at *reading, err error) {
 	callers := map[stand]heldCaller{}
 	firsts := firstOf(batch, (*reading).stand)
@@ -194,7 +201,8 @@ func (s *Secrets) holdAll(ctx context.Context, tx *store.Tx, batch []*reading) (
 	return callers, nil, nil
 }
 
-// firstOf returns the first reading of each kind, in their order. Those of one kind often come in a row.
+// firstOf returns the first reading of each kind, in the order of the batch. Readings of the same kind are often adjacent, so the previous kind is
+// compared before the map is used.
 func firstOf[K comparable](batch []*reading, kind func(*reading) K) (firsts []*reading) {
 	seen := map[K]bool{}
 	var last K
@@ -220,7 +228,8 @@ func isRefusal(err error) bool {
 	return errors.As(err, &refusal)
 }
 
-// stand is all that it hangs on whether a caller has something to stand on. In one transaction, which holds that, the answer is the same for the same stand.
+// stand has all attributes of a caller that decide whether its standing is valid. While a transaction holds the caller's rows, the answer is the same
+// for equal stands.
 type stand struct {
 	kind, subject, session, client, token string
 	epoch                                 int64
@@ -235,10 +244,10 @@ func (a stand) compare(b stand) int {
 	return cmp.Or(cmp.Compare(a.kind, b.kind), cmp.Compare(a.subject, b.subject), cmp.Compare(a.session, b.session), cmp.Compare(a.client, b.client))
 }
 
-// lane is where a reading waits whose caller's row another transaction holds.
+// lane returns the name of the lane in which a reading waits while another transaction holds its caller's row.
 func (r *reading) lane() string { return r.caller.Kind + " " + r.caller.Subject }
 
-// entry is all that the gate's answer hangs on.
+// entry has everything that the gate's answer depends on.
 type entry struct {
 	stand
 	op, name string
@@ -246,13 +255,13 @@ type entry struct {
 
 func (r *reading) entry() entry { return entry{r.stand(), r.op.ID, r.name} }
 
-// inRequest is the context of a shared transaction with what a request's says of the caller.
+// inRequest is the context of a shared transaction, with the values of one request's context added: its caller, address and trace.
 type inRequest struct {
 	context.Context
 	request context.Context
 }
 
-// Value returns the transaction's value, or else the request's.
+// Value returns the transaction's value for the key, or else the request's.
 func (c inRequest) Value(key any) any {
 	if v := c.Context.Value(key); v != nil {
 		return v
@@ -260,5 +269,5 @@ func (c inRequest) Value(key any) any {
 	return c.request.Value(key)
 }
 
-// Close waits for the readings that go on; call it before the database is closed.
+// Close waits for running readings. It must be called before the database is closed.
 func (s *Secrets) Close() { s.readings.Close() }

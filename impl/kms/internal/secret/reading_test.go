@@ -27,7 +27,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// recordedReadings returns how many readings of whom are in the trail.
+// recordedReadings returns the number of readings in the audit trail with the outcome, by caller.
 func (h *house) recordedReadings(outcome string) map[string]int {
 	found, requests := map[string]int{}, map[string]bool{}
 	for _, action := range []string{"getSecret", "getSecretVersion"} {
@@ -45,7 +45,7 @@ func (h *house) recordedReadings(outcome string) map[string]int {
 	return found
 }
 
-// Readings at the same time share transactions: each is recorded once, under who did it; one that is refused is refused alone.
+// Concurrent readings share transactions. Each is recorded once, for its own caller, and one that is refused does not affect the others.
 func TestGet_isRecordedOnceForEachOfManyAtOnce(t *testing.T) {
 	storetest.Each(t, []fs.FS{audit.Migrations, kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		h := houseOf(t, kmstest.On(t, open(t)))
@@ -79,7 +79,7 @@ func TestGet_isRecordedOnceForEachOfManyAtOnce(t *testing.T) {
 	})
 }
 
-// reading opens a secret in one of both ways.
+// reading opens the current version of a secret, with Get or with GetVersion.
 func (h *house) reading(ctx context.Context, caller *auth.Principal, name string, current bool) (value string, err error) {
 	if current {
 		_, value, err = h.secrets.Get(ctx, caller, name)
@@ -89,7 +89,7 @@ func (h *house) reading(ctx context.Context, caller *auth.Principal, name string
 	return value, err
 }
 
-// A transaction that gives its readings up opens nothing.
+// A transaction that fails opens none of its secrets.
 func TestGet_opensNothingThatIsNotRecorded(t *testing.T) {
 	h := newHouse(t)
 	_, err := h.put(h.press, "press.token", "value", secret.Precondition{})
@@ -103,7 +103,7 @@ func TestGet_opensNothingThatIsNotRecorded(t *testing.T) {
 	require.Empty(t, value)
 }
 
-// lockOrder notes in which order owners and policies are locked.
+// lockOrder records the order in which owners and policies are locked.
 type lockOrder struct {
 	kmsdb.Standing
 	kmsdb.SecretPolicies
@@ -125,8 +125,8 @@ func (l *lockOrder) Granted(ctx context.Context, tx *store.Tx, subjects []policy
 	return l.SecretPolicies.Granted(ctx, tx, subjects, paths)
 }
 
-// Whoever changes a policy, a role or a user locks owners in their order, and policies behind them. Readings that share a transaction do the same, in whichever order they come:
-// else each would wait for the other.
+// Whoever changes a policy, a role or a user locks owners in their order, and policies after them. Readings that share a transaction do the same, in
+// whichever order they arrive; otherwise the two transactions could deadlock.
 func TestGet_locksOwnersInTheirOrderAndPoliciesBehindThem(t *testing.T) {
 	h := newHouse(t)
 	callers := []*auth.Principal{h.admin, h.bind, h.press, h.Caller(h.admin.Subject)}
@@ -157,7 +157,7 @@ func TestGet_locksOwnersInTheirOrderAndPoliciesBehindThem(t *testing.T) {
 	}
 }
 
-// A caller whose key has ended is refused alone.
+// A caller whose key has ended is refused without effect on the others.
 func TestGet_refusesAloneWhoHasNothingToStandOn(t *testing.T) {
 	h := newHouse(t)
 	ended := *h.press
@@ -172,16 +172,16 @@ func TestGet_refusesAloneWhoHasNothingToStandOn(t *testing.T) {
 	})
 }
 
-// Whose row another transaction holds waits for it, and nobody else does: neither those who read at the same time, nor those who come meanwhile.
+// Only the caller whose row another transaction holds waits for it: neither concurrent readings of other callers nor later ones do.
 func TestGet_waitsAloneForARowThatIsHeld(t *testing.T) {
 	storetest.Each(t, []fs.FS{audit.Migrations, kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db := open(t)
 		if db.Dialect() == store.SQLite {
-			return // it has one writer and no locks on rows
+			return // SQLite has one writer and no row locks
 		}
 		h, other := houseOf(t, kmstest.On(t, db)), open(t)
 		var aside atomic.Int64
-		var found sync.Map // whose rows were found held
+		var found sync.Map // callers whose rows were found held
 		h.secrets.Held = func(_ context.Context, readings int, by *auth.Principal) {
 			aside.Add(int64(readings))
 			if by != nil {

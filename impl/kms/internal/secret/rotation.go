@@ -105,8 +105,8 @@ func (r Rotation) Words() []string {
 	return []string{hex.EncodeToString(sum[:8])}
 }
 
-// PutRotation sets how a secret is rotated if over holds for the present rotation (nil: always), else it fails with domain.PreconditionFailed. A running
-// rotation continues, unless versions are put to another place from now on: then it has failed.
+// PutRotation sets how a secret is rotated if over matches the present rotation (nil: always); otherwise it fails with domain.PreconditionFailed. A
+// running rotation continues, unless the new settings place versions elsewhere: then the running one is ended as failed.
 func (s *Secrets) PutRotation(ctx context.Context, caller *auth.Principal, r Rotation, over *etag.Match) (put Rotation, err error) {
 	defer tried.To(&err, "put rotation of secret")
 	if r.Interval > 0 {
@@ -199,7 +199,7 @@ func (s *Secrets) rotation(ctx context.Context, q store.Querier, name string) (R
 	return r, true, err
 }
 
-// owned locks a secret; domain.NotFound when there is none.
+// owned locks a secret. It fails with domain.NotFound when there is none.
 func (s *Secrets) owned(ctx context.Context, tx *store.Tx, name string) (Secret, error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name)
 	if err != nil {
@@ -231,7 +231,7 @@ func (s *Secrets) GetRotation(ctx context.Context, caller *auth.Principal, name 
 	return r, err
 }
 
-// DeleteRotation ends the rotation of a secret. A running one is given up. Versions that are valid outside and not current are ended there.
+// DeleteRotation ends the rotation of a secret. A running rotation is cancelled. Versions that are valid outside and not current are ended there.
 func (s *Secrets) DeleteRotation(ctx context.Context, caller *auth.Principal, name string) (err error) {
 	defer tried.To(&err, "delete rotation of secret")
 	return s.entered(ctx, caller, policy.DeleteRotation, name, func(ctx context.Context, tx *store.Tx) error {
@@ -356,7 +356,7 @@ func (s *Secrets) goOn(ctx context.Context, r Rotation, lease string) error {
 	return nil
 }
 
-// advance takes one step: in one commit, or, if its driver acts outside, in one commit before and one after that.
+// advance takes one step. A step inside the kms takes one commit; a step that a driver takes outside has one commit before it and one after it.
 func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, held bool, err error) {
 	var c *Call
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -388,8 +388,8 @@ func (s *Secrets) advance(ctx context.Context, name, lease string) (r Rotation, 
 
 var following = map[Step]Step{Create: Set, Set: Test, Test: Finish}
 
-// step takes one step in the caller's transaction; held is false when the lease is no longer current. If it returns a call, the step is complete only after the
-// driver has made it.
+// step takes one step in the caller's transaction; held is false when the lease is no longer current. If it returns a call, the step is complete only
+// after the driver has made that call.
 func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r Rotation, c *Call, held bool, err error) {
 	secret, found, err := s.rows.Lock(ctx, tx, name) // the secret is always locked before its rotation
 	if err != nil || !found {
@@ -429,8 +429,8 @@ func (s *Secrets) step(ctx context.Context, tx *store.Tx, name, lease string) (r
 	return next, nil, true, s.rows.SettleRotation(ctx, tx, next, lease, domain.Now(s.clock).Add(leaseLife))
 }
 
-// outsideStep prepares the call of a step that a driver takes. It makes none, and held is false, while a version is being ended outside: that call carries the
-// current version, and must not arrive after the new one.
+// outsideStep prepares the call of a step that a driver takes. While a version is being ended outside, there is no call and held is false: the call
+// of that end carries the current version, and must not arrive after the new one.
 func (s *Secrets) outsideStep(ctx context.Context, tx *store.Tx, r Rotation, lease string) (c *Call, held bool, err error) {
 	now := domain.Now(s.clock)
 	ending, err := s.rows.Held(ctx, tx, r.Name, now)
@@ -477,13 +477,14 @@ func (s *Secrets) opens(ctx context.Context, tx *store.Tx, secret Secret, r Rota
 		return errors.New("the pending version is not there")
 	}
 	value, err := s.open(Sealed{Secret{Name: r.Name, Version: r.Version}, found.WrappedKey, found.Value})
-	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier version that is rolled back to may have any length
+	if err == nil && r.Version > secret.Version && int64(len(value)) != r.Length { // an earlier version, to which a rollback returns, may have any length
 		err = errors.New("the pending version has another length")
 	}
 	return err
 }
 
-// finish makes the rotation's version current. If it is no longer pending or readable, somebody has decided otherwise, and the rotation has failed.
+// finish makes the rotation's version current. If that version is no longer pending or readable, a caller has changed its stage or deleted it, and
+// the rotation has failed.
 func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) (Rotation, bool, error) {
 	made, found, err := s.rows.Version(ctx, tx, r.Name, r.Version)
 	if err != nil {
@@ -503,9 +504,9 @@ func (s *Secrets) finish(ctx context.Context, tx *store.Tx, secret Secret, r Rot
 	return s.end(ctx, tx, secret, r, Done)
 }
 
-// replaced schedules the end of all versions that are not current where they were put outside, after the overlap.
+// replaced schedules the end, after the overlap, of all versions that are not current and may be valid outside.
 func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r Rotation) error {
-	if r.Driver != Random && secret.Previous != 0 { // it may be older than the driver's use; the driver is told all the same
+	if r.Driver != Random && secret.Previous != 0 { // the previous version may be older than the use of the driver; it is ended at the target all the same
 		err := s.rows.PlaceOnce(ctx, tx, Placement{Name: r.Name, Driver: r.Driver, URL: r.URL, Credential: r.Credential, Version: secret.Previous, PlacedAt: r.StartedAt})
 		if err != nil {
 			return err
@@ -514,8 +515,8 @@ func (s *Secrets) replaced(ctx context.Context, tx *store.Tx, secret Secret, r R
 	return s.rows.EndOthers(ctx, tx, r.Name, secret.Version, domain.Now(s.clock).Add(r.Overlap))
 }
 
-// end writes the outcome of a rotation. After a failure, its version is ended outside, but not before a step that is being taken has returned. The previous
-// version, after a failed rollback, is ended only after the overlap, since it may still be in use.
+// end writes the outcome of a rotation. After a failure, the rotation's version is ended outside, but not before a step that is in progress has
+// returned. If that version is the previous one, as after a failed rollback, it is ended only after the overlap, since it may still be in use.
 func (s *Secrets) end(ctx context.Context, tx *store.Tx, secret Secret, r Rotation, outcome string) (Rotation, bool, error) {
 	detail := map[string]string{"version": fmt.Sprint(r.Version), "outcome": outcome}
 	if outcome == Failed {

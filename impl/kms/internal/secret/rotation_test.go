@@ -21,7 +21,7 @@ import (
 	"github.com/fountainai/fountain/internal/store/storetest"
 )
 
-// A replica that has a step leased and died is waited for until the lease is over, at each step; then another one goes on, and the rotation is whole.
+// If a replica dies with the lease of any step, other replicas wait until the lease ends; then another one continues and completes the rotation.
 func TestWorkOnRotations_goesOnWhereADeadReplicaStopped(t *testing.T) {
 	for _, at := range []secret.Step{secret.Create, secret.Set, secret.Test, secret.Finish} {
 		h := newHouse(t)
@@ -64,14 +64,14 @@ func TestWorkOnRotations_goesOnWhereADeadReplicaStopped(t *testing.T) {
 	}
 }
 
-// proposed stores a pending version in a transaction, as the step create does.
+// proposed stores a pending version in a transaction, as the step Create does.
 func (h *house) proposed(ctx context.Context, tx *store.Tx, name string, length int64) int64 {
 	number, err := secret.ProposeRandom(h.secrets, ctx, tx, name, length)
 	require.NoError(h.T, err)
 	return number
 }
 
-// What can't be opened never becomes current: the step is tried again, at last the rotation has failed, and the next one works.
+// A version that can't be opened never becomes current. The step is tried again until the rotation has failed; the next rotation succeeds.
 func TestWorkOnRotations_failsRatherThanMakingCurrentWhatDoesNotOpen(t *testing.T) {
 	h := newHouse(t)
 	_, err := h.put(h.admin, "app.db", "first", secret.Precondition{})
@@ -117,14 +117,14 @@ func TestWorkOnRotations_failsRatherThanMakingCurrentWhatDoesNotOpen(t *testing.
 	require.EqualValues(t, 3, of.Version)
 }
 
-// outside is a driver that remembers what works outside, as a rotator does that is told the same more than once.
+// outside is a driver that records which versions are valid outside. Like a rotator, it accepts the same call more than once.
 type outside struct {
 	mu    sync.Mutex
 	works map[int64]string
 	calls []string
 	ends  []secret.Call
 	fails map[secret.Step]error
-	lost  map[secret.Step]bool // it is done, and the answer does not come
+	lost  map[secret.Step]bool // the step is done, but its answer is lost
 }
 
 func (o *outside) Check(context.Context, secret.Rotation) error { return nil }
@@ -156,7 +156,7 @@ func (o *outside) Do(_ context.Context, c secret.Call) error {
 	return nil
 }
 
-// outsideHouse has a secret that a driver puts outside.
+// outsideHouse returns a house with a secret that a driver places outside.
 func outsideHouse(t *testing.T) (*house, *outside) {
 	h := newHouse(t)
 	o := &outside{works: map[int64]string{}, fails: map[secret.Step]error{}, lost: map[secret.Step]bool{}}
@@ -180,7 +180,8 @@ func (h *house) current(name string) (secret.Secret, string) {
 	return of, value
 }
 
-// At every moment the current version works outside: the new one before it is current, the old one for the overlap, and after a way back the one before again.
+// The current version is valid outside at every moment: a new one before it becomes current, the old one during the overlap, and after a rollback the
+// previous one again.
 func TestRotation_outsideKeepsTheCurrentVersionWorking(t *testing.T) {
 	h, o := outsideHouse(t)
 	for range 2 {
@@ -200,7 +201,7 @@ func TestRotation_outsideKeepsTheCurrentVersionWorking(t *testing.T) {
 	require.NoError(t, err)
 	_, err = h.secrets.Rollback(t.Context(), h.admin, "app.db")
 	require.ErrorIs(t, err, domain.StateConflict)
-	h.Clock.Advance(2 * time.Hour) // the end of version 2 would be due now
+	h.Clock.Advance(2 * time.Hour) // the end of version 2 would now be due
 	require.NoError(t, h.secrets.WorkOnRotations(t.Context()))
 	of, value = h.current("app.db")
 	require.EqualValues(t, []int64{2, 3}, []int64{of.Version, of.Previous})
@@ -217,7 +218,7 @@ func TestRotation_outsideKeepsTheCurrentVersionWorking(t *testing.T) {
 	require.Equal(t, value, o.works[3])
 }
 
-// An answer that is lost, at each step, costs a repeat with the same value; nothing is left over.
+// When the answer to a step is lost, the step is repeated with the same value, and no version is left over.
 func TestRotation_outsideRepeatsAStepWhoseAnswerIsLost(t *testing.T) {
 	h, o := outsideHouse(t)
 	o.lost = map[secret.Step]bool{secret.Set: true, secret.Test: true, secret.End: true}
@@ -244,7 +245,7 @@ func TestRotation_outsideRepeatsAStepWhoseAnswerIsLost(t *testing.T) {
 	require.Empty(t, r.LastError)
 }
 
-// What is refused outside never becomes current, and what was put there is ended.
+// A version that the target refuses never becomes current, and what was placed outside is ended.
 func TestRotation_outsideFailsWhole(t *testing.T) {
 	h, o := outsideHouse(t)
 	o.works[1] = "first"
@@ -263,7 +264,7 @@ func TestRotation_outsideFailsWhole(t *testing.T) {
 	require.Equal(t, []any{secret.Idle, secret.Failed, secret.Rejected}, []any{r.Step, r.LastOutcome, r.LastError})
 }
 
-// A replica that died after its driver had acted is followed by another one, which tells the driver the same.
+// When a replica dies after its driver has acted, another replica repeats the same call.
 func TestRotation_outsideGoesOnWhereADeadReplicaStopped(t *testing.T) {
 	for _, at := range []secret.Step{secret.Set, secret.Test, secret.Finish} {
 		h, o := outsideHouse(t)
@@ -277,7 +278,7 @@ func TestRotation_outsideGoesOnWhereADeadReplicaStopped(t *testing.T) {
 			r, _, err := rows.LeasedRotation(ctx, tx, "app.db", "dead")
 			require.NoError(t, err)
 			r.Step, r.Version = at, h.proposed(ctx, tx, "app.db", 43)
-			o.works[2] = secret.Opened(h.secrets, ctx, tx, "app.db", 2) // the driver had acted, and nothing was committed
+			o.works[2] = secret.Opened(h.secrets, ctx, tx, "app.db", 2) // the driver has acted, and nothing was committed
 			return rows.SettleRotation(ctx, tx, r, "dead", h.Clock.Now().Add(30*time.Second))
 		})
 		h.Clock.Advance(31 * time.Second)
@@ -288,7 +289,8 @@ func TestRotation_outsideGoesOnWhereADeadReplicaStopped(t *testing.T) {
 	}
 }
 
-// Two replicas on one database: from whichever step the lease of the one that died is over, the other one ends the rotation, once, and one version works outside.
+// Of two replicas on one database, one dies with the lease of any step. When the lease ends, the other one completes the rotation once, and one
+// version is valid outside.
 func TestRotation_outsideIsEndedByTheOtherReplicaFromEachStep(t *testing.T) {
 	storetest.Each(t, []fs.FS{audit.Migrations, kmsdb.Migrations}, func(t *testing.T, open func(t *testing.T) *store.DB) {
 		db, other := open(t), open(t)
@@ -336,7 +338,7 @@ func TestRotation_outsideIsEndedByTheOtherReplicaFromEachStep(t *testing.T) {
 	})
 }
 
-// dies leaves a rotation as a replica does that dies with the lease of a step; what comes before the step is done.
+// dies leaves a rotation as a replica does that dies with the lease of a step; the steps before it are done.
 func (h *house) dies(o *outside, at secret.Step) {
 	h.Helper()
 	rows := kmsdb.Secrets{}
@@ -357,7 +359,7 @@ func (h *house) dies(o *outside, at secret.Step) {
 	})
 }
 
-// Nobody has a driver send a secret that it may not read, and without a credential nothing is sent.
+// No caller can have a driver send a secret that it may not read, and nothing is sent without a credential.
 func TestPutRotation_takesNoCredentialOfOthers(t *testing.T) {
 	h, o := outsideHouse(t)
 	h.press.Scopes = []string{"secrets:read", "secrets:write"}
@@ -390,12 +392,12 @@ func TestPutRotation_takesNoCredentialOfOthers(t *testing.T) {
 	require.Empty(t, o.calls)
 }
 
-// elsewhere is another target for the secret of an outsideHouse.
+// elsewhere is a rotation of the secret of an outsideHouse to another target.
 var elsewhere = secret.Rotation{
 	Name: "app.db", Driver: secret.Webhook, Length: 43, URL: "https://elsewhere.example.org/", Credential: "app.rotator", Overlap: time.Hour,
 }
 
-// A rotator that is left ends what it has, and gets no value of those that come after it.
+// A target that is no longer used ends its versions, and gets no value of later ones.
 func TestRotation_outsideLeavesNothingAtATargetThatWasLeft(t *testing.T) {
 	for _, next := range []secret.Rotation{elsewhere, {Name: "app.db", Driver: secret.Random, Length: 43, Overlap: time.Hour}} {
 		h, o := outsideHouse(t)
@@ -426,7 +428,8 @@ func TestRotation_outsideLeavesNothingAtATargetThatWasLeft(t *testing.T) {
 	}
 }
 
-// What is under way when the target changes has failed: it is not made current after a test elsewhere, and is ended where it was put.
+// A rotation that is running when the target changes has failed. Its version does not become current after a test elsewhere, and is ended where it
+// was placed.
 func TestRotation_outsideIsGivenUpWhenItsTargetChanges(t *testing.T) {
 	h, o := outsideHouse(t)
 	o.works[1] = "first"
@@ -452,7 +455,7 @@ func TestRotation_outsideIsGivenUpWhenItsTargetChanges(t *testing.T) {
 	require.Equal(t, "https://rotator.example.org/", o.ends[0].URL)
 }
 
-// A way back that fails leaves the previous version its overlap.
+// After a failed rollback the previous version keeps its overlap.
 func TestRollback_thatFailsTakesNothingAway(t *testing.T) {
 	h, o := outsideHouse(t)
 	for range 2 {
@@ -480,7 +483,8 @@ func TestRollback_thatFailsTakesNothingAway(t *testing.T) {
 	require.Equal(t, value, o.works[3])
 }
 
-// An end tells what is current: for a rotator with room for one value it must not come between what is set and what becomes current.
+// The call that ends a version carries the current one. For a rotator with a single value it must not arrive between setting a new version and making
+// that current.
 func TestRotation_outsideEndsNothingWhileAnotherVersionComes(t *testing.T) {
 	h, o := outsideHouse(t)
 	_, err := h.secrets.Rotate(t.Context(), h.admin, "app.db")
@@ -503,7 +507,7 @@ func TestRotation_outsideEndsNothingWhileAnotherVersionComes(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, []any{secret.Set, int64(0)}, []any{r.Step, r.Attempts}, "which is no failure")
 
-	h.Clock.Advance(30 * time.Second) // it died
+	h.Clock.Advance(30 * time.Second) // that replica has died
 	require.ErrorIs(t, h.secrets.WorkOnRotations(t.Context()), secret.NoAnswer)
 	require.Equal(t, []string{"set3", "test3"}, o.calls[2:], "nothing is ended before what was set is current")
 	for range 3 {

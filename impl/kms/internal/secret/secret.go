@@ -89,8 +89,8 @@ type Secrets struct {
 	// call.
 	Drivers map[string]Driver
 	Count   func(driver string, step Step)
-	// Held is told of readings that wait in lanes for the row of a caller, which another transaction holds; it is set before the first call. by is the caller whose row was
-	// found held just now; nil: that was known.
+	// Held is told of readings that wait in lanes because another transaction holds the row of their caller; it is set before the first call. by is
+	// the caller whose row was just found to be held; nil when it was known before.
 	Held func(ctx context.Context, readings int, by *auth.Principal)
 
 	db     *store.DB
@@ -106,10 +106,11 @@ type Secrets struct {
 
 	mu   sync.Mutex
 	more chan struct{} // closed when this replica has changed a current version
-	over chan struct{} // closed when nobody is to wait any more
+	over chan struct{} // closed when waiting requests must return
 }
 
-// New returns the domain of secrets, which keeps so many versions of each. Every caller comes through the gate. Close ends it.
+// New returns the domain of secrets. It keeps at most keep versions of each secret, besides those in a stage. Every call passes the gate. The caller
+// must call Close.
 func New(db *store.DB, rows Rows, sealer Sealer, gate *policy.Gate, c clock.Clock, keep int64) *Secrets {
 	s := &Secrets{
 		db: db, rows: rows, sealer: sealer, gate: gate, audit: auditlog.Log{Clock: c}, clock: c, keep: keep, more: make(chan struct{}), over: make(chan struct{}),
@@ -217,8 +218,8 @@ func (s *Secrets) seal(at Secret, value string) (wrapped, sealed []byte, err err
 
 func (s Secret) context() []byte { return fmt.Appendf(nil, "secret:%s:%d", s.Name, s.Version) }
 
-// Get opens the current version. A missing secret and one that the caller may not read are the same domain.NotFound. Every reading is recorded before the
-// value is returned; if that fails, so does Get.
+// Get opens the current version. A missing secret and one that the caller may not read give the same domain.NotFound. Every reading is recorded
+// before the value is returned; if that fails, so does Get.
 func (s *Secrets) Get(ctx context.Context, caller *auth.Principal, name string) (_ Secret, _ string, err error) {
 	defer tried.To(&err, "get secret")
 	var found *current

@@ -24,7 +24,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// house is the parts with an administrator and two services, each with a key.
+// house has the parts under test, with an administrator and two services that have a key each.
 type house struct {
 	*kmstest.Parts
 	secrets            *secret.Secrets
@@ -51,12 +51,12 @@ func houseOf(t *testing.T, parts *kmstest.Parts) *house {
 	return h
 }
 
-// gate lets through what policies allow.
+// gate returns a gate that admits what policies allow.
 func (h *house) gate() *policy.Gate {
 	return &policy.Gate{DB: h.DB, Rows: kmsdb.SecretPolicies{}, Standing: h.Standing, Refusals: auditlog.NewRefusals(auditlog.Log{Clock: h.Clock})}
 }
 
-// service is a service as the token of its key says.
+// service returns the principal of a service, as the token of its key has it.
 func (h *house) service(name string) *auth.Principal {
 	now := h.Clock.Now()
 	s := h.Service(name)
@@ -193,7 +193,7 @@ func TestUnwrap_opensWhatItsKeyringHasWrappedAlone(t *testing.T) {
 	require.ErrorIs(t, err, domain.Ended, "its key has expired")
 }
 
-// Where nothing can be recorded nothing is read: not by a person, not by a service.
+// If a reading can't be recorded, nothing is returned, neither to a user nor to a service.
 func TestGet_failsWhereItCannotBeRecorded(t *testing.T) {
 	h := newHouse(t)
 	_, err := h.put(h.admin, "press.key", "canary", secret.Precondition{})

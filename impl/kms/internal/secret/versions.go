@@ -23,7 +23,7 @@ type Stage string
 // The stages. Most versions have none.
 const (
 	Current  Stage = "current"
-	Previous Stage = "previous" // was current before
+	Previous Stage = "previous" // was current until the last change
 	Pending  Stage = "pending"  // waits to become current
 )
 
@@ -104,8 +104,8 @@ func (s *Secrets) held(ctx context.Context, tx *store.Tx, name, which string) (s
 	return secret, sealed.Of, nil
 }
 
-// GetVersion opens a version. A deleted or destroyed one is domain.Gone. Every reading is recorded before the value is returned; if that fails, so does
-// GetVersion.
+// GetVersion opens a version. A deleted or destroyed version gives domain.Gone. Every reading is recorded before the value is returned; if that
+// fails, so does GetVersion.
 func (s *Secrets) GetVersion(ctx context.Context, caller *auth.Principal, name, which string) (of Secret, v Version, value string, err error) {
 	defer tried.To(&err, "get version of secret")
 	var found SealedVersion
@@ -170,7 +170,8 @@ func (s *Secrets) Versions(ctx context.Context, caller *auth.Principal, name, cu
 	return of, versions, page.Encode(versionsName, versions[limit-1].Number), nil
 }
 
-// Delete makes a version unreadable until it is undeleted. The current version is domain.StateConflict. A pending version is no longer pending.
+// Delete makes a version unreadable until it is undeleted. For the current version it fails with domain.StateConflict. A pending version is no longer
+// pending.
 func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, which string) (err error) {
 	defer tried.To(&err, "delete version of secret")
 	return s.entered(ctx, caller, policy.DeleteVersion, name, func(ctx context.Context, tx *store.Tx) error {
@@ -191,7 +192,7 @@ func (s *Secrets) Delete(ctx context.Context, caller *auth.Principal, name, whic
 	})
 }
 
-// Undelete makes a deleted version readable again. A destroyed one is domain.Gone.
+// Undelete makes a deleted version readable again. For a destroyed version it fails with domain.Gone.
 func (s *Secrets) Undelete(ctx context.Context, caller *auth.Principal, name, which string) (secret Secret, v Version, err error) {
 	defer tried.To(&err, "undelete version of secret")
 	err = s.entered(ctx, caller, policy.UndeleteVersion, name, func(ctx context.Context, tx *store.Tx) (err error) {
@@ -217,7 +218,7 @@ func (s *Secrets) mark(ctx context.Context, tx *store.Tx, action, name string, n
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: name, Detail: map[string]string{"version": fmt.Sprint(number)}})
 }
 
-// dispensable refuses the current version, which a secret can't be without.
+// dispensable refuses the current version: a secret must always have one.
 func (s Secret) dispensable(number int64) error {
 	if s.Stage(number) == Current {
 		return domain.Refuse(domain.StateConflict, "The version is the current one; store or promote another one first.")
@@ -231,7 +232,8 @@ type Destruction struct {
 	Remains store.Remains // where copies may remain in the database
 }
 
-// Destroy overwrites the data key and the sealed value of a version, so that it can never be opened again. The current version is domain.StateConflict.
+// Destroy overwrites the data key and the sealed value of a version, so that it can never be opened again. For the current version it fails with
+// domain.StateConflict.
 func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, which string) (done Destruction, err error) {
 	defer tried.To(&err, "destroy version of secret")
 	done.Remains, err = s.db.Erase(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -260,8 +262,8 @@ func (s *Secrets) Destroy(ctx context.Context, caller *auth.Principal, name, whi
 	return done, s.gate.Recorded(ctx, err)
 }
 
-// Promote makes a version the current one if over holds for the present one (nil: always), and returns the secret. The version that was current becomes the
-// previous one.
+// Promote makes a version the current one if over matches the present current version (nil: always), and returns the secret. The version that was
+// current becomes the previous one.
 func (s *Secrets) Promote(ctx context.Context, caller *auth.Principal, name, which string, over *etag.Match) (secret Secret, err error) {
 	defer tried.To(&err, "promote version of secret")
 	err = s.entered(ctx, caller, policy.PromoteVersion, name, func(ctx context.Context, tx *store.Tx) (err error) {

@@ -18,8 +18,8 @@ const (
 	watchPause = time.Second // between two checks for changes by other replicas
 )
 
-// Watch returns the secret as soon as its current version is one that known is false for, or after wait. A missing secret and one that the caller may not read
-// are the same domain.NotFound. No value is read, and nothing is recorded.
+// Watch returns the secret as soon as known is false for its current version, or after wait (at most MaxWatch). A missing secret and one that the
+// caller may not read give the same domain.NotFound. The value is not read, and nothing is recorded.
 func (s *Secrets) Watch(ctx context.Context, caller *auth.Principal, name string, known func(version int64) bool, wait time.Duration) (found Secret, err error) {
 	defer tried.To(&err, "watch secret")
 	over := time.NewTimer(min(wait, MaxWatch))
@@ -45,7 +45,7 @@ func (s *Secrets) Watch(ctx context.Context, caller *auth.Principal, name string
 			return found, nil // the caller disconnected, which is no failure
 		}
 	}
-	return s.described(ctx, caller, name, true) // a caller whose session has ended meanwhile gets nothing
+	return s.described(ctx, caller, name, true) // a caller whose session has ended while it waited gets nothing
 }
 
 // Run waits for ctx to end, and then releases all waiting requests.
