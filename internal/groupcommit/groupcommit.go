@@ -124,7 +124,7 @@ const (
 )
 
 // Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When
-// ctx ends first and Do returns its error, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
+// ctx ends first and Do returns its error, up to 10 ms later, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
 // store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, or queue_share_exceeded for who has the most in it (Shared), a closed committer unavailable, and a call from inside a write of the same
 // database store.ErrNested.
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
