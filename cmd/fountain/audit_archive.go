@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -184,7 +185,10 @@ type keepBound struct {
 	ahead   time.Duration // of the service's clock before that of the kms
 }
 
-func seconds(n int64) time.Duration { return time.Duration(n) * time.Second }
+// seconds is a number of seconds that was told, within what a duration holds.
+func seconds(n int64) time.Duration {
+	return time.Duration(min(max(n, 0), int64(math.MaxInt64/time.Second))) * time.Second
+}
 
 // refuse refuses the youngest event that an archive would have, by the clock of its service, when it has to be kept still.
 func (b keepBound) refuse(seq int64, at time.Time) error {

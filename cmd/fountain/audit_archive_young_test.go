@@ -153,6 +153,17 @@ func TestAuditArchive_refusesYoungEventsOfAnotherServiceBeforeItWrites(t *testin
 	require.NoError(t, err)
 	require.DirExists(t, a.dir)
 
+	for told, refused := range map[string]bool{"9223372036854775807": true, "9223372037": true, "9223372036854775808": true, "1e9": true, "-9223372036854775808": false} {
+		k.witness["keptSeconds"] = told // beyond what a time can hold, or no number
+		odd := begin()
+		_, err = k.archive(t, odd)
+		require.Equal(t, refused, err != nil, "%s: %v", told, err)
+		if refused {
+			require.NoDirExists(t, odd.dir)
+		}
+	}
+	k.witness["keptSeconds"] = strconv.FormatInt(int64(ninetyDays/time.Second), 10)
+
 	k.now = heard.Add(10 * day) // and so is the clock of the service
 	a = begin()
 	asked, err := k.archive(t, a)

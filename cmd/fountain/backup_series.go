@@ -31,9 +31,10 @@ func (s series) file(at time.Time) string {
 	return filepath.Join(s.dir, at.UTC().Format(seriesLayout)+seriesSuffix)
 }
 
-// next is the file of an archive that is begun now: it is named by this second, or by the first one after it that no archive has. The lock is held, so that the name stays free.
+// next is the file of an archive that is begun now: it is named by this second, or by the first one after it that no archive has, and none that is being written by backup --to.
+// The lock keeps the name free of other backups --into; makeBackup refuses one that --to has taken since.
 func (s series) next(now time.Time) string {
-	for exists(s.file(now)) {
+	for exists(s.file(now)) || exists(s.file(now)+partSuffix) {
 		now = now.Add(time.Second)
 	}
 	return s.file(now)

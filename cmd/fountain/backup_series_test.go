@@ -79,6 +79,8 @@ func TestSeries_namesArchivesOfOneSecond(t *testing.T) {
 		names = append(names, filepath.Base(file))
 	}
 	require.Equal(t, []string{"2026-11-30T030000Z.backup", "2026-11-30T030001Z.backup", "2026-11-30T030002Z.backup", "2026-11-30T030003Z.backup"}, names)
+	put(t, s.dir, "2026-11-30T030004Z.backup.part") // backup --to writes it
+	require.Equal(t, s.file(monday.Add(5*time.Second)), s.next(monday))
 }
 
 // A backup that was killed leaves a part, which the next one removes; one that runs keeps a second one out.

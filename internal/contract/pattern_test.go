@@ -1,7 +1,9 @@
 package contract
 
 import (
+	"math/rand/v2"
 	"regexp"
+	"strings"
 	"testing"
 
 	"github.com/getkin/kin-openapi/openapi3"
@@ -53,9 +55,9 @@ func TestPattern_matchesAsTheExpressionDoes(t *testing.T) {
 		if p.runs != nil {
 			byRuns++
 		}
-		strings := rapid.OneOf(rapid.StringMatching(text), rapid.StringN(0, 8, 32), rapid.StringMatching(`[a-c]{0,4}[0-9A-Z_. é]{0,3}`))
+		texts := rapid.OneOf(rapid.StringMatching(text), rapid.StringN(0, 8, 32), rapid.StringMatching(`[a-c]{0,4}[0-9A-Z_. é]{0,3}`))
 		rapid.Check(t, func(t *rapid.T) {
-			s := strings.Draw(t, "string")
+			s := texts.Draw(t, "string")
 			if cut := rapid.IntRange(0, 9).Draw(t, "cut"); cut < len(s) {
 				s = s[:cut] + s[min(len(s), cut+rapid.IntRange(0, 1).Draw(t, "gap")):]
 			}
@@ -76,4 +78,59 @@ func TestPattern_leavesChoicesToTheExpression(t *testing.T) {
 		require.Equal(t, row, tree.runs != nil, text)
 		require.Equal(t, regexp.MustCompile(text).String(), tree.expression.String())
 	}
+}
+
+// somePattern makes an expression of rows of sets, many of which a walk can match and many not.
+func somePattern(r *rand.Rand) string {
+	sets := []string{"a", "b", "[ab]", "[^a]", "[a\n]", "é", "[^bé]", `\x{fffd}`, "(a)", "[à-ü]"}
+	times := []string{"", "", "", "?", "*", "+", "{2}", "{0,2}", "{1,2}", "{2,}", "{0}"}
+	row := func(n int) string {
+		out := ""
+		for range n {
+			out += sets[r.IntN(len(sets))] + times[r.IntN(len(times))]
+		}
+		return out
+	}
+	text := row(r.IntN(4))
+	if r.IntN(2) == 0 {
+		text += "(" + sets[r.IntN(len(sets))] + row(r.IntN(3)) + ")" + times[r.IntN(len(times))]
+	}
+	return "^" + text + "$"
+}
+
+// What a walk says of a string is what package regexp says, whatever row it is: of every string of up to five characters, among them a line's end and a byte that is no UTF-8.
+func TestPattern_walksEveryRowAsTheExpressionMatchesIt(t *testing.T) {
+	all := []string{""}
+	for begin, length := 0, 1; length <= 5; length++ {
+		end := len(all)
+		for _, s := range all[begin:end] {
+			for _, c := range []string{"a", "b", "é", "\n", "\xff"} {
+				all = append(all, s+c)
+			}
+		}
+		begin = end
+	}
+	r := rand.New(rand.NewPCG(11, 30)) //nolint:gosec // a repeatable choice of patterns
+	seen, tails := map[string]bool{}, 0
+	for walked := 0; walked < 250; {
+		text := somePattern(r)
+		p, err := compilePattern(text)
+		require.NoError(t, err, text)
+		if seen[text] || p.runs == nil {
+			continue
+		}
+		seen[text] = true
+		walked++
+		if p.tail.runs != nil {
+			tails++
+		}
+		for _, s := range all {
+			if p.match(s) != p.expression.MatchString(s) {
+				require.Equal(t, p.expression.MatchString(s), p.match(s), "%s of %q", text, s)
+			}
+		}
+		long := strings.Repeat("a", 200) + "é"
+		require.Equal(t, p.expression.MatchString(long), p.match(long), text)
+	}
+	require.Greater(t, tails, 50)
 }

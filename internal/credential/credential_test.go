@@ -44,6 +44,8 @@ type fake struct {
 	leap      atomic.Int64 // how far the clock leaps while the next token is on its way
 	refused   string       // the token that rotation answers invalid_token
 	wrapped   map[string][]byte
+	witnessed []string // bodies of checkpoints that were recorded
+	older     bool     // it knows checkpoints alone, not for how long events are kept
 }
 
 func newFake(t *testing.T) *fake {
@@ -56,6 +58,7 @@ func newFake(t *testing.T) *fake {
 	mux.HandleFunc("POST /kms/v1/keys/current/rotate", f.rotate)
 	mux.HandleFunc("POST /kms/v1/keyrings/search/data-keys", f.createDataKey)
 	mux.HandleFunc("POST /kms/v1/keyrings/search/unwrap", f.unwrap)
+	mux.HandleFunc("POST /kms/v1/audit/witness", f.witness)
 	f.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if f.down.Load() {
 			w.WriteHeader(http.StatusServiceUnavailable)

@@ -2,6 +2,7 @@ package credential
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
@@ -10,6 +11,7 @@ import (
 )
 
 // WitnessAudit has the kms record a checkpoint of the service's audit trail, and for how long the service keeps its events, and returns a checkpoint of the kms's own, for the service to record.
+// A kms of an older release knows no such time and refuses a body that has one. It gets the checkpoint alone, so that the order of an upgrade leaves no trail without its witness.
 func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint, keep time.Duration) (kms audit.Checkpoint, err error) {
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {
@@ -19,7 +21,12 @@ func (s *Source) WitnessAudit(ctx context.Context, c audit.Checkpoint, keep time
 		audit.Checkpoint
 		KeptSeconds int64 `json:"keptSeconds"`
 	}{c, int64(keep / time.Second)}
-	err = s.call(ctx, request{method: http.MethodPost, path: "/kms/v1/audit/witness", bearer: bearer, json: told, want: http.StatusOK}, &kms)
+	tell := request{method: http.MethodPost, path: "/kms/v1/audit/witness", bearer: bearer, json: told, want: http.StatusOK}
+	err = s.call(ctx, tell, &kms)
+	if refused := (*Refusal)(nil); errors.As(err, &refused) && refused.Code == "invalid_body" {
+		tell.json = c
+		err = s.call(ctx, tell, &kms)
+	}
 	if err != nil {
 		return kms, fmt.Errorf("have the kms record an audit checkpoint: %w", err)
 	}

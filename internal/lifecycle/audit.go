@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/fountainai/fountain/internal/audit"
+	"github.com/fountainai/fountain/internal/credential"
 	"github.com/fountainai/fountain/internal/store"
 )
 
@@ -36,6 +37,8 @@ type witness interface {
 	WitnessAudit(ctx context.Context, c audit.Checkpoint, keep time.Duration) (audit.Checkpoint, error)
 	AuditOrder(ctx context.Context) (order audit.Order, found bool, err error)
 }
+
+var _ witness = (*credential.Source)(nil) // whoever has a credential has the kms as its witness
 
 // order asks the kms which events of the chain are archived and may be removed. Events younger than this service's retention are never among them.
 func (s *Service) order(ctx context.Context) (audit.Order, bool, error) {
