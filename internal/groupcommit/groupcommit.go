@@ -123,10 +123,14 @@ const (
 	abandoned
 )
 
-// Do applies one request and returns after its commit is durable, or it has failed. Where nobody commits or waits it does so in the goroutine of the caller. When
-// ctx ends first and Do returns its error, up to 10 ms later, the request was not and will not be applied; once a batch has taken it, Do waits for the outcome. A wait that is over is
-// store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded, or queue_share_exceeded for who has the most in it (Shared), a closed committer unavailable, and a call from inside a write of the same
-// database store.ErrNested.
+// Do applies one request and returns when its commit is durable, or when it has failed. If no other request is queued or being committed, the commit
+// runs in the goroutine of the caller.
+//
+// When ctx ends first and Do returns its error, up to 10 ms later, the request was not applied and will not be. Once a batch has taken the request, Do
+// waits for the outcome. When Options.Wait is over, Do returns store.ErrUnavailable, and nothing was applied. A full queue is the problem overloaded,
+// or queue_share_exceeded for the owner with the most requests in it (Shared). A closed committer is the problem unavailable. A call from inside a
+// write of the same database is store.ErrNested.
+//
 // After a lost connection to the database (store.ErrUnavailable) the outcome is unknown.
 func (c *Committer[Req, Res]) Do(ctx context.Context, req Req) (Res, error) {
 	var none Res
