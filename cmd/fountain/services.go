@@ -88,7 +88,7 @@ func (o *operator) registerService() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service trades this token for its key, once, within ten minutes:", made.Enrolment.Token)
+			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service exchanges this token for its key, once, within ten minutes:", made.Enrolment.Token)
 		})
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "scope that the service gets at other services; may be repeated")
 	cmd.Flags().StringSliceVar(&declared, "declare", nil, "scope that the service declares, NAME:VERB; may be repeated")
@@ -111,7 +111,7 @@ func (o *operator) updateService() *cobra.Command {
 			change.DeclaredScopes = &declared
 		}
 		if change.Scopes == nil && change.DeclaredScopes == nil {
-			return usagef("fountain services update takes --scope, --declare or both; an empty value takes all away")
+			return usagef("fountain services update needs --scope, --declare or both; an empty value removes all")
 		}
 		return o.changeService(cmd, args[0], change)
 	}

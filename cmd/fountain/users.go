@@ -163,7 +163,7 @@ func (o *operator) deleteUser() *cobra.Command {
 		}
 		err := terminal.Confirm("delete " + args[0] + " for ever? Every session, key and token of theirs ends")
 		if errors.Is(err, terminal.ErrNoTerminal) {
-			return usagef("fountain users delete asks whether to go on, and there is no terminal to ask at: --yes goes on")
+			return usagef("fountain users delete asks for confirmation, and there is no terminal to prompt on: pass --yes to go on")
 		}
 		if err != nil {
 			return err
