@@ -141,7 +141,10 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Equal(t, 2, h.run("services", "update", "reports").code)
 	require.NotContains(t, good("services", "update", "reports", "--scope", "elements:read", "--declare", "reports:read").stdout, "reports:write")
 	// The withdrawal has ended the administrators' tokens. The stored one is no longer valid, and a code is asked for.
-	asked := h.run("services", "delete", "reports")
+	unasked = h.run("services", "delete", "reports")
+	require.Equal(t, 2, unasked.code)
+	require.Contains(t, unasked.sentenceOf(t), "services delete asks for confirmation")
+	asked := h.run("services", "delete", "reports", "--yes")
 	require.Equal(t, 1, asked.code)
 	require.Contains(t, asked.sentenceOf(t), "second factor")
 

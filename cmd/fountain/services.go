@@ -57,7 +57,7 @@ func newServices() *cobra.Command {
 }
 
 func (o *operator) deleteService() *cobra.Command {
-	cmd := o.command("delete NAME", "Delete a service permanently, with the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
+	cmd := o.command("delete NAME", "Delete a service permanently, with the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --yes --code-file -", oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			s, err := serviceNamed(cmd.Context(), c, args[0])
 			if err != nil {
@@ -68,10 +68,16 @@ func (o *operator) deleteService() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators
-have every declared scope: if the service declares any, the access tokens of all administrators end with them,
-including yours. Sessions continue, and the next command that requires a second factor asks for a code again.`
-	return cmd
+	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. This cannot be
+undone, and the name stays taken: no other service can be registered with it. To end a service for a while, use
+"fountain services disable". The command asks for confirmation, unless --yes is given.
+
+Administrators have every declared scope: if the service declares any, the access tokens of all administrators
+end with them, including yours. Sessions continue, and the next command that requires a second factor asks for
+a code again.`
+	return confirmed(cmd, func(name string) string {
+		return "delete the service " + name + " for ever? Its keys, its tokens, its contract and the scopes that it declares end, and its name stays taken"
+	})
 }
 
 func (o *operator) registerService() *cobra.Command {
