@@ -163,6 +163,14 @@ func requireRunOfAService(t *testing.T, url string, ada *home, good func(args ..
 	require.Equal(t, 1, run("shared.db").code, "it is of another name")
 	id := field(t, good("services", "get", "app", "--output", "json"), "id")
 	good("secrets", "policies", "put", "app-reads", "--service", id, "--path", "shared.db", "--may", "read")
+	for _, service := range []string{"app", id} {
+		require.Regexp(t, `(?m)^shared.db +service:`+id+` +read `, good("secrets", "access", "shared.db", "--service", service))
+	}
+	require.Regexp(t, `(?m)^shared.db +user:usr_\w+ +list read `, good("secrets", "access", "shared.db", "--user", "ada"))
+	none := ada.run("secrets", "access", "shared.db", "--service", "nobody")
+	require.Equal(t, 1, none.code)
+	require.Contains(t, none.sentenceOf(t), `there is no service "nobody"`)
+	good("secrets", "policies", "put", "app-reads", "--service", "app", "--path", "shared.db", "--may", "read")
 	got = run("shared.db")
 	require.Zero(t, got.code, got.stderr)
 	raw, err = os.ReadFile(out)
