@@ -55,13 +55,13 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	case o.output != "table" && o.output != "json":
 		return usagef("--output must be table or json")
 	case len(o.upstreams) == 0 && !o.dryRun && !o.shadow:
-		return usagef("fountain adopt takes --upstream, the address of the service")
+		return usagef("--upstream is required: the address of the service")
 	case o.shadow && (len(o.upstreams) > 0 || o.active):
 		return usagef("--shadow leaves --upstream and --active-content as they are")
 	}
 	for _, address := range o.upstreams {
 		if !isUpstream(address) {
-			return usagef("--upstream must be http://host:port or https://host:port, and nothing behind it")
+			return usagef("--upstream must be http://host:port or https://host:port, without a path")
 		}
 	}
 	a, err := o.read(args[0])
@@ -107,14 +107,14 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	case gatewayRefuses:
 		after := "what was adopted before is still served"
 		if !answer.before {
-			after = "nothing is served: adopt it again, or take it back by fountain retire " + a.Name
+			after = "nothing is served: adopt it again, or withdraw it with fountain retire " + a.Name
 		}
-		return fmt.Errorf("the kms has taken it, but the gateway refuses its %s%s; %s", answer.Refused, refusals[answer.Refused], after)
+		return fmt.Errorf("the kms has accepted it, but the gateway refuses its %s%s; %s", answer.Refused, refusals[answer.Refused], after)
 	case gatewayWaits:
 	default:
 		return nil
 	}
-	return fmt.Errorf("the kms has taken it, but the gateway does not serve it after %s: its log says why; most often an upstream is not on the operator's list (FOUNTAIN_GATEWAY_UPSTREAM_ALLOW)",
+	return fmt.Errorf("the kms has accepted it, but the gateway does not serve it after %s: its log says why; most often an upstream is not on the operator's list (FOUNTAIN_GATEWAY_UPSTREAM_ALLOW)",
 		servedWithin)
 }
 
@@ -134,7 +134,7 @@ func (o *adopting) tellSameUpstream(cmd *cobra.Command, client *fountain.Client,
 		if other.Name == put.Name || other.Status != kms.ContractStatusActive || !slices.ContainsFunc(other.Upstreams, func(u string) bool { return slices.Contains(put.Upstreams, u) }) {
 			continue
 		}
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s is a service of its own beside %s, which has this upstream too; a next version of %s is adopted with --name %s (fountain retire %s takes this one back)\n",
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is a separate service from %s, which has this upstream too; adopt a next version of %s with --name %s (fountain retire %s withdraws this one)\n",
 			put.Name, other.Name, other.Name, other.Name, put.Name)
 	}
 	return nil
@@ -200,7 +200,7 @@ func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.A
 // tellChanges prints the changes that must be accepted. A problem document has room for only some of them. If it is
 // truncated, the changes are computed here with the same code as in the kms.
 func (o *adopting) tellChanges(cmd *cobra.Command, client *fountain.Client, a contract.Adoption, refusal *fountain.Error) error {
-	fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or ask for less. Take each that is wanted by --accept:")
+	fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or require less. To accept a change, add:")
 	tell := func(name, message string) { fmt.Fprintf(cmd.ErrOrStderr(), "  --accept %q\t%s\n", name, message) }
 	if !refusal.Truncated {
 		for _, f := range refusal.Errors {

@@ -86,7 +86,7 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Equal(t, 1, notAllowed.code)
 	require.Contains(t, notAllowed.stderr, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW")
 	require.Contains(t, notAllowed.stderr, "the gateway refuses its upstreams")
-	require.Contains(t, notAllowed.stderr, "nothing is served: adopt it again, or take it back by fountain retire elsewhere")
+	require.Contains(t, notAllowed.stderr, "nothing is served: adopt it again, or withdraw it with fountain retire elsewhere")
 	require.NotContains(t, notAllowed.stdout, "is guarded")
 	require.Regexp(t, `(?m)^elsewhere +refused \(upstreams\) `, good("adopted").stdout)
 	require.Contains(t, good("adopted", "--output", "json").stdout, `"state": "refused"`)
@@ -130,7 +130,7 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	// The next version in a file with another name becomes a separate service, and a message says so.
 	next := filepath.Join(t.TempDir(), "notes2.yaml")
 	require.NoError(t, os.WriteFile(next, []byte(notesDocument), 0o600))
-	require.Contains(t, good("adopt", next, "--upstream", service.URL).stderr, "a next version of notes is adopted with --name notes")
+	require.Contains(t, good("adopt", next, "--upstream", service.URL).stderr, "adopt a next version of notes with --name notes")
 	require.NotContains(t, good("adopt", next, "--upstream", service.URL).stderr, "--name notes", "who has been told goes on")
 	good("retire", "notes2")
 

@@ -74,7 +74,7 @@ func (o *adopting) sentence(answer adoptedAnswer) string {
 	case o.dryRun:
 		return fmt.Sprintf("%s would be guarded at /%s: %s.", answer.Name, answer.Name, sum)
 	case o.shadow:
-		return fmt.Sprintf("This is kept beside the contract of %s that is in force, and refuses nothing: %s. fountain_gateway_shadow_rejections_total and the gateway's log tell what it would refuse.",
+		return fmt.Sprintf("Stored as a shadow contract of %s; no requests are refused: %s. fountain_gateway_shadow_rejections_total and the gateway's log show what it would refuse.",
 			answer.Name, sum)
 	case answer.Gateway == gatewayRefuses && !answer.before:
 		return fmt.Sprintf("%s is not in force: %s. Nothing is served at %s.", answer.Name, sum, answer.Address)
@@ -85,7 +85,7 @@ func (o *adopting) sentence(answer adoptedAnswer) string {
 	}
 	said := fmt.Sprintf("%s is guarded at %s: %s.", answer.Name, answer.Address, sum)
 	if answer.Gateway == gatewayReady {
-		return said + " Who has its scopes calls it: fountain call GET /" + answer.Name + "/..., or with the token of fountain token " + answer.Name + "."
+		return said + " Callers with its scopes can use `fountain call GET /" + answer.Name + "/...`, or a token from `fountain token " + answer.Name + "`."
 	}
 	return said + " The gateway reaches nothing at " + strings.Join(o.upstreams, " or ") + ": start the service there."
 }

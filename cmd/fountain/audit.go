@@ -213,7 +213,7 @@ func (a *auditCheck) offline(cmd *cobra.Command, o *operator) error {
 		return usagef("--public-key must be an Ed25519 key in base64, of 44 characters")
 	}
 	if len(public) == 0 && (a.file != "" || a.archives != "" || len(known) > 0) {
-		return usagef("--public-key is needed: what a checkpoint says is worth what its key is")
+		return usagef("--public-key is required: a checkpoint is only as good as the key that verifies it")
 	}
 	if a.archives != "" {
 		return a.whole(cmd, o, public, known)
@@ -226,7 +226,7 @@ func (a *auditCheck) offline(cmd *cobra.Command, o *operator) error {
 		return err
 	}
 	if len(known) == 0 {
-		fmt.Fprintln(cmd.ErrOrStderr(), "without --checkpoint only the hashes are checked, which anybody can make anew")
+		fmt.Fprintln(cmd.ErrOrStderr(), "without --checkpoint only the hashes are checked, which anyone who can write to the database can recompute")
 	}
 	return tellReport(cmd, o, report)
 }
@@ -278,7 +278,7 @@ func openTrail(ctx context.Context, service, data string) (*store.DB, error) {
 	return store.Inspect(ctx, store.Config{URL: address, Dir: dir, Name: word, Log: slog.New(slog.DiscardHandler)})
 }
 
-var errNotIntact = errors.New("the audit trail does not hold; docs/operations.md says what to do")
+var errNotIntact = errors.New("the audit trail is not valid; docs/operations.md says what to do")
 
 // tellReport prints what was found; a trail that does not hold is an error.
 func tellReport(cmd *cobra.Command, o *operator, r audit.Report) error {

@@ -298,7 +298,7 @@ func newestWitness(ctx context.Context, c *fountain.Client, service string, befo
 }
 
 func noCheckpoint(e kms.AuditEvent) error {
-	return fmt.Errorf("event %d of the kms's trail holds no checkpoint", e.Seq)
+	return fmt.Errorf("event %d of the kms's trail contains no checkpoint", e.Seq)
 }
 
 // witnessed returns the newest checkpoint of a service that the kms has recorded before a time.
@@ -400,7 +400,7 @@ func sameOnDisk(file, sum string) error {
 		return fmt.Errorf("read archive: %w", err)
 	}
 	if hex.EncodeToString(found.Sum(nil)) != sum {
-		return fmt.Errorf("%s does not hold what was written to it", file)
+		return fmt.Errorf("%s does not contain what was written to it", file)
 	}
 	return nil
 }
@@ -427,7 +427,7 @@ func readLabel(file string) (l label, err error) {
 		return l, fmt.Errorf("read label: %w", err)
 	}
 	if err := json.Unmarshal(text, &l); err != nil {
-		return l, fmt.Errorf("read label %s: it is none: %w", file+labelEnd, err)
+		return l, fmt.Errorf("read label %s: not a label: %w", file+labelEnd, err)
 	}
 	return l, nil
 }
@@ -502,7 +502,7 @@ func (a *auditCheck) whole(cmd *cobra.Command, o *operator, public ed25519.Publi
 		return err
 	}
 	if len(files) == 0 {
-		return fmt.Errorf("%s holds no archive of the trail of %s", a.archives, a.service)
+		return fmt.Errorf("there is no archive of the trail of %[2]s in %[1]s", a.archives, a.service)
 	}
 	if a.file != "" {
 		files = append(files, a.file)

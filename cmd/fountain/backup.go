@@ -152,7 +152,7 @@ func readRecipients(given []string, file string) (out []age.Recipient, err error
 		defer in.Close()
 		more, err := age.ParseRecipients(io.LimitReader(in, maxKeys))
 		if err != nil {
-			return nil, fmt.Errorf("%s does not hold public keys of age, one a line", file)
+			return nil, fmt.Errorf("%s does not contain age public keys, one per line", file)
 		}
 		out = append(out, more...)
 	}
@@ -173,7 +173,7 @@ func readIdentities(file string) ([]age.Identity, error) {
 	defer in.Close()
 	identities, err := age.ParseIdentities(io.LimitReader(in, maxKeys))
 	if err != nil { // the text of err could contain the key
-		return nil, fmt.Errorf("%s does not hold a secret key of age (AGE-SECRET-KEY-1...)", file)
+		return nil, fmt.Errorf("%s does not contain an age secret key (AGE-SECRET-KEY-1...)", file)
 	}
 	return identities, nil
 }
@@ -199,7 +199,7 @@ func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient)
 		return m, nil, err
 	}
 	if err := remember(at.kms.DataDir, to, m, sums); err != nil {
-		return m, nil, fmt.Errorf("the archive is whole, but the list of backups does not hold it: %w", err)
+		return m, nil, fmt.Errorf("the archive is complete, but could not be added to the list of backups: %w", err)
 	}
 	return m, sums, nil
 }
@@ -216,7 +216,7 @@ func nameArchive(unfinished, to string) error {
 		}
 	}
 	if err != nil {
-		return fmt.Errorf("the archive is whole, but lies at %s, for it can't be named %s: %w", unfinished, to, err)
+		return fmt.Errorf("the archive is complete, but still has the name %s, because it could not be renamed to %s: %w", unfinished, to, err)
 	}
 	dir, err := os.Open(filepath.Dir(to))
 	if err != nil {
@@ -439,7 +439,7 @@ func lookAt(ctx context.Context, c backup.Copy, db *store.DB) (string, error) {
 			return "", err
 		}
 		if broken > 0 {
-			return "", fmt.Errorf("its audit trail does not hold at event %d", broken)
+			return "", fmt.Errorf("its audit trail is not valid from event %d on", broken)
 		}
 		return fmt.Sprintf("%s: the database is whole, and its audit trail of %s holds", c.Name, counted(int(checked), "event")), nil
 	}

@@ -102,7 +102,7 @@ func noteFailure(cmd *cobra.Command, data, file string, how upkeep.Check, failur
 	}
 	known, err := upkeep.MarkFailed(dir, file, how, clock.System.Now())
 	if err == nil && !known {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds no list with %s: this failure is not noted there\n", dir, filepath.Base(file))
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is not in the backup list of %s, so this failure was not recorded\n", filepath.Base(file), dir)
 	}
 	return errors.Join(failure, err)
 }
@@ -119,7 +119,7 @@ func noteCheck(cmd *cobra.Command, data string, m backup.Manifest, how upkeep.Ch
 		return err
 	}
 	if !known {
-		fmt.Fprintf(cmd.ErrOrStderr(), "%s holds no list with %s: this check is not noted there\n", dir, m.ID)
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is not in the backup list of %s, so this check was not recorded\n", m.ID, dir)
 	}
 	return nil
 }

@@ -84,7 +84,7 @@ func (s series) newest(now time.Time) (file string, at time.Time, err error) {
 	}
 	at, err = time.Parse(seriesLayout+seriesSuffix, newest)
 	if err != nil { // an invalid time, such as 99 hours
-		return "", time.Time{}, fmt.Errorf("%s is no time: move it away: %w", filepath.Join(s.dir, newest), err)
+		return "", time.Time{}, fmt.Errorf("the name of %s contains no time: move the file away: %w", filepath.Join(s.dir, newest), err)
 	}
 	return filepath.Join(s.dir, newest), at, nil
 }
@@ -100,7 +100,7 @@ func newestAt(path string) (string, error) {
 	}
 	file, _, err := series{path}.newest(clock.System.Now())
 	if err == nil && file == "" {
-		err = fmt.Errorf("%s holds no archive of backup --into", path)
+		err = fmt.Errorf("%s contains no archive of backup --into", path)
 	}
 	return file, err
 }

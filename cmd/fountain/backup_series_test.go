@@ -109,7 +109,7 @@ func TestSeries_isOfOneBackupAtATime(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, unlock())
 	_, err = newestAt(t.TempDir())
-	require.ErrorContains(t, err, "holds no archive")
+	require.ErrorContains(t, err, "contains no archive")
 }
 
 // The owner of the directory cannot make root's backup create or open a file elsewhere.

@@ -407,7 +407,7 @@ func TestRestore_refusesWithOneSentence(t *testing.T) {
 	}{
 		{archive, other, place, "the archive was not encrypted to this key"},
 		{cut, identity, place, "damaged or cut off"},
-		{archive, archive, place, "does not hold a secret key of age"},
+		{archive, archive, place, "does not contain an age secret key"},
 		{archive, identity, u.data, "stop it first"},
 		{archive, identity, wrongRoot, "not the root key that the backup was sealed with"},
 		{filepath.Join(dir, "none"), identity, place, "no such file"},

@@ -91,7 +91,7 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 	if err := signIn(cmd, client, file, address, o.username, password, o.rememberedCA()); err != nil {
 		return err
 	}
-	return o.secret(cmd, made, fmt.Sprintf("%s is an administrator, and signed in at %s; the invitation for the first authenticator, shown once, for fountain otp enrol or %s/twofactor/v1/enroll:", o.username, address, address), made.Invitation.Token)
+	return o.secret(cmd, made, fmt.Sprintf("%s is an administrator, and signed in at %s.\nInvitation for your first authenticator (shown once; use it with `fountain otp enrol` or at %s/twofactor/v1/enroll):", o.username, address, address), made.Invitation.Token)
 }
 
 // token reads the one-time token.

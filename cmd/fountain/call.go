@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -30,7 +31,7 @@ func newToken() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, map[string]string{"access_token": token, "token_type": "Bearer"}, "whoever has the token may do what you may at "+args[0]+", for some minutes:", token)
+			return o.secret(cmd, map[string]string{"access_token": token, "token_type": "Bearer"}, "Anyone with this token can act as you at "+args[0]+" until it expires"+expiry(token)+":", token)
 		})
 	cmd.Long = `token prints an access token that is valid for one service only, for a few minutes. With --step-up the token
 has a second factor, for operations that require one: the command asks for a code (or reads it from
@@ -44,6 +45,15 @@ has a second factor, for operations that require one: the command asks for a cod
 	}
 	cmd.Flags().BoolVar(&raised, "step-up", false, "get a token with a second factor, for operations that require one")
 	return calling(cmd)
+}
+
+// expiry returns the time at which a token expires, as it says itself, or "" if it says none.
+func expiry(token string) string {
+	said, err := readClaims(token)
+	if err != nil || said.Expires == 0 {
+		return ""
+	}
+	return " at " + time.Unix(said.Expires, 0).Local().Format("15:04:05")
 }
 
 // calls holds the flags of call.

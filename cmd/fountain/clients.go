@@ -84,7 +84,7 @@ func (o *operator) registerClient() *cobra.Command {
 	cmd := o.command("register NAME", "Register a web app that signs users in", `  fountain clients register Reports --redirect https://reports.example/callback --trusted
   fountain clients register Kiosk --public --redirect http://localhost:3000/callback --scope elements:read`, oneArg("a name"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 		if len(flags.redirects) == 0 {
-			return usagef("fountain clients register takes --redirect")
+			return usagef("fountain clients register needs --redirect")
 		}
 		body := kms.ClientCreate{Name: args[0], Type: kms.ClientCreateTypeConfidential, RedirectUris: flags.redirects, Trusted: &flags.trusted}
 		if public {
@@ -136,7 +136,7 @@ func (o *operator) updateClient() *cobra.Command {
 			change.Trusted = &flags.trusted
 		}
 		if change == (kms.ClientUpdate{}) {
-			return usagef("fountain clients update takes --name, --redirect, --after-logout, --scope or --trusted")
+			return usagef("fountain clients update needs --name, --redirect, --after-logout, --scope or --trusted")
 		}
 		c, err := o.client(o.code)
 		if err != nil {

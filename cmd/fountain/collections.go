@@ -86,7 +86,7 @@ func (o *operator) deleteCollection() *cobra.Command {
 // agreed asks the user to type a word at the terminal.
 func agreed(cmd *cobra.Command, question, word string) error {
 	if !terminal.Is(os.Stdin) {
-		return usagef("%s asks whether to go on, and there is no terminal to ask at: --yes goes on", cmd.CommandPath())
+		return usagef("%s asks for confirmation, and there is no terminal to prompt on: pass --yes to go on", cmd.CommandPath())
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), question)
 	var typed string

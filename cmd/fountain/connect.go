@@ -78,7 +78,7 @@ func (c *connection) options() ([]fountain.Option, error) {
 	}
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("%s holds no certificate", file)
+		return nil, fmt.Errorf("%s contains no certificate", file)
 	}
 	return append(opts, fountain.WithRootCAs(pool)), nil
 }
@@ -187,7 +187,7 @@ func calling(cmd *cobra.Command) *cobra.Command {
 }
 
 // noAuthenticator is the hint for a user whose codes are refused because no authenticator is enrolled.
-const noAuthenticator = "Without an authenticator yet: fountain otp enrol comes first."
+const noAuthenticator = "No authenticator yet? Run fountain otp enrol first."
 
 // raises reports whether a challenge is for an operation. It is false for a sign-in, which asks only users with a
 // second factor, and for a code that was sent.
@@ -218,9 +218,9 @@ func codePrompt(challenge fountain.Challenge) string {
 
 // unasked is the error of a command that needs a code and has no terminal to ask at.
 func unasked(challenge fountain.Challenge) error {
-	text := "a second factor is needed and there is no terminal to ask at: --code-file reads the code"
+	text := "a second factor is needed, and there is no terminal to prompt on: pass the code with --code-file"
 	if raises(challenge) {
-		text += " (without an authenticator yet, fountain otp enrol comes first)"
+		text += " (no authenticator yet? run fountain otp enrol)"
 	}
 	return errors.New(text)
 }

@@ -66,7 +66,7 @@ func allowed(ctx context.Context, c *fountain.Client, userID, name string) (stri
 		}
 	}
 	if found == "" {
-		return "", fmt.Errorf("you have allowed no web app %q; fountain consents list names those that you have", name)
+		return "", fmt.Errorf("you have allowed no web app %q; fountain consents list shows those that you have allowed", name)
 	}
 	return found, nil
 }

@@ -154,7 +154,7 @@ func (e *examination) client() (*http.Client, error) {
 		}
 		trust.RootCAs = x509.NewCertPool()
 		if !trust.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("%s holds no certificate", e.caFile)
+			return nil, fmt.Errorf("%s contains no certificate", e.caFile)
 		}
 	}
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: trust}}, nil
@@ -209,7 +209,7 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 	}
 	running, err := family.Locked(filepath.Clean(e.data))
 	if err != nil {
-		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.Warning, What: "it can't be told whether fountain up runs on " + e.data, Do: "run this command as its user"})
+		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.Warning, What: "could not check whether fountain up runs on " + e.data, Do: "run this command as its user"})
 	}
 	base, baseErr := e.door(running)
 	if baseErr != nil {

@@ -218,9 +218,9 @@ func headersOf(given []string) (http.Header, error) {
 		}
 		switch name = http.CanonicalHeaderKey(name); name {
 		case "Authorization":
-			return nil, usagef("a token is no argument: use --token-file")
+			return nil, usagef("a token cannot be an argument: use --token-file")
 		case "X-Otp":
-			return nil, usagef("a code is no argument: it is not looked at before it is redeemed, so that nothing is explained by it")
+			return nil, usagef("a code cannot be an argument: it is only checked when it is redeemed, so it would explain nothing")
 		}
 		h.Add(name, value)
 	}
@@ -326,7 +326,7 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 	}
 	var drawn bytes.Buffer
 	table := tabwriter.NewWriter(&drawn, 0, 4, 2, ' ', 0)
-	fmt.Fprintln(table, "CHECK\tVERDICT\tWHERE\tWHAT\tASKS")
+	fmt.Fprintln(table, "CHECK\tVERDICT\tWHERE\tWHAT\tREQUIRES")
 	for _, c := range x.Checks {
 		for i, line := range linesOf(c) {
 			head := "\t"
@@ -344,9 +344,9 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 		fmt.Fprintln(out, strings.TrimRight(line, " \n"))
 	}
 	last := map[explain.Verdict]string{
-		explain.Passes:    "nothing in the contract refuses it",
-		explain.Undecided: "nothing refuses what is known of it",
-		explain.Refused:   "the client gets the answer of the check in capitals",
+		explain.Passes:    "No check of the contract refuses the request.",
+		explain.Undecided: "No check refuses the request as described.",
+		explain.Refused:   "The client gets the answer of the check in capitals.",
 	}
 	_, err := fmt.Fprintln(out, last[x.Verdict])
 	return err

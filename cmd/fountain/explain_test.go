@@ -22,8 +22,8 @@ func TestExplain_worksOfflineAndExitsByTheVerdict(t *testing.T) {
 		code int
 		says string
 	}{
-		"GET http://127.0.0.1:1/kms/v1/health":                        {0, "nothing in the contract refuses it"},
-		"GET /kms/v1/users":                                           {0, "nothing refuses what is known of it"},
+		"GET http://127.0.0.1:1/kms/v1/health":                        {0, "No check of the contract refuses the request."},
+		"GET /kms/v1/users":                                           {0, "No check refuses the request as described."},
 		"GET http://fountain.example/kms/v1/users?limit=5000#part":    {1, "query limit (maximum): must be at most 200"},
 		"PATCH /kms/v1/auth/login":                                    {1, "Allow: OPTIONS, POST"},
 		"GET /kms/v1/nothing":                                         {1, "404 not_found"},
@@ -59,7 +59,7 @@ func TestExplain_answersAWrongCallWithOneSentence(t *testing.T) {
 		"GET /kms/v1/users --output xml":      "--output must be table or json",
 		"GET /kms/v1/users --header Nonsense": "--header must be NAME:VALUE",
 		"GET /kms/v1/users --header Authorization:Bearer": "use --token-file",
-		"GET /kms/v1/users --header x-otp:123456":         "a code is no argument",
+		"GET /kms/v1/users --header x-otp:123456":         "a code cannot be an argument",
 		"GET /kms/v1/users --log f":                       "--log goes with the id of a request",
 		"GET /kms/v1/users --as-me --token-file f":        "--token-file goes neither with",
 		"GET /kms/v1/users --body-file - --token-file -":  "--token-file goes neither with",

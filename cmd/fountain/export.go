@@ -34,7 +34,7 @@ could not be preserved is reported on standard error. It needs the scope element
 			}
 			text, notices, err := importer.Export(cmd.Context(), client, args[0])
 			if errors.Is(err, fountain.ErrNotFound) {
-				return fmt.Errorf("the scope %q holds no play: fountain import tells the name of its scope", args[0])
+				return fmt.Errorf("the scope %q contains no play: fountain import prints the name of its scope", args[0])
 			}
 			if err != nil {
 				return err

@@ -26,19 +26,19 @@ func hintOf(refused *fountain.Error, byKey bool) string {
 	switch refused.Code {
 	case fountain.CodeInsufficientScope:
 		if c := refused.Challenge; c != nil && c.Scope != "" && !strings.ContainsFunc(c.Scope, unprintable) {
-			return "it takes " + c.Scope + "; fountain whoami shows what you have"
+			return "it requires " + c.Scope + "; fountain whoami shows what you have"
 		}
 	case fountain.CodeInvalidTarget:
-		return "you have no scope of that service, or there is none of that name: fountain whoami shows your scopes, and a role or the API key gives them"
+		return "you have no scope of that service, or no service has that name: fountain whoami shows your scopes, which come from your roles or the API key"
 	case fountain.CodeInvalidClient:
 		if byKey {
-			return "the key of FOUNTAIN_API_KEY has ended, was revoked, or is one of another family"
+			return "the key of FOUNTAIN_API_KEY has expired, was revoked, or belongs to another family"
 		}
 	case fountain.CodeInvitationRequired:
 		return "--invitation-file takes that of fountain bootstrap, or of another administrator's fountain users invite NAME"
 	case fountain.CodeInsufficientUserAuthentication:
 		if byKey {
-			return "a code raises no API key of a person: sign in, without FOUNTAIN_API_KEY, or take the key of a service (fountain keys create NAME --service SERVICE)"
+			return "a code cannot raise a person's API key: sign in, without FOUNTAIN_API_KEY, or use the key of a service (fountain keys create NAME --service SERVICE)"
 		}
 	}
 	return ""

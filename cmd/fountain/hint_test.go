@@ -21,7 +21,7 @@ import (
 // remains the same error.
 func TestHinted_tellsWhatToDo(t *testing.T) {
 	scope := &fountain.Error{Operation: "listNotes", Status: http.StatusForbidden, Code: fountain.CodeInsufficientScope, Challenge: &fountain.Challenge{Scope: "notes:write"}}
-	require.Contains(t, hinted(scope).Error(), scope.Error()+"; it takes notes:write")
+	require.Contains(t, hinted(scope).Error(), scope.Error()+"; it requires notes:write")
 	require.ErrorIs(t, hinted(scope), fountain.CodeInsufficientScope)
 	scope.Challenge.Scope = "notes:\x1b[2Jwrite"
 	require.Equal(t, scope.Error(), hinted(scope).Error(), "what a terminal would obey is not printed")
@@ -36,7 +36,7 @@ func TestHinted_tellsWhatToDo(t *testing.T) {
 	require.Equal(t, client.Error(), hinted(client).Error())
 	require.Equal(t, raised.Error(), hinted(raised).Error(), "people are asked for a code")
 	t.Setenv("FOUNTAIN_API_KEY", "a key")
-	require.Contains(t, hinted(client).Error(), "FOUNTAIN_API_KEY has ended")
+	require.Contains(t, hinted(client).Error(), "FOUNTAIN_API_KEY has expired")
 	require.Contains(t, hinted(raised).Error(), "the key of a service")
 
 	require.NoError(t, hinted(nil))
@@ -53,7 +53,7 @@ func TestInWords_tellsWhereTheIDsAre(t *testing.T) {
 	refused := &fountain.Error{Code: fountain.CodeInvalidParameter, RequestID: "req_1", Errors: []fountain.FieldError{
 		{In: "path", Pointer: "keyId", Keyword: "minLength", Message: "must have at least 30 characters"}, {In: "path", Pointer: "keyId", Keyword: "pattern", Message: "must match"},
 	}}
-	require.EqualError(t, inWords(revoke, refused), "that is no ID: keys list shows those that there are [req_1]")
+	require.EqualError(t, inWords(revoke, refused), "not a valid key ID: see `keys list` [req_1]")
 	refused.Errors[0].In = "query"
 	require.Equal(t, error(refused), inWords(revoke, refused), "not only the ID is wrong")
 }

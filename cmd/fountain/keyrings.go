@@ -41,6 +41,10 @@ func newKeyrings() *cobra.Command {
 	remove := o.onKeyring("delete", "Delete a keyring in seven days; what it has encrypted can then never be decrypted", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		return c.KMS.DeleteKeyring(cmd.Context(), name)
 	})
+	remove.Example = "  fountain keyrings delete invoices\n  fountain keyrings delete invoices --yes --output json"
+	remove = confirmed(remove, func(name string) string {
+		return "delete the keyring " + name + " in seven days? What it has encrypted can then never be decrypted; until then fountain keyrings restore " + name + " undoes it"
+	})
 	restore := o.onKeyring("restore", "Restore a keyring that is scheduled for deletion", func(cmd *cobra.Command, c *fountain.Client, name string) (*kms.Keyring, error) {
 		return c.KMS.RestoreKeyring(cmd.Context(), name)
 	})

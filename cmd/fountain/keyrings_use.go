@@ -59,7 +59,7 @@ func (in *keyringInput) decoded(cmd *cobra.Command) ([]byte, error) {
 func fromBase64(what, text string) ([]byte, error) {
 	raw, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
-		return nil, usagef("%s is no base64", what)
+		return nil, usagef("%s is not base64", what)
 	}
 	return raw, nil
 }
@@ -223,7 +223,7 @@ func (o *operator) check(verb, flag, short string, do func(cmd *cobra.Command, c
 	example := fmt.Sprintf("  fountain keyrings %s releases --file SHA256SUMS --%s BASE64 --key-version 1\n  fountain keyrings %s releases --%s BASE64 --key-version 2 < SHA256SUMS", verb, flag, verb, flag)
 	cmd := o.useKeyring(verb, short, example, func(cmd *cobra.Command, c *fountain.Client, name string) error {
 		if number < 1 { // a guessed key would make a correct signature look wrong
-			return usagef("--key-version is required: what made the %s has told it", flag)
+			return usagef("--key-version is required: it was printed with the %s", flag)
 		}
 		data, err := in.raw(cmd)
 		if err != nil {

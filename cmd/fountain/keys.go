@@ -78,7 +78,7 @@ func (o *operator) createKey() *cobra.Command {
 	cmd := o.command("create NAME", "Create an API key", "  fountain keys create import --scope elements:read --scope elements:write\n  fountain keys create nightly --scope elements:read --expires-in 720h", oneArg("a name for the key"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(scopes) == 0 {
-				return usagef("fountain keys create takes --scope; fountain permissions scopes lists them")
+				return usagef("fountain keys create needs --scope; fountain permissions scopes lists the scopes")
 			}
 			body := kms.APIKeyCreate{Name: args[0], Scopes: scopes}
 			switch {
@@ -113,7 +113,7 @@ func (o *operator) createKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, made, "created "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; its text can't be had again:", made.Key)
+			return o.secret(cmd, made, "created "+made.APIKey.ID+", which expires "+when(made.APIKey.ExpiresAt)+". The key is shown only once:", made.Key)
 		})
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "scope of the key; may be repeated")
 	cmd.Flags().DurationVar(&life, "expires-in", 0, "lifetime of the key, for example 720h; default: 90 days; at most 365 days")
@@ -157,7 +157,7 @@ func (o *operator) updateKey() *cobra.Command {
 				change.Metadata = &metadata
 			}
 			if change == (kms.APIKeyUpdate{}) {
-				return usagef("fountain keys update takes --name, --metadata or --rate")
+				return usagef("fountain keys update needs --name, --metadata or --rate")
 			}
 			k, err := c.KMS.GetAPIKey(cmd.Context(), args[0])
 			if err != nil {
@@ -186,7 +186,7 @@ func (o *operator) rotateKey() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, made, "created "+made.APIKey.ID+", which ends "+when(made.APIKey.ExpiresAt)+"; "+made.Replaces+" works until "+when(made.ReplacedExpiresAt)+":", made.Key)
+			return o.secret(cmd, made, "created "+made.APIKey.ID+", which expires "+when(made.APIKey.ExpiresAt)+"; "+made.Replaces+" works until "+when(made.ReplacedExpiresAt)+". The new key is shown only once:", made.Key)
 		})
 	cmd.Flags().DurationVar(&overlap, "overlap", time.Hour, "how long the old key stays valid, at most 168h")
 	cmd.Flags().DurationVar(&life, "expires-in", 0, "lifetime of the new key; default: that of the old key, within what was granted")
@@ -209,7 +209,7 @@ func (o *operator) verifyKey() *cobra.Command {
 				return err
 			}
 			if !v.Valid {
-				return fmt.Errorf("the key is not good: %s", v.Code)
+				return fmt.Errorf("the key is not valid: %s", v.Code)
 			}
 			return nil
 		})

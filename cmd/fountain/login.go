@@ -85,7 +85,7 @@ func trustworthy(ctx context.Context, client *fountain.Client, address string, p
 		return usagef("--url: %w", err)
 	}
 	if u.Scheme == "http" && !plainHTTP && !loopback(u.Hostname()) {
-		return fmt.Errorf("the password would go over plain HTTP to %s, readable on the way: use https, or say --plain-http", u.Host)
+		return fmt.Errorf("the password would go to %s over plain HTTP, readable on the way: use https, or pass --plain-http", u.Host)
 	}
 	if unknownServer {
 		return nil
@@ -96,7 +96,7 @@ func trustworthy(ctx context.Context, client *fountain.Client, address string, p
 		return err
 	}
 	if err != nil || health.Service != "gateway" {
-		return fmt.Errorf("%s does not look like a family's gateway, so the password was not sent: is the address right? (--unknown-server sends it all the same)", address)
+		return fmt.Errorf("%s does not look like a family's gateway, so the password was not sent: is the address right? (--unknown-server sends it anyway)", address)
 	}
 	return nil
 }

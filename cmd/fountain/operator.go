@@ -77,7 +77,7 @@ func (o *operator) command(use, short, example string, args cobra.PositionalArgs
 // code returns the one-time code that an operation requires.
 func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (string, error) {
 	if o.unattended.Load() {
-		return "", errors.New("the code of before does not hold any more")
+		return "", errors.New("the code given before is no longer valid")
 	}
 	if o.codeFile == "" {
 		return askCode(ctx, challenge)
@@ -85,7 +85,7 @@ func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (stri
 	if challenge.Attempt > 1 {
 		refusal := "the code was not accepted; each works once, so wait for the next one"
 		if raises(challenge) {
-			refusal += " (without an authenticator yet, fountain otp enrol comes first)"
+			refusal += " (no authenticator yet? run fountain otp enrol)"
 		}
 		return "", errors.New(refusal)
 	}

@@ -72,7 +72,7 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	// For five minutes no further code is needed; there is none to be read here.
 	unscoped := h.run("keys", "create", "import")
 	require.Equal(t, 2, unscoped.code)
-	require.Contains(t, unscoped.sentenceOf(t), "takes --scope")
+	require.Contains(t, unscoped.sentenceOf(t), "needs --scope")
 	for refusal, call := range map[string][]string{
 		"--scope must be NAME:VERB, in lower case [":                     {"keys", "create", "import", "--scope", "Elements"},
 		"the password must have at least 12 characters":                  {"users", "create", "lin", "--password-file", write(t, "short")},
@@ -141,13 +141,16 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	require.Equal(t, 2, h.run("services", "update", "reports").code)
 	require.NotContains(t, good("services", "update", "reports", "--scope", "elements:read", "--declare", "reports:read").stdout, "reports:write")
 	// The withdrawal has ended the administrators' tokens. The stored one is no longer valid, and a code is asked for.
-	asked := h.run("services", "delete", "reports")
+	unasked = h.run("services", "delete", "reports")
+	require.Equal(t, 2, unasked.code)
+	require.Contains(t, unasked.sentenceOf(t), "services delete asks for confirmation")
+	asked := h.run("services", "delete", "reports", "--yes")
 	require.Equal(t, 1, asked.code)
 	require.Contains(t, asked.sentenceOf(t), "second factor")
 
 	key := good("keys", "create", "import", "--scope", "elements:read", "--scope", "elements:write")
 	require.Regexp(t, `^fk_live_\w+\n$`, key.stdout, "the key alone, for a pipe")
-	require.Contains(t, key.stderr, "its text can't be had again")
+	require.Contains(t, key.stderr, "The key is shown only once")
 	require.NotContains(t, key.stderr, strings.TrimSpace(key.stdout))
 	var keys []map[string]any
 	require.NoError(t, json.Unmarshal([]byte(good("keys", "list", "--output", "json").stdout), &keys))

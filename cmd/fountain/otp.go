@@ -50,7 +50,7 @@ func newOTP() *cobra.Command {
 			if err := c.Twofactor.RevokeFactor(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			return o.done(cmd, args[0]+" does not count any more")
+			return o.done(cmd, args[0]+" no longer counts")
 		})
 	rename := o.command("rename ID LABEL", "Rename one of your authenticators", "  fountain otp rename fac_01... 'old phone'\n  fountain otp rename fac_01... tablet --output json", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
@@ -157,7 +157,7 @@ func waiting(ctx context.Context, c *fountain.Client, named []string) (string, e
 	}
 	switch len(ids) {
 	case 0:
-		return "", errors.New("no authenticator waits for its first code: fountain otp enrol comes first")
+		return "", errors.New("no authenticator is waiting for its first code: run fountain otp enrol")
 	case 1:
 		return ids[0], nil
 	}

@@ -113,7 +113,7 @@ func newPermissions() *cobra.Command {
 	set := o.command("set-role NAME", "Create a role, or replace its scopes", "  fountain permissions set-role reporter --scope reports:read\n  fountain permissions set-role reporter --scope reports:read --scope reports:write", oneArg("a role"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(carried) == 0 {
-				return usagef("fountain permissions set-role takes --scope; fountain permissions scopes lists them")
+				return usagef("fountain permissions set-role needs --scope; fountain permissions scopes lists the scopes")
 			}
 			r, err := c.KMS.PutRole(cmd.Context(), args[0], kms.RolePut{Scopes: carried})
 			if err != nil {

@@ -151,7 +151,7 @@ func valueFrom(file string) (string, error) {
 		return "", fmt.Errorf("read value: %w", err)
 	}
 	if !utf8.Valid(raw) {
-		return "", usagef("the value is no UTF-8 text; encode it, in base64 for example")
+		return "", usagef("the value is not UTF-8 text; encode it, for example in base64")
 	}
 	return strings.TrimSuffix(strings.TrimSuffix(string(raw), "\n"), "\r"), nil
 }

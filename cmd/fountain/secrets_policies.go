@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -33,8 +34,27 @@ type secretSubject struct{ role, user, service string }
 
 func (s *secretSubject) flags(cmd *cobra.Command, verb string) {
 	cmd.Flags().StringVar(&s.role, "role", "", verb+" users with this role")
-	cmd.Flags().StringVar(&s.user, "user", "", verb+" the user with this id")
-	cmd.Flags().StringVar(&s.service, "service", "", verb+" the service with this id")
+	cmd.Flags().StringVar(&s.user, "user", "", verb+" the user with this name or id")
+	cmd.Flags().StringVar(&s.service, "service", "", verb+" the service with this name or id")
+}
+
+// find replaces the names of a user and a service by their ids, as which policies keep them.
+func (s *secretSubject) find(ctx context.Context, c *fountain.Client) error {
+	if s.user != "" && s.user != "*" && !strings.HasPrefix(s.user, "usr_") {
+		u, err := userNamed(ctx, c, s.user)
+		if err != nil {
+			return err
+		}
+		s.user = u.ID
+	}
+	if s.service != "" && s.service != "*" && !strings.HasPrefix(s.service, "svc_") {
+		one, err := serviceNamed(ctx, c, s.service)
+		if err != nil {
+			return err
+		}
+		s.service = one.ID
+	}
+	return nil
 }
 
 // given returns the given flags as subjects.
@@ -88,16 +108,15 @@ func (o *operator) putSecretPolicy() *cobra.Command {
 	var may []string
 	var create bool
 	cmd := o.command("put POLICY", "Set a policy for the secrets of a path", `  fountain secrets policies put payments-reads --role payments --path team.payments --may list,read
-  fountain secrets policies put rotator --service svc_01KBB6Q3Y5W1V9T2ZD0G7M4N8P --path team --may rotate,read --create`, oneArg("a policy"),
+  fountain secrets policies put rotator --service payments --path team --may rotate,read --create`, oneArg("a policy"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
-			subjects := whom.given()
-			if len(subjects) != 1 {
+			if len(whom.given()) != 1 {
 				return usagef("one of --role, --user and --service is required")
 			}
 			if path == "" || len(may) == 0 {
 				return usagef("--path and --may are required")
 			}
-			body := kms.SecretPolicyPut{Subject: subjects[0], Path: path}
+			body := kms.SecretPolicyPut{Path: path}
 			for _, word := range may {
 				capability := kms.SecretCapability(word)
 				if !capability.Valid() {
@@ -105,6 +124,10 @@ func (o *operator) putSecretPolicy() *cobra.Command {
 				}
 				body.Capabilities = append(body.Capabilities, capability)
 			}
+			if err := whom.find(cmd.Context(), c); err != nil {
+				return err
+			}
+			body.Subject = whom.given()[0]
 			var opts []fountain.CallOption
 			if create {
 				opts = append(opts, fountain.WithIfNoneMatch())
@@ -128,10 +151,13 @@ those with the name of the calling service; --service '*' is every service.`
 
 func (o *operator) secretAccess() *cobra.Command {
 	var whom secretSubject
-	cmd := o.command("access NAME", "Explain what you or another subject can do with a secret, and the policies that allow it", "  fountain secrets access team.payments.db\n  fountain secrets access team.payments.db --role payments",
+	cmd := o.command("access NAME", "Explain what you or another subject can do with a secret, and the policies that allow it", "  fountain secrets access team.payments.db\n  fountain secrets access team.payments.db --role payments\n  fountain secrets access team.payments.db --service payments",
 		oneArg("a secret"), func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if len(whom.given()) > 1 {
 				return usagef("--role, --user and --service exclude each other")
+			}
+			if err := whom.find(cmd.Context(), c); err != nil {
+				return err
 			}
 			given := func(id string) *string {
 				if id == "" {

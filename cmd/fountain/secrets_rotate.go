@@ -43,7 +43,7 @@ func (o *operator) rotateSecret() *cobra.Command {
 
 // turning prints that the rotation has started, and how to see its end.
 func (o *operator) turning(cmd *cobra.Command, secret string) {
-	fmt.Fprintf(cmd.ErrOrStderr(), "it goes on in the background: fountain secrets rotation %s tells how far it is\n", secret)
+	fmt.Fprintf(cmd.ErrOrStderr(), "Rotation continues in the background; check it with fountain secrets rotation %s\n", secret)
 }
 
 func (o *operator) rollbackSecret() *cobra.Command {
@@ -119,7 +119,7 @@ func (o *operator) secretRotation() *cobra.Command {
 			if err := c.KMS.DeleteSecretRotation(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			return o.done(cmd, args[0]+" is rotated no more")
+			return o.done(cmd, args[0]+" is no longer rotated")
 		}
 		r, err := (*kms.SecretRotation)(nil), error(nil)
 		if set {

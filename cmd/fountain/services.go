@@ -57,7 +57,7 @@ func newServices() *cobra.Command {
 }
 
 func (o *operator) deleteService() *cobra.Command {
-	cmd := o.command("delete NAME", "Delete a service permanently, with the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --code-file -", oneArg("a service"),
+	cmd := o.command("delete NAME", "Delete a service permanently, with the scopes that it declares", "  fountain services delete reports\n  fountain services delete reports --yes --code-file -", oneArg("a service"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			s, err := serviceNamed(cmd.Context(), c, args[0])
 			if err != nil {
@@ -68,10 +68,16 @@ func (o *operator) deleteService() *cobra.Command {
 			}
 			return o.done(cmd, args[0]+" deleted")
 		})
-	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. Administrators
-have every declared scope: if the service declares any, the access tokens of all administrators end with them,
-including yours. Sessions continue, and the next command that requires a second factor asks for a code again.`
-	return cmd
+	cmd.Long = `delete ends the keys and tokens of a service, its contract, and the scopes that it declares. This cannot be
+undone, and the name stays taken: no other service can be registered with it. To end a service for a while, use
+"fountain services disable". The command asks for confirmation, unless --yes is given.
+
+Administrators have every declared scope: if the service declares any, the access tokens of all administrators
+end with them, including yours. Sessions continue, and the next command that requires a second factor asks for
+a code again.`
+	return confirmed(cmd, func(name string) string {
+		return "delete the service " + name + " for ever? Its keys, its tokens, its contract and the scopes that it declares end, and its name stays taken"
+	})
 }
 
 func (o *operator) registerService() *cobra.Command {
@@ -88,7 +94,7 @@ func (o *operator) registerService() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service trades this token for its key, once, within ten minutes:", made.Enrolment.Token)
+			return o.secret(cmd, made, "registered "+made.Service.ID+"; the service exchanges this token for its key, once, within ten minutes:", made.Enrolment.Token)
 		})
 	cmd.Flags().StringSliceVar(&scopes, "scope", nil, "scope that the service gets at other services; may be repeated")
 	cmd.Flags().StringSliceVar(&declared, "declare", nil, "scope that the service declares, NAME:VERB; may be repeated")
@@ -111,7 +117,7 @@ func (o *operator) updateService() *cobra.Command {
 			change.DeclaredScopes = &declared
 		}
 		if change.Scopes == nil && change.DeclaredScopes == nil {
-			return usagef("fountain services update takes --scope, --declare or both; an empty value takes all away")
+			return usagef("fountain services update needs --scope, --declare or both; an empty value removes all")
 		}
 		return o.changeService(cmd, args[0], change)
 	}

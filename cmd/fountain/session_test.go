@@ -219,5 +219,5 @@ func TestExport_givesAnUpdatedPlayBack(t *testing.T) {
 
 	none := h.run("export", "nothing")
 	require.Equal(t, 1, none.code)
-	require.Contains(t, none.sentenceOf(t), "holds no play")
+	require.Contains(t, none.sentenceOf(t), "contains no play")
 }

@@ -51,7 +51,7 @@ func TestLogin_asksForASecondFactorWhereARoleDoes(t *testing.T) {
 	require.Equal(t, 1, ended.code, "the session that a password alone began ends with its refresh")
 	none := h.run(login...)
 	require.Equal(t, 1, none.code)
-	require.Contains(t, none.sentenceOf(t), "no terminal to ask at")
+	require.Contains(t, none.sentenceOf(t), "no terminal to prompt on")
 	wrong := h.run(append(login, "--code-file", write(t, "000000"))...)
 	require.Equal(t, 1, wrong.code)
 	require.NotContains(t, wrong.stderr, "000000")

@@ -75,7 +75,7 @@ func TestToken_stepsUp(t *testing.T) {
 	require.Equal(t, 401, reads(good("token", "kms")), "nothing is raised that was not asked for")
 	unattended := h.run("token", "sequence", "--step-up")
 	require.Equal(t, 1, unattended.code)
-	require.Contains(t, unattended.sentenceOf(t), "--code-file reads the code")
+	require.Contains(t, unattended.sentenceOf(t), "pass the code with --code-file")
 	refused := h.run("token", "sequence", "--step-up", "--code-file", write(t, "000000"))
 	require.Equal(t, 1, refused.code)
 	require.Empty(t, refused.stdout)

@@ -150,20 +150,28 @@ func usernameForm(name string) error {
 var usernames = regexp.MustCompile(`^[a-z0-9][a-z0-9._@-]{1,63}$`)
 
 func (o *operator) deleteUser() *cobra.Command {
-	var yes bool
 	cmd := o.forUser("delete NAME", "Delete a user permanently, and end all their sessions, keys and tokens", "deleted, and their sessions, keys and tokens have ended", func(cmd *cobra.Command, c *fountain.Client, id string) error {
 		return c.KMS.DeleteUser(cmd.Context(), id)
 	})
 	cmd.Example = "  fountain users delete grace\n  fountain users delete grace --yes --code-file -"
+	return confirmed(cmd, func(name string) string {
+		return "delete " + name + " for ever? Every session, key and token of theirs ends"
+	})
+}
+
+// confirmed makes a command that deletes its first argument ask at the terminal before it does anything. --yes goes on
+// without a question. Without it and without a terminal the command does nothing.
+func confirmed(cmd *cobra.Command, question func(name string) string) *cobra.Command {
+	var yes bool
 	cmd.Flags().BoolVar(&yes, "yes", false, "delete without confirmation, for scripts")
 	do := cmd.RunE
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		if yes {
 			return do(cmd, args)
 		}
-		err := terminal.Confirm("delete " + args[0] + " for ever? Every session, key and token of theirs ends")
+		err := terminal.Confirm(question(args[0]))
 		if errors.Is(err, terminal.ErrNoTerminal) {
-			return usagef("fountain users delete asks whether to go on, and there is no terminal to ask at: --yes goes on")
+			return usagef("%s asks for confirmation, and there is no terminal to prompt on: pass --yes to go on", cmd.CommandPath())
 		}
 		if err != nil {
 			return err

@@ -75,17 +75,18 @@ type claims struct {
 	Principal string   `json:"principal"`
 	Scope     string   `json:"scope"`
 	Roles     []string `json:"roles"`
+	Expires   int64    `json:"exp"`
 }
 
 func readClaims(token string) (*claims, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return nil, errors.New("the access token has not the form of a JWT")
+		return nil, errors.New("the access token is not a JWT")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	var c claims
 	if err != nil || json.Unmarshal(raw, &c) != nil {
-		return nil, errors.New("the access token has not the form of a JWT")
+		return nil, errors.New("the access token is not a JWT")
 	}
 	return &c, nil
 }

@@ -35,7 +35,7 @@ func inWords(cmd *cobra.Command, err error) error {
 		return err
 	}
 	if noID(refused) && cmd.HasParent() {
-		return &worded{"that is no ID: " + cmd.Parent().CommandPath() + " list shows those that there are [" + refused.RequestID + "]", err}
+		return &worded{"not a valid " + idName(refused.Errors[0].Pointer) + ": see `" + cmd.Parent().CommandPath() + " list` [" + refused.RequestID + "]", err}
 	}
 	var said []string
 	for _, fault := range refused.Errors {
@@ -54,6 +54,15 @@ func inWords(cmd *cobra.Command, err error) error {
 		text = strings.TrimSuffix(refused.Detail, ".") + ": " + text
 	}
 	return &worded{text + " [" + refused.RequestID + "]", err}
+}
+
+// idName names the kind of an ID by its parameter: keyId is a key ID.
+func idName(parameter string) string {
+	kind := strings.TrimSuffix(strings.TrimPrefix(parameter, "/"), "Id")
+	if kind == "" || strings.ToLower(kind) != kind {
+		return "ID"
+	}
+	return kind + " ID"
 }
 
 // noID reports whether a request was refused because the given ID is not one, such as the name of a key.

@@ -198,8 +198,9 @@ func exportPart(ctx context.Context, q store.Querier, at position, end int64, be
 	return at, false, nil
 }
 
-// ErrExport means that a text is not a complete export, or was changed. The error that wraps it names the line.
-var ErrExport = errors.New("the export does not hold")
+// ErrExport means that a text is not a complete export, or was changed. The error that wraps it names the line and the first event that is not valid.
+// Hashes are compared only at checkpoints: for a changed event it names the two between which the event is.
+var ErrExport = errors.New("the export is not valid")
 
 // ErrOutside means that the event of a known checkpoint is not in the export, so the export was not compared with that checkpoint.
 var ErrOutside = errors.New("the number of a known checkpoint outside the export")
@@ -238,7 +239,7 @@ func (v *exportVerifier) read(r io.Reader) error {
 		return fmt.Errorf("%w: line %d: %w", ErrExport, n+1, err)
 	}
 	if !v.ended || n == 0 {
-		return fmt.Errorf("%w: it has no checkpoint at its end", ErrExport)
+		return fmt.Errorf("%w: it has no checkpoint at its end, after event %d", ErrExport, v.at.seq)
 	}
 	return nil
 }
@@ -301,6 +302,8 @@ type exportVerifier struct {
 	report  Report
 	at      position
 	last    Checkpoint
+	held    int64 // the last event whose hash was compared, or the place where the text begins
+	rooted  bool  // that place is the beginning of the trail, or was compared
 	begun   bool
 	ended   bool
 	whole   bool // must begin with the first event of the trail
@@ -311,10 +314,10 @@ func (v *exportVerifier) line(text []byte) error {
 	decoder := json.NewDecoder(bytes.NewReader(text))
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(&l); err != nil {
-		return errors.New("it is no JSON of an export")
+		return v.misplaced("it is not a line of an export")
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("text follows the JSON")
+		return v.misplaced("text follows the JSON")
 	}
 	switch {
 	case l.Kind == LineBegin && !v.begun:
@@ -326,24 +329,25 @@ func (v *exportVerifier) line(text []byte) error {
 	case l.Kind == LineCheckpoint && v.begun && !v.ended:
 		return v.end(l)
 	}
-	return errors.New("a line of this kind has no place here")
+	return v.misplaced("a line of this kind has no place here")
 }
 
 func (v *exportVerifier) begin(l Line) error {
 	if l.Seq < 0 || len(l.Hash) != len(genesis) || l.Seq == 0 && !bytes.Equal(l.Hash, genesis[:]) {
-		return errors.New("the beginning is none")
+		return errors.New("it does not begin as an export does")
 	}
 	if v.whole && l.Seq != 0 {
-		return fmt.Errorf("it begins behind event %d: the archives before it are missing", l.Seq)
+		return fmt.Errorf("it begins after event %d: the archives before it are missing", l.Seq)
 	}
 	v.begun, v.at, v.report.After = true, position{l.Seq, bytes.Clone(l.Hash)}, l.Seq
+	v.held, v.rooted = l.Seq, l.Seq == 0
 	return v.compare()
 }
 
 // goOn begins a further export where the previous one ended.
 func (v *exportVerifier) goOn(l Line) error {
 	if l.Seq != v.at.seq || !bytes.Equal(l.Hash, v.at.hash) {
-		return fmt.Errorf("this part does not begin where the one before ends: that ends with event %d, and this begins behind %d", v.at.seq, l.Seq)
+		return fmt.Errorf("this part does not begin where the one before ends: that ends with event %d, and this begins after %d", v.at.seq, l.Seq)
 	}
 	v.ended = false
 	return nil
@@ -351,10 +355,10 @@ func (v *exportVerifier) goOn(l Line) error {
 
 func (v *exportVerifier) event(l Line) error {
 	if l.Seq != v.at.seq+1 {
-		return errors.New("an event is missing, or stands at another place")
+		return fmt.Errorf("event %d is missing, or stands at another place", v.at.seq+1)
 	}
 	if _, err := decode(l.Event); err != nil {
-		return errors.New("it holds no event")
+		return fmt.Errorf("event %d is not one", l.Seq)
 	}
 	v.at = position{l.Seq, link(v.at.hash, l.Seq, l.Event)}
 	v.report.Checked++
@@ -364,9 +368,13 @@ func (v *exportVerifier) event(l Line) error {
 // compare compares the position that was reached with the known checkpoints.
 func (v *exportVerifier) compare() error {
 	for _, c := range v.known {
-		if c.Seq == v.at.seq && c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash) {
-			return errors.New("a known checkpoint has another hash at this place: the chain was rewritten")
+		if c.Seq != v.at.seq || c.Seq == 0 {
+			continue
 		}
+		if !bytes.Equal(c.Hash, v.at.hash) {
+			return v.changed("a known checkpoint")
+		}
+		v.held, v.rooted = c.Seq, true
 	}
 	return nil
 }
@@ -376,9 +384,39 @@ func (v *exportVerifier) end(l Line) error {
 	if c == nil || c.Service != v.service || c.Seq != l.Seq || c.Verify(v.public) != nil || !bytes.Equal(c.PublicKey, v.public) || c.KeyID != KeyName(v.public) {
 		return fmt.Errorf("the last line: %w", ErrSignature)
 	}
-	if c.Seq != v.at.seq || c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash) {
-		return errors.New("the checkpoint is not of these events")
+	switch {
+	case c.Seq > v.at.seq:
+		return fmt.Errorf("event %d is missing: the checkpoint is of event %d", v.at.seq+1, c.Seq)
+	case c.Seq < v.at.seq:
+		return fmt.Errorf("event %d lies beyond the checkpoint", c.Seq+1)
+	case c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash):
+		return v.changed("the checkpoint at the end")
 	}
 	v.ended, v.last = true, *c
+	v.held, v.rooted = c.Seq, true
 	return nil
+}
+
+// changed is the error of a checkpoint that has another hash than the place that was reached. Only hashes that were compared vouch for events, so the change lies
+// anywhere behind the last one.
+func (v *exportVerifier) changed(by string) error {
+	what := fmt.Sprintf("one of the events %d to %d was changed", v.held+1, v.at.seq)
+	switch v.at.seq - v.held {
+	case 0:
+		what = fmt.Sprintf("the hash of event %d, where it begins, was changed", v.at.seq)
+	case 1:
+		what = fmt.Sprintf("event %d was changed", v.at.seq)
+	}
+	if !v.rooted && v.at.seq > v.held {
+		what += fmt.Sprintf(", or the hash of event %d, where it begins", v.held)
+	}
+	return fmt.Errorf("%s: %s has another hash of event %d", what, by, v.at.seq)
+}
+
+// misplaced is the error of a line that can't be read or has no place where it is.
+func (v *exportVerifier) misplaced(what string) error {
+	if !v.begun {
+		return errors.New(what)
+	}
+	return fmt.Errorf("%s, after event %d", what, v.at.seq)
 }

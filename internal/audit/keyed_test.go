@@ -242,6 +242,19 @@ func TestExport_isVerifiedWithThePublicKeyAlone(t *testing.T) {
 			_, err := verify(bad)
 			require.Error(t, err, name)
 		}
+		begins := strings.Index(rest, `"hash":"`) + len(`"hash":"`)
+		for name, one := range map[string]struct{ text, says string }{
+			"an event less":       {strings.Join(append(append([]string{}, lines[:3]...), lines[4:]...), ""), "line 4: event 3 is missing"},
+			"the last event less": {strings.Join(append(append([]string{}, lines[:5]...), lines[6]), ""), "line 6: event 5 is missing"},
+			"before what is kept": {strings.Replace(whole, "usr_1", "usr_2", 1), "one of the events 1 to 4 was changed: a known checkpoint"},
+			"after what is kept":  {strings.Join(lines[:5], "") + strings.Replace(lines[5], "third", "other", 1) + lines[6], "line 7: event 5 was changed: the checkpoint at the end"},
+			"no JSON":             {lines[0] + lines[1] + "{\n" + strings.Join(lines[2:], ""), "line 3: it is not a line of an export, after event 1"},
+			"wrong beginning":     {rest[:begins] + "AAAA" + rest[begins+4:], "one of the events 3 to 4 was changed, or the hash of event 2, where it begins: a known checkpoint"},
+		} {
+			_, err := verify(one.text)
+			require.ErrorIs(t, err, audit.ErrExport, name)
+			require.ErrorContains(t, err, one.says, name)
+		}
 		_, other, err := ed25519.GenerateKey(nil)
 		require.NoError(t, err)
 		_, err = audit.VerifyExport(strings.NewReader(whole), audittest.Service, other.Public().(ed25519.PublicKey))

@@ -190,7 +190,7 @@ func (b *adopter) publicFound() error {
 	var errs []error
 	for _, id := range b.adoption.Public {
 		if !b.mentioned[id] {
-			errs = append(errs, fmt.Errorf("%s: operation %s was to stay without credentials, but the document has no such operation with security: []",
+			errs = append(errs, fmt.Errorf("%s: public names %s (fountain adopt --public), but the document has no such operation with security: []",
 				b.root.place(), shortened(id)))
 		}
 	}

@@ -77,7 +77,7 @@ func TestAdopt_guardsAPlainDocument(t *testing.T) {
 	require.Equal(t, map[string]int{WarnSecurity: 2, WarnBody: 1}, kinds(warnings), warnings)
 	require.Contains(t, warnings[0].String(), "pets.yaml:7: the security schemes are replaced by bearer tokens for pets: key (apiKey header X-Key); ")
 	require.Contains(t, warnings[1].String(), "pets.yaml:17: the request body is not required: a request without one reaches the service; write required: true")
-	require.Contains(t, warnings[2].String(), "pets.yaml:22: GET /health is open in the document; a token is required all the same; name health under public (fountain adopt --public) to leave it open")
+	require.Contains(t, warnings[2].String(), "pets.yaml:22: GET /health is open in the document; a token is still required; to leave it open, name health under public (fountain adopt --public health)")
 }
 
 func TestAdopt_leavesOpenWhatTheOperatorAccepts(t *testing.T) {
@@ -89,7 +89,7 @@ func TestAdopt_leavesOpenWhatTheOperatorAccepts(t *testing.T) {
 	require.False(t, c.Operation("listPets").Public)
 	a.Public = []string{"listPets"}
 	_, _, err = Adopt(a)
-	require.ErrorContains(t, err, "operation listPets was to stay without credentials")
+	require.ErrorContains(t, err, "public names listPets (fountain adopt --public), but the document has no such operation")
 }
 
 func TestAdopt_takesScopesOfTheMembersOwn(t *testing.T) {
@@ -153,7 +153,7 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                            "pets.yaml:1: the file is empty",
 		"- a\n":                       "pets.yaml:1: the file must hold an object",
-		"a: 1\nb: [\n":                "pets.yaml:2: the text is not YAML",
+		"a: 1\nb: [\n":                "pets.yaml:2: the file is not valid YAML",
 		"a: 1\na: 2\n":                `pets.yaml:2: the key "a" is there twice`,
 		"{\n\"a\": 1,\n\"a\": 2}":     "pets.yaml:3: the text has the same key twice",
 		"info: {}\npaths: {}\n":       "pets.yaml:1: the document does not say its version; write openapi: 3.0.3",
@@ -167,17 +167,17 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 		head + "x-fountain: {stepUp: {acr: aal2, maxAge: '300'}}\npaths: {}":                     "pets.yaml:3: x-fountain.stepUp.maxAge: must be a whole number, and is a JSON string",
 		head + "x-fountain: {principals: user}\npaths: {}":                                       "pets.yaml:3: x-fountain.principals: must be a list, and is a JSON string",
 		head + "x-fountain: 1\npaths: {}":                                                        "pets.yaml:3: x-fountain: must be an object, and is a JSON number",
-		"openapi: 3.0.3\npaths:\n  /a:\n\tget: 1\n":                                              "pets.yaml:4: the text is not YAML: found character that cannot start any token; indent with spaces instead of tabs",
-		head + "paths:\n  /a:\n    get: 1\n   /b:\n    get: 2\n":                                 "pets.yaml:6: the text is not YAML: did not find expected key; give all keys of an object the same indentation",
-		"openapi: 3.0.3\ninfo:\n  title: Notes: all of them\n":                                   "pets.yaml:3: the text is not YAML: mapping values are not allowed in this context; put a text that has",
-		"openapi: 3.0.3\npaths:\n  /a: {get: {description: a: b}}\n":                             "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close the bracket",
-		"openapi: 3.0.3\ntags: []\nx-a: [{url: https://b/v1?c}]\n":                               "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close", // a newer version of the reader takes it
-		"openapi: 3.0.3\ninfo: {title: a\npaths:\n  /a: 1\n":                                     "pets.yaml:3: the text is not YAML: did not find expected ',' or '}'; close the bracket",
-		"openapi: 3.0.3\ninfo:\n  title: 'a\n  version: '1'\n":                                   "pets.yaml:4: the text is not YAML: did not find expected key; give all keys",
-		"openapi: 3.0.3\ntags:\n  - name: a\n  name: b\n":                                        "pets.yaml:4: the text is not YAML: did not find expected '-' indicator; begin each item",
-		"openapi: 3.0.3\ninfo:\n  title: *a\n":                                                   "pets.yaml:3: the text is not YAML: unknown anchor 'a' referenced; put a text that begins with * into quotes",
-		"openapi: 3.0.3\ninfo:\n  title: \"\\d+\"\n":                                             "pets.yaml:3: the text is not YAML: found unknown escape character; put the text into single quotes",
-		"openapi: 3.0.3\ninfo:\n  title: 'a\n":                                                   "pets.yaml:3: the text is not YAML: found unexpected end of stream; close the quote",
+		"openapi: 3.0.3\npaths:\n  /a:\n\tget: 1\n":                                              "pets.yaml:4: the file is not valid YAML: found character that cannot start any token; indent with spaces instead of tabs",
+		head + "paths:\n  /a:\n    get: 1\n   /b:\n    get: 2\n":                                 "pets.yaml:6: the file is not valid YAML: did not find expected key; give all keys of an object the same indentation",
+		"openapi: 3.0.3\ninfo:\n  title: Notes: all of them\n":                                   "pets.yaml:3: the file is not valid YAML: mapping values are not allowed in this context; put a text that has",
+		"openapi: 3.0.3\npaths:\n  /a: {get: {description: a: b}}\n":                             "pets.yaml:3: the file is not valid YAML: did not find expected ',' or '}'; close the bracket",
+		"openapi: 3.0.3\ntags: []\nx-a: [{url: https://b/v1?c}]\n":                               "pets.yaml:3: the file is not valid YAML: did not find expected ',' or '}'; close", // a newer version of the reader takes it
+		"openapi: 3.0.3\ninfo: {title: a\npaths:\n  /a: 1\n":                                     "pets.yaml:3: the file is not valid YAML: did not find expected ',' or '}'; close the bracket",
+		"openapi: 3.0.3\ninfo:\n  title: 'a\n  version: '1'\n":                                   "pets.yaml:4: the file is not valid YAML: did not find expected key; give all keys",
+		"openapi: 3.0.3\ntags:\n  - name: a\n  name: b\n":                                        "pets.yaml:4: the file is not valid YAML: did not find expected '-' indicator; begin each item",
+		"openapi: 3.0.3\ninfo:\n  title: *a\n":                                                   "pets.yaml:3: the file is not valid YAML: unknown anchor 'a' referenced; put a text that begins with * into quotes",
+		"openapi: 3.0.3\ninfo:\n  title: \"\\d+\"\n":                                             "pets.yaml:3: the file is not valid YAML: found unknown escape character; put the text into single quotes",
+		"openapi: 3.0.3\ninfo:\n  title: 'a\n":                                                   "pets.yaml:3: the file is not valid YAML: found unexpected end of stream; close the quote",
 		head + "x-fountain: {timout: 3s}\npaths: {}":                                             "pets.yaml:3: x-fountain has no key timout; write timeout",
 		head + "paths:\n  /a:\n    get:\n      x-fountain: {timeout: soon}\n      responses: {}": "pets.yaml:6: GET /a: x-fountain.timeout: must be a positive duration such as 3s",
 		head + "paths:\n  /a:\n    get:\n      x-fountain:\n        body: {max: 1KiB}":           "pets.yaml:5: GET /a: body.max is said for an operation without a request body",

@@ -144,7 +144,7 @@ func (b *adopter) laterKeywords(e *element) {
 	for _, keyword := range []string{"const", "prefixItems", "contains", "patternProperties", "propertyNames", "if", "dependentRequired",
 		"dependentSchemas", "unevaluatedProperties", "unevaluatedItems"} {
 		if at := e.get(keyword); at != nil {
-			b.warn(WarnVersion, at, "write openapi: 3.1.0", "%s is not of OpenAPI 3.0; it is checked all the same", keyword)
+			b.warn(WarnVersion, at, "write openapi: 3.1.0", "%s is not of OpenAPI 3.0; it is still checked", keyword)
 		}
 	}
 }
@@ -165,7 +165,7 @@ func (b *adopter) fillAdoptedTypes(s *schema, e *element) {
 		names = []*element{said}
 	}
 	if len(names) > 1 && !b.later {
-		b.warn(WarnVersion, said, "write openapi: 3.1.0", "a list of types is not of OpenAPI 3.0; it is checked all the same")
+		b.warn(WarnVersion, said, "write openapi: 3.1.0", "a list of types is not of OpenAPI 3.0; it is still checked")
 	}
 	for _, name := range names {
 		t, known := typeNames[name.str()]
@@ -183,7 +183,7 @@ func (b *adopter) fillAdoptedTypes(s *schema, e *element) {
 	}
 	if b.boolean(WarnSchema, e, "nullable") {
 		if b.later {
-			b.warn(WarnVersion, e.get("nullable"), `write type: [..., "null"]`, "nullable is not of OpenAPI 3.1; null is taken all the same")
+			b.warn(WarnVersion, e.get("nullable"), `write type: [..., "null"]`, "nullable is not of OpenAPI 3.1; null is still accepted")
 		}
 		if s.types != 0 { // without a type beside it nullable does nothing (OpenAPI 3.0.3, proposal "clarify nullable")
 			s.types |= typeNull

@@ -44,7 +44,7 @@ func (b *adopter) readSecurity(scopes map[string]string) {
 	clear(scopes)
 	b.defaultScopes(scopes)
 	if schemes == nil {
-		b.warn(WarnSecurity, b.root, "", "the document has no security schemes; bearer tokens for %s are required all the same", b.adoption.Name)
+		b.warn(WarnSecurity, b.root, "", "the document has no security schemes; bearer tokens for %s are still required", b.adoption.Name)
 	}
 }
 
@@ -87,7 +87,7 @@ func (b *adopter) requirements(op *Operation, o *element) {
 			b.mentioned[op.ID], op.Public = true, true
 			return
 		}
-		b.warn(WarnSecurity, said, "name "+shortened(op.ID)+" under public (fountain adopt --public) to leave it open", "%s is open in the document; a token is required all the same", b.operation)
+		b.warn(WarnSecurity, said, "to leave it open, name "+shortened(op.ID)+" under public (fountain adopt --public "+shortened(op.ID)+")", "%s is open in the document; a token is still required", b.operation)
 	}
 	for _, alternative := range said.list() {
 		if r, ok := b.requirement(alternative); ok && b.security.kinds != nil {

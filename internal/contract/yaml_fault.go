@@ -57,5 +57,5 @@ func notYAML(name string, text []byte, err error) error {
 			break
 		}
 	}
-	return fmt.Errorf("%s:%d: the text is not YAML: %s", name, line, said)
+	return fmt.Errorf("%s:%d: the file is not valid YAML: %s", name, line, said)
 }

@@ -80,7 +80,7 @@ func (d *demands) authenticate() {
 	}
 	d.say("security", asks)
 	if d.op.Policy.APIKey {
-		d.say("x-fountain.apiKey", "an API key will do too: the gateway trades it for a token")
+		d.say("x-fountain.apiKey", "an API key works too: the gateway exchanges it for a token")
 	}
 }
 
@@ -186,7 +186,7 @@ func (d *demands) serve() {
 		d.say("x-fountain.idempotency", "Idempotency-Key "+p.Idempotency)
 	}
 	if p.Retry != nil || d.op.Idempotent() {
-		d.say("x-fountain.retry", fmt.Sprintf("sent again up to %d times, after connections that broke before any answer", d.op.Repeats()))
+		d.say("x-fountain.retry", retried(d.op.Repeats())+" after a connection that broke before any answer")
 	}
 	d.say("x-fountain.validate", "answers that violate the contract: "+mode(p.Validate.Response))
 	if p.Errors == contract.ErrorsOAuth {
@@ -227,4 +227,12 @@ func Short(d time.Duration) string {
 		s = strings.TrimSuffix(s, "0m")
 	}
 	return s
+}
+
+// retried says how often a request is sent again at most.
+func retried(times int) string {
+	if times == 1 {
+		return "retried once"
+	}
+	return fmt.Sprintf("retried up to %d times", times)
 }

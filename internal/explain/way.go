@@ -108,7 +108,7 @@ func (w *way) find() bool {
 	if !w.note(httpserver.ByGuard, nil, httpserver.Guard(read)) {
 		return false
 	}
-	w.note(httpserver.ByHost, nil, depends("which names the gateway is called by"))
+	w.note(httpserver.ByHost, nil, depends("the gateway's host names"))
 	path := read.URL.EscapedPath()
 	if read.Method == http.MethodOptions {
 		allow, err := w.explainer.table.Allow(path)
@@ -205,7 +205,7 @@ func (w *way) authenticate(x *httpserver.Exchange) error {
 		return err
 	}
 	if x.Operation.Policy.APIKey && keytext.Looks(text) {
-		return undecided("an API key: what it may do only the kms knows, where the gateway trades it for a token")
+		return undecided("an API key: its scopes are known only to the kms, where the gateway exchanges it for a token")
 	}
 	token, err := auth.ReadUnverified(text)
 	if err != nil {

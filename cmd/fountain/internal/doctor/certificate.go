@@ -18,7 +18,7 @@ func (d *Doctor) certificate(c config.TLS) {
 		case err != nil:
 			d.wrong(Certificate, "the authorities in "+c.CAFile+" can't be read: "+reason(err), "name the right file in TLS_CA_FILE")
 		case !x509.NewCertPool().AppendCertsFromPEM(pem):
-			d.wrong(Certificate, c.CAFile+" holds no certificate: no other service is trusted", "put the authority's certificate (PEM) into it")
+			d.wrong(Certificate, c.CAFile+" contains no certificate: no other service is trusted", "put the authority's certificate (PEM) into it")
 		}
 	}
 	if c.CertFile == "" {

@@ -161,13 +161,13 @@ func (d *Doctor) disk(dir string) {
 	free, err := d.Free(dir)
 	switch {
 	case err != nil:
-		d.warn(Disk, "nobody can tell how much room is left where "+dir+" lies", "look with df")
+		d.warn(Disk, "the free space at "+dir+" could not be read", "look with df")
 	case free < store.SpareDisk:
 		d.wrong(Disk, fmt.Sprintf("the disk of %s is full: %d bytes are free; the service writes nothing", dir, free), "free some room; the service goes on by itself")
 	case free < spareDisk:
-		d.warn(Disk, fmt.Sprintf("the disk of %s is nearly full: %d MiB are free", dir, free>>20), "free some room, or move the data to a larger disk")
+		d.warn(Disk, fmt.Sprintf("the disk of %s is nearly full: %d MiB free", dir, free>>20), "free some room, or move the data to a larger disk")
 	default:
-		d.ok(Disk, fmt.Sprintf("%d MiB are free where %s lies", free>>20, dir))
+		d.ok(Disk, fmt.Sprintf("%d MiB free at %s", free>>20, dir))
 	}
 }
 
@@ -178,7 +178,7 @@ func (d *Doctor) lastBackup(dir string) {
 	const do = "run fountain backup from a timer, and fountain backup drill too (docs/operations.md, Backup and restore)"
 	switch {
 	case err != nil:
-		d.warn(Backup, "it can't be told when the last backup was made: "+reason(err), do)
+		d.warn(Backup, "the time of the last backup could not be read: "+reason(err), do)
 	case last.MadeAt.IsZero():
 		d.warn(Backup, "no backup was ever made with fountain backup", do)
 	case now.Sub(last.MadeAt) > backupEvery:

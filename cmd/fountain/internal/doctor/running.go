@@ -145,7 +145,7 @@ func (d *Doctor) clock(a answer) {
 		d.wrong(Clock, fmt.Sprintf("this machine's clock is %d s off that of the service", int(off.Seconds())), "set both by NTP; docs/operations.md, After the clock was wrong")
 		return
 	}
-	d.ok(Clock, "the clock is that of the service")
+	d.ok(Clock, "the clock agrees with the service's")
 }
 
 // remedies maps parts of a readiness detail to what to do. The first match counts.

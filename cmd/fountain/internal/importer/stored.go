@@ -103,7 +103,7 @@ func Export(ctx context.Context, client *fountain.Client, scope string) (text st
 		}
 	}
 	if elements == 0 {
-		return "", nil, fmt.Errorf("the scope %q holds no play: %w", scope, fountain.ErrNotFound)
+		return "", nil, fmt.Errorf("the scope %q contains no play: %w", scope, fountain.ErrNotFound)
 	}
 	slices.SortStableFunc(items, func(a, b placed) int { return cmp.Compare(a.position, b.position) })
 	play := make([]screenplay.Item, len(items))

@@ -164,7 +164,7 @@ func (t *teller) accepted(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("The SDK asks for a code, has it verified, trades the proof for a raised token that only the sequence service accepts, and repeats the call:")
+	t.say("The SDK asks for a code, has it verified, exchanges the proof for a raised token that only the sequence service accepts, and repeats the call:")
 	result, err := t.reorder(ctx, before[0], before[1])
 	if err != nil {
 		return err

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrNoTerminal says that there is no terminal to ask at.
-var ErrNoTerminal = errors.New("there is no terminal to ask at")
+var ErrNoTerminal = errors.New("there is no terminal to prompt on")
 
 // Password returns the content of file, or asks for it without echo when file is "".
 func Password(prompt, file string) (string, error) {
