@@ -261,7 +261,7 @@ func TestRestore_bringsEverythingBackAndResurrectsNothing(t *testing.T) {
 	require.Equal(t, upkeep.Verified, list().Check)
 	elsewhere := run(t, "backup", "verify", archive, "--identity", identity, "--data", t.TempDir())
 	require.Zero(t, elsewhere.code, "the archive is whole, wherever it was made")
-	require.Contains(t, elsewhere.stderr, "this check is not noted there")
+	require.Contains(t, elsewhere.stderr, "so this check was not recorded")
 	drilled := run(t, "backup", "drill", archive, "--identity", identity, "--data", u.data)
 	require.Zero(t, drilled.code, drilled.stderr)
 	require.Equal(t, upkeep.Drilled, list().Check)
