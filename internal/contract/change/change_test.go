@@ -308,7 +308,8 @@ var steps = []struct {
 	{`["notes:read"]`, `["notes:all"]`, "listNotes: security-loosened, listNotes: security-tightened", "listNotes: security-loosened, listNotes: security-tightened"},
 	{"quota: 60000", "quota: 60", "listNotes: rate-tightened, createNote: rate-tightened, deleteNote: rate-tightened",
 		"listNotes: rate-loosened, createNote: rate-loosened, deleteNote: rate-loosened"},
-	{"idempotency: optional", "idempotency: required", "createNote: idempotency-lowered", ""},
+	{"idempotency: optional, stepUp: {acr: aal2, maxAge: 300}, roles: {anyOf: [editor]}}\n      parameters:\n        - {name: Idempotency-Key, in: header, schema",
+		"idempotency: required, stepUp: {acr: aal2, maxAge: 300}, roles: {anyOf: [editor]}}\n      parameters:\n        - {name: Idempotency-Key, in: header, required: true, schema", "createNote: idempotency-lowered, createNote: header Idempotency-Key: became required", ""},
 	{"max: 80KiB", "max: 1KiB", "listNotes: body-max-lowered, createNote: body-max-lowered, deleteNote: body-max-lowered", ""},
 	// Requests that another operation guarded.
 	{"  /notes/{id}:\n", "  /notes/mine:\n    delete: {operationId: deleteMine, security: [{oauth: [\"notes:write\"]}], responses: {\"204\": {description: Gone.}}}\n  /notes/{id}:\n",

@@ -33,6 +33,9 @@ components:
 	if strings.Contains(operation, "idempotency: none") {
 		text = strings.Replace(text, "      parameters: [{name: Idempotency-Key, in: header, schema: {type: string}}]\n", "", 1)
 	}
+	if strings.Contains(operation, "idempotency: required") {
+		text = strings.Replace(text, "in: header, schema", "in: header, required: true, schema", 1)
+	}
 	if !strings.Contains(operation, "kind: ndjson") {
 		text = strings.Replace(text, "application/x-ndjson: {schema: {type: object}}, ", "", 1)
 	}
