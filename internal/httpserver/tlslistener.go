@@ -19,16 +19,14 @@ type tlsListener struct {
 	strict func(net.Conn) net.Conn
 
 	ready chan net.Conn
-	done  chan struct{} // closed with the listener
-	end   func()
+	done  chan struct{} // closed when nothing more is accepted
 	start sync.Once
-	err   error // of the raw listener, once done is closed
+	over  sync.Once
+	err   error // why done is closed; written before, and only once
 }
 
 func newTLSListener(l net.Listener, config *tls.Config, strict func(net.Conn) net.Conn) *tlsListener {
-	t := &tlsListener{Listener: l, config: config, strict: strict, ready: make(chan net.Conn), done: make(chan struct{})}
-	t.end = sync.OnceFunc(func() { close(t.done) })
-	return t
+	return &tlsListener{Listener: l, config: config, strict: strict, ready: make(chan net.Conn), done: make(chan struct{})}
 }
 
 // Accept implements net.Listener.
@@ -38,17 +36,22 @@ func (t *tlsListener) Accept() (net.Conn, error) {
 	case conn := <-t.ready:
 		return conn, nil
 	case <-t.done:
-		if t.err != nil {
-			return nil, t.err
-		}
-		return nil, net.ErrClosed
+		return nil, t.err
 	}
+}
+
+// end makes Accept return err. Close and the failure of the raw listener, which Close causes, may call it at the same time: the first error stays.
+func (t *tlsListener) end(err error) {
+	t.over.Do(func() {
+		t.err = err
+		close(t.done)
+	})
 }
 
 // Close implements net.Listener. Running handshakes end by their own timeout.
 func (t *tlsListener) Close() error {
 	err := t.Listener.Close()
-	t.end()
+	t.end(net.ErrClosed)
 	return err
 }
 
@@ -60,8 +63,7 @@ func (t *tlsListener) accept() {
 				time.Sleep(10 * time.Millisecond)
 				continue
 			}
-			t.err = err
-			t.end()
+			t.end(err)
 			return
 		}
 		go t.shake(tls.Server(conn, t.config))
