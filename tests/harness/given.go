@@ -54,8 +54,8 @@ func Driver(tb testing.TB, args ...string) []byte {
 	return out
 }
 
-// steps are time steps of the given family's authenticator. Each is used once in this process, and the first one is a
-// step that no earlier process has used.
+// steps are the time steps of the authenticators at a given family. Each is used once in this process, and the first one
+// is a step that no earlier process has used.
 var steps struct {
 	sync.Mutex
 	last int64
@@ -63,7 +63,7 @@ var steps struct {
 
 const stepSeconds = 30
 
-// givenCode waits for an unused time step of the authenticator and returns its code.
+// givenCode waits for an unused time step and returns its code.
 func givenCode(seed string) (string, error) {
 	steps.Lock()
 	defer steps.Unlock()

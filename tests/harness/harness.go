@@ -249,13 +249,20 @@ func (f *Family) Code() string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	require.NotEmpty(f.tb, f.secret, "EnrolTOTP comes first")
+	return f.CodeOf(f.secret)
+}
+
+// CodeOf moves the clock to the next time step and returns the code of an authenticator with this secret there. Nothing moves the clock of a given
+// family: there it waits for the step.
+func (f *Family) CodeOf(secret string) string {
+	f.tb.Helper()
 	if f.Given {
-		code, err := givenCode(f.secret)
+		code, err := givenCode(secret)
 		require.NoError(f.tb, err)
 		return code
 	}
-	f.Clock.Advance(30 * time.Second)
-	code, err := totp.GenerateCode(f.secret, f.Clock.Now())
+	f.Clock.Advance(stepSeconds * time.Second)
+	code, err := totp.GenerateCode(secret, f.Clock.Now())
 	require.NoError(f.tb, err)
 	return code
 }
