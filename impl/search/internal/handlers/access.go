@@ -36,16 +36,28 @@ func noCollection() error { return problem.New(problem.NotFound, "There is no su
 
 // hold finds the collection that the caller means. It comes before all other checks of a request. A collection that the caller has no
 // access to gets the same answer as one that does not exist.
+//
+// The cache is used for access to documents alone, and only to allow it: on PostgreSQL it may be a second old, and what another replica has
+// just created or granted is not refused. An owner's requests always read the database.
 func (core *Core) hold(ctx context.Context, p *auth.Principal, name string, need owner.Access) (held, error) {
-	found, err := core.Store.Collection(ctx, owner.Candidates(name, p), func(c *owner.Collection) bool { return c.Access(p) > owner.None })
+	candidates, exists := owner.Candidates(name, p), func(c *owner.Collection) bool { return c.Access(p) > owner.None }
+	if need < owner.Own {
+		found, err := core.Store.Collection(ctx, candidates, exists)
+		if err != nil {
+			return held{}, err
+		}
+		if c, refused := reached(found, p, need); refused == nil {
+			return c, nil
+		}
+	}
+	found, err := core.Store.CollectionUncached(ctx, candidates, exists)
 	if err != nil {
 		return held{}, err
 	}
 	return reached(found, p, need)
 }
 
-// again reads the collection from the database. What hold found may come from the cache and be a second old, and the collection may belong
-// to somebody else by now.
+// again reads the collection from the database. What hold found may be old by now, and the collection may belong to somebody else.
 func (core *Core) again(ctx context.Context, c held, need owner.Access) (held, error) {
 	found, err := core.Store.CollectionNow(ctx, c.Name)
 	if err != nil {

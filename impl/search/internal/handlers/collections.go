@@ -286,9 +286,6 @@ func (h *Handlers) DeleteCollection(ctx context.Context, r searchapi.DeleteColle
 	if err != nil {
 		return nil, err
 	}
-	if c, err = core.again(ctx, c, owner.Own); err != nil {
-		return nil, err
-	}
 	if c, err = core.retire(ctx, c); err != nil {
 		return nil, err
 	}

@@ -7,19 +7,9 @@ import (
 	"github.com/fountainai/fountain/impl/search/internal/owner"
 	"github.com/fountainai/fountain/impl/search/internal/reindex"
 	"github.com/fountainai/fountain/internal/audit"
-	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/page"
 	"github.com/fountainai/fountain/internal/problem"
 )
-
-// owned reads a collection that the caller owns from the database.
-func (core *Core) owned(ctx context.Context, p *auth.Principal, name string) (held, error) {
-	c, err := core.hold(ctx, p, name, owner.Own)
-	if err != nil {
-		return held{}, err
-	}
-	return core.again(ctx, c, owner.Own)
-}
 
 func reindexTo(r *reindex.Reindex, c held) searchapi.Reindex {
 	out := searchapi.Reindex{
@@ -41,7 +31,7 @@ func (h *Handlers) StartReindex(ctx context.Context, r searchapi.StartReindexReq
 	if err != nil {
 		return nil, err
 	}
-	c, err := core.owned(ctx, p, r.Collection)
+	c, err := core.hold(ctx, p, r.Collection, owner.Own)
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +102,7 @@ func (h *Handlers) order(ctx context.Context, collection, id, action string, do 
 	if err != nil {
 		return searchapi.Reindex{}, err
 	}
-	c, err := core.owned(ctx, p, collection)
+	c, err := core.hold(ctx, p, collection, owner.Own)
 	if err != nil {
 		return searchapi.Reindex{}, err
 	}

@@ -132,7 +132,7 @@ func (h *Handlers) PutCollectionSchema(ctx context.Context, r searchapi.PutColle
 	if err != nil {
 		return nil, err
 	}
-	c, err := core.owned(ctx, p, r.Collection)
+	c, err := core.hold(ctx, p, r.Collection, owner.Own)
 	if err != nil {
 		return nil, err
 	}

@@ -38,35 +38,51 @@ func (s *Store) Collections(ctx context.Context) (all []*owner.Collection, err e
 }
 
 // Collection returns the nearest of the candidates for which exists returns true, or nil. A collection that the caller has no access to
-// takes the same path as one that is missing, so that the two can't be told apart. The result is shared and must not be modified.
+// takes the same path as one that is missing, so that the two can't be told apart. The result is shared and must not be modified. It may
+// come from the cache.
 func (s *Store) Collection(ctx context.Context, candidates []owner.Name, exists func(*owner.Collection) bool) (_ *owner.Collection, err error) {
 	defer tried.To(&err, "find owner of collection")
-	found, err := s.named(ctx, names{candidates[0], candidates[len(candidates)-1]})
+	found, ok, change := s.owners.get(namesOf(candidates), s.clock.Now())
+	if !ok {
+		if found, err = s.named(ctx, namesOf(candidates), change); err != nil {
+			return nil, err
+		}
+	}
+	return nearest(found, candidates, exists), nil
+}
+
+// CollectionUncached returns what Collection does, and reads it from the database.
+func (s *Store) CollectionUncached(ctx context.Context, candidates []owner.Name, exists func(*owner.Collection) bool) (_ *owner.Collection, err error) {
+	defer tried.To(&err, "find owner of collection")
+	_, _, change := s.owners.get(namesOf(candidates), s.clock.Now())
+	found, err := s.named(ctx, namesOf(candidates), change)
 	if err != nil {
 		return nil, err
 	}
+	return nearest(found, candidates, exists), nil
+}
+
+func namesOf(candidates []owner.Name) names { return names{candidates[0], candidates[len(candidates)-1]} }
+
+func nearest(found []*owner.Collection, candidates []owner.Name, exists func(*owner.Collection) bool) *owner.Collection {
 	for _, wanted := range candidates {
 		for _, c := range found {
 			if c.Name == wanted && exists(c) {
-				return c, nil
+				return c
 			}
 		}
 	}
-	return nil, nil
+	return nil
 }
 
-// named reads the collections of two names that differ only in their tenants.
-func (s *Store) named(ctx context.Context, of names) ([]*owner.Collection, error) {
-	found, ok, change := s.owners.get(of, s.clock.Now())
-	if ok {
-		return found, nil
-	}
+// named reads the collections of two names that differ only in their tenants, and caches them. change is the cache's count before.
+func (s *Store) named(ctx context.Context, of names, change int) ([]*owner.Collection, error) {
 	var rows []ownerRow
 	err := s.db.Read(ctx).Select(ctx, &rows, selectOwners+" AND c.name = ? AND c.tenant IN (?, ?) ORDER BY c.tenant, c.name", of[0].Local, of[0].Tenant, of[1].Tenant)
 	if err != nil {
 		return nil, err
 	}
-	found = collectionsOf(rows)
+	found := collectionsOf(rows)
 	if !slices.ContainsFunc(found, func(c *owner.Collection) bool { return c.Swapping }) { // during a swap nothing is cached
 		s.owners.put(of, found, s.clock.Now(), change)
 	}
