@@ -4,8 +4,8 @@ import { Problem } from "./problem.js";
 
 const patience = 30_000; // milliseconds that an answer may take
 
-// call sends a request and returns the answer's JSON; {blob: true} returns its bytes, and no content is undefined. No cookie goes with it or comes
-// back, but {withCookie: true}.
+// call sends a request and returns the answer's JSON; {blob: true} returns its bytes, and no content is undefined. Cookies are neither sent nor
+// accepted, except with {withCookie: true}.
 export const call = async (method, path, { token, body, blob = false, withCookie = false } = {}) => {
   const headers = { Accept: blob ? "image/svg+xml, application/problem+json" : "application/json, application/problem+json" };
   if (token) headers.Authorization = `Bearer ${token}`;
@@ -25,7 +25,7 @@ export const call = async (method, path, { token, body, blob = false, withCookie
   }
 };
 
-// refusal reads a problem document; whatever else was answered, by something between, is told by its status.
+// refusal reads a problem document; any other answer, for example of a proxy, is described by its status.
 export const refusal = async (answer) => {
   const retryAfter = Number(answer.headers.get("Retry-After")) || 0;
   const type = answer.headers.get("Content-Type") ?? "";

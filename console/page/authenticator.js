@@ -10,7 +10,7 @@ import { hour } from "./words.js";
 
 const api = "/twofactor/v1/factors/totp";
 
-// addAuthenticator adds one to those of these names. It resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
+// addAuthenticator adds an authenticator app; others are the names of existing factors. It resolves with the confirmed factor, which has recovery codes if it is the first, or with undefined if the person cancelled.
 export const addAuthenticator = (session, others) => new Promise((resolve) => {
   const invitation = invitationField();
   show("Add an authenticator app", el("p", {}, "An app on your phone shows a new code every 30 seconds. You will scan a QR code with it."), form({

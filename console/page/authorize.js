@@ -1,4 +1,4 @@
-// The page where a person signs in at a web app. What it is told in its address it only hands on: the kms judges it, before the sign-in and after it.
+// The page where a person signs in at a web app. It only passes the request in its address on: the kms checks it, before the sign-in and after it.
 
 import { call } from "./api.js";
 import { button, el } from "./dom.js";
@@ -17,11 +17,11 @@ const request = ask([
 ]);
 const { login_hint: username } = ask(["login_hint"]);
 
-// anew tells that the app asks for a sign-in whatever session the browser has: whoever sits there now may be somebody else. The kms can't tell a sign-in of a
-// moment ago at another page from one here.
+// anew says that the app requires a new sign-in, even if the browser has a session: another person may use it now. The kms can't distinguish a sign-in of a
+// moment ago at another page from one at this page.
 const anew = /(^| )(login|select_account)( |$)/.test(request.prompt ?? "");
 
-// begin asks who it is, and goes on until the browser leaves.
+// begin asks for a sign-in, and continues until the browser leaves.
 const begin = async (notice) => {
   account.replaceChildren();
   if (request.prompt === "none" && await silently()) return;
@@ -30,7 +30,7 @@ const begin = async (notice) => {
   await enter(known.client.name, notice ?? `Sign in to continue to ${known.client.name}.`, notice || anew ? undefined : await Session.resume());
 };
 
-// silently lets the app know without a page, by the session that the browser has; false when it has none. What is missing the app is told.
+// silently lets the app know without a page, by the session that the browser has; false when it has none. The app learns what is missing.
 const silently = async () => {
   const session = await Session.resume();
   if (!session) return false;
@@ -39,7 +39,7 @@ const silently = async () => {
   return true;
 };
 
-// enter signs in, unless the browser has a session, and lets the app know. Whether that session will do the kms says.
+// enter signs in, unless the browser has a session, and lets the app know. The kms decides whether that session is sufficient.
 const enter = async (app, notice, resumed) => {
   const { session } = resumed ? { session: resumed } : await signIn({ notice, username });
   if (session.pending) return needsFactor();
@@ -49,7 +49,7 @@ const enter = async (app, notice, resumed) => {
   await proceed(session, app);
 };
 
-// proceed asks the kms, and the person for what is missing.
+// proceed calls the kms, and asks the person for what is missing.
 const proceed = async (session, app, consent) => {
   const answer = await session.call("POST", "/kms/v1/oauth2/authorize", { body: { request, consent } });
   switch (answer.status) {
@@ -60,7 +60,7 @@ const proceed = async (session, app, consent) => {
   }
 };
 
-// agree asks whether an app of others may have what it asks for.
+// agree asks for consent to the access that an app requests.
 const agree = (session, app, scopes) => {
   const allow = pressed("Allow", () => proceed(session, app, "granted"), { class: "primary" });
   const deny = pressed("Deny", () => proceed(session, app, "denied"));
@@ -69,7 +69,7 @@ const agree = (session, app, scopes) => {
     el("div", { class: "actions" }, allow.made, deny.made), allow.error, deny.error);
 };
 
-// confirm gets a second factor that the app asks for.
+// confirm asks for the second factor that the app requires.
 const confirm = (session, app) => {
   const go = pressed("Continue", async () => {
     await session.prove("kms");
@@ -79,11 +79,11 @@ const confirm = (session, app) => {
   show("Confirm that it is you", el("p", {}, `${app} asks for one of your second factors.`), el("div", { class: "actions" }, go.made, deny.made), go.error, deny.error);
 };
 
-// needsFactor tells a person who must have a second factor where to add their first.
+// needsFactor shows a person who needs a second factor where to add one.
 const needsFactor = () => show("Your account requires a second factor", el("p", {}, "Add one, then return to the app that sent you here."),
   el("div", { class: "actions" }, el("a", { href: "/twofactor/v1/enroll" }, "Add a second factor")));
 
-// attempt tells what went wrong outside a form.
+// attempt shows errors that occur outside a form.
 const attempt = async (act) => {
   try {
     await act();

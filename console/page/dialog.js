@@ -3,12 +3,12 @@
 import { el, uniqueId } from "./dom.js";
 import { abandon } from "./passkey.js";
 
-// closeAll closes all that are open, as the person would by Escape: what they belong to has been left.
+// closeAll closes all open dialogs, as Escape does, when the view that they belong to is left.
 export const closeAll = () => {
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
 };
 
-// open shows a dialog and resolves when it was closed: with what content's function was closed with, or undefined when the person left.
+// open shows a dialog and resolves when it was closed: with what content's function was closed with, or undefined if the person cancelled.
 export const open = (title, content) => new Promise((resolve) => {
   const id = uniqueId("dialog");
   let result;

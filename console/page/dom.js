@@ -1,4 +1,4 @@
-// Builds what is shown. Text stays text: no module makes markup of a string, and the page's policy would refuse it.
+// Builds elements. Text stays text: no module creates markup from a string, and the page's policy would refuse it.
 
 // el makes an element. Properties are attributes; on... are listeners; booleans are attributes that are there or not.
 export const el = (name, properties = {}, ...children) => {
@@ -12,7 +12,7 @@ export const el = (name, properties = {}, ...children) => {
   return made;
 };
 
-// button makes a button that does something in the page. What it can't do is for its own code to tell.
+// button creates a button that acts in the page. Its own code reports failures.
 export const button = (label, act, properties = {}) => el("button", { type: "button", onclick: act, ...properties }, label);
 
 let last = 0;

@@ -9,7 +9,7 @@ import { moment, typeName } from "./words.js";
 
 const api = "/twofactor/v1";
 
-// overview shows what there is and resolves with what the person chose to do: a function that does it. notice is told first.
+// overview shows what there is and resolves with what the person chose to do: a function that does it. notice is shown first.
 export const overview = async (session, actions, notice) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors?limit=100`), session.call("GET", `${api}/recovery-codes`)]);
   const factors = items.filter(({ status }) => status === "active" || status === "locked");
@@ -33,7 +33,7 @@ const list = (session, factors, resolve) => {
   }));
 };
 
-// add offers what may be added: who signs in needs one that ends the sign-in.
+// add offers the types that may be added: in a pending sign-in only those that complete it.
 const add = (session, actions, names, resolve) => {
   const why = session.accepts("passkey") ? obstacle() : "";
   return el("section", { "aria-label": "Add" }, el("div", { class: "actions" },
@@ -47,7 +47,7 @@ const codesPart = ({ remaining, few }, actions, resolve) => el("section", {}, el
     if (remaining === 0 || await replace(remaining)) resolve(actions.codes);
   })));
 
-// replace asks whether the codes that are left may end.
+// replace asks for confirmation that the remaining codes stop working.
 const replace = (remaining) => open("Create new codes?", (close) => [
   el("p", {}, `The ${remaining === 1 ? "current code" : `${remaining} current codes`} will stop working.`),
   el("div", { class: "actions" }, button("Create codes", () => close(true), { class: "primary" }), cancel(() => close())),
@@ -66,7 +66,7 @@ const rename = async (session, factor, name, resolve) => {
   if (done) resolve(() => done);
 };
 
-// remove asks whether it is meant.
+// remove asks for confirmation.
 const remove = async (session, factor, name, last, resolve) => {
   const done = await open(`Remove ${name}?`, (close) => [
     el("p", {}, last ? "It is your only second factor. Without it only your password protects your account, and your recovery codes stop working. Administrators need an invitation to add one again: add another one first." : "You can no longer sign in with it."),

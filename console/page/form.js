@@ -1,4 +1,4 @@
-// A form with labels, that tells what is wrong with its fields, and what the act of sending it failed with.
+// A form with labels, which shows errors of its fields and of its submission.
 
 import { button, el, uniqueId } from "./dom.js";
 import { sentence } from "./words.js";
@@ -60,7 +60,7 @@ export const form = ({ fields = [], label, act, others = [], before = [] }) => {
 // cancel makes the button that leaves a form.
 export const cancel = (act, label = "Cancel") => button(label, act);
 
-// pressed makes a button whose act may fail, with the place where it is told.
+// pressed makes a button whose act may fail, with the place where the error is shown.
 export const pressed = (label, act, properties = {}) => {
   const error = el("p", { class: "error", role: "alert" });
   const made = button(label, async () => {

@@ -27,33 +27,33 @@ const begin = async (notice, username, resumed) => {
   const { session, way } = resumed ? { session: resumed } : await signIn({ notice, username });
   session.ended = (problem) => { if (run === current) begin(sentence(problem), name); };
   const name = session.name;
-  tellAccount(session);
-  let told = "", warning = way === "recovery" ? lost : "";
+  showAccount(session);
+  let message = "", warning = way === "recovery" ? lost : "";
   session.prove = stepUp(session, (by) => { if (by === "recovery") warning = lost; });
   while (run === current) {
     try {
       if (session.pending) {
         await complete(session);
-        tellAccount(session);
+        showAccount(session);
       }
-      const act = await overview(session, actions(session), [told, warning].filter(Boolean).join(" "));
-      told = await act();
-      if (told) warning = "";
+      const act = await overview(session, actions(session), [message, warning].filter(Boolean).join(" "));
+      message = await act();
+      if (message) warning = "";
     } catch (problem) {
-      told = "";
+      message = "";
       if (run !== current) return;
-      if (problem.code === "cancelled") told = sentence(problem);
+      if (problem.code === "cancelled") message = sentence(problem);
       else await trouble(problem);
     }
   }
 };
 
-// tellAccount shows whose session it is, and how to end it.
-const tellAccount = (session) => {
+// showAccount shows whose session it is, and how to end it.
+const showAccount = (session) => {
   account.replaceChildren(el("span", {}, `${session.pending ? "Signing in" : "Signed in"} as ${session.name}`), signOutButton(session, begin));
 };
 
-// actions are what the overview offers. Each returns what is told after it.
+// actions are what the overview offers. Each returns the message that is shown after it.
 const actions = (session) => ({
   authenticator: async (others) => added(session, await addAuthenticator(session, others)),
   passkey: async (others) => added(session, await addPasskey(session, others)),
@@ -65,19 +65,19 @@ const actions = (session) => ({
 
 const added = async (session, factor) => {
   if (!factor) return "";
-  const done = factor.proof && confirmed(session, factor.proof.proof); // before the codes: it is good for a minute
+  const done = factor.proof && confirmed(session, factor.proof.proof); // before the codes, since it is valid for a minute
   await Promise.allSettled([done]); // whatever comes of it, the codes are shown
   if (factor.recoveryCodes?.length) await keepCodes(factor.recoveryCodes);
   await done;
   return `${factor.label ?? "Second factor"} added.`;
 };
 
-// confirmed has a factor that was just added confirm the session, so that nobody is asked for its next code at once. Where a role does not accept it, the next
-// operation asks for another one.
+// confirmed confirms the session with a factor that was just added, so that its next code is not required at once. If a role does not accept the factor, the next
+// operation requires another one.
 const confirmed = (session, proof) => (session.pending ? session.complete(proof) : session.raise("twofactor", proof))
   .catch((problem) => { if (problem.code !== "factor_not_accepted") throw problem; });
 
-// complete has a person who must have a second factor add their first, and then sign in with it.
+// complete lets a person who needs a second factor add their first, and then sign in with it.
 const complete = async (session) => {
   const possible = await ways(session);
   if (!possible.any) {
@@ -88,7 +88,7 @@ const complete = async (session) => {
   await confirmSignIn(session, possible, () => begin(), `Sign in with your new second factor.${possible.code ? " A code works only once: wait for the next one." : ""}`);
 };
 
-// trouble tells what went wrong outside a form, and goes on when the person wants to.
+// trouble shows an error that occurred outside a form, until the person continues.
 const trouble = (problem) => new Promise((resolve) => {
   show("Something went wrong", el("p", { role: "alert" }, sentence(problem)), el("div", { class: "actions" }, button("Continue", () => resolve(), { class: "primary" })));
 });

@@ -8,10 +8,10 @@ import { show } from "./screen.js";
 
 const api = "/twofactor/v1/factors/passkey";
 
-// addPasskey adds one to those of these names. It resolves with the confirmed factor, which has recovery codes when it is the first, or with undefined when the person left.
+// addPasskey adds a passkey; others are the names of existing factors. It resolves with the confirmed factor, which has recovery codes if it is the first, or with undefined if the person cancelled.
 export const addPasskey = (session, others) => new Promise((resolve) => {
   const invitation = invitationField();
-  show("Add a passkey", el("p", {}, "A passkey is kept by this device, a phone, a security key or a password manager, and signs you in without a password. The browser asks you where."), form({
+  show("Add a passkey", el("p", {}, "A passkey signs you in without a password. It is stored on this device, a phone, a security key or in a password manager. The browser asks you where."), form({
     fields: [labelField("This device", others), invitation], label: "Continue", others: [cancel(() => resolve())],
     act: (given) => withInvitation(invitation, async () => {
       const made = await session.call("POST", api, { body: given.invitation ? given : { label: given.label } });

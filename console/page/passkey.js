@@ -1,15 +1,15 @@
-// Passkeys as the browser has them (WebAuthn level 3), in the JSON form in which the API speaks of them. Objects are read field by field: password managers
-// put objects of their own in the place of the browser's, without its newer methods.
+// Passkeys as the browser has them (WebAuthn level 3), in the JSON form of the API. Objects are read field by field: password managers
+// replace the browser's objects by their own, without the newer methods.
 
 import { Problem } from "./problem.js";
 
-// obstacle says why there are no passkeys here, or "".
+// obstacle returns why passkeys can't be used here, or "".
 export const obstacle = () => {
   if (/^[0-9.]+$|:/.test(location.hostname.replace(/^\[|\]$/g, ""))) {
-    return "Passkeys belong to a name, and this page was opened by a number. Open it by the server's name, on this machine by localhost.";
+    return "Passkeys need a host name, and this page was opened by an IP address. Open it by the server's name; on this machine, use localhost.";
   }
-  if (!isSecureContext) return "Passkeys need HTTPS, and this page came without it.";
-  if (typeof PublicKeyCredential !== "function" || !navigator.credentials) return "This browser has no passkeys.";
+  if (!isSecureContext) return "Passkeys need HTTPS, and this page was loaded without it.";
+  if (typeof PublicKeyCredential !== "function" || !navigator.credentials) return "This browser does not support passkeys.";
   return "";
 };
 
@@ -49,10 +49,10 @@ const credential = (given, response) => ({
 // codes are the reasons of browsers (WebAuthn, sections 5.1.3 and 5.1.4) in our words.
 const codes = { NotAllowedError: "passkey_cancelled", AbortError: "passkey_cancelled", InvalidStateError: "passkey_known", SecurityError: "passkey_place", NotSupportedError: "passkey_unsupported", ConstraintError: "passkey_unsupported" };
 
-// open is the request that the browser is asked with now. It has one at a time: another one puts an end to it.
+// open is the pending request to the browser. There is one at a time: another one aborts it.
 let open;
 
-// abandon puts an end to a request that nobody waits for any more.
+// abandon aborts a request whose result is no longer needed.
 export const abandon = () => {
   open?.abort();
   open = undefined;

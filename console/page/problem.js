@@ -7,21 +7,21 @@ export class Problem extends Error {
     Object.assign(this, { code, status, detail, errors, acrValues, requestId, retryAfter });
   }
 
-  // asksForFactor tells whether a second factor would do (RFC 9470). An older sign-in is refused with the same code, and asks for the password alone.
+  // asksForFactor reports whether the call would succeed with a second factor (RFC 9470). An older sign-in is refused with the same code, and requires only the password.
   get asksForFactor() {
     return this.code === "insufficient_user_authentication" && !this.acrValues.includes("aal1");
   }
 
-  // asksForSignIn tells whether a fresh sign-in would do.
+  // asksForSignIn reports whether the call would succeed after a fresh sign-in.
   get asksForSignIn() {
     return this.code === "insufficient_user_authentication" && this.acrValues.includes("aal1");
   }
 
-  // endsSession tells whether the session is over, whatever is tried.
+  // endsSession reports whether the session has ended.
   get endsSession() {
     return this.code === "session_ended" || this.code === "invalid_token" || this.code === "authentication_required";
   }
 }
 
-// cancelled is what a person did, and no fault.
+// cancelled returns the Problem for an action that the person has cancelled.
 export const cancelled = () => new Problem({ code: "cancelled" });

@@ -5,7 +5,7 @@ import { Problem } from "./problem.js";
 
 const api = "/twofactor/v1";
 
-// ways tells which of them a person has: by authenticators, passkeys and recovery codes; any tells whether there is a factor at all.
+// ways returns which of them a person has, by their factors and recovery codes; any says whether there is a factor at all.
 export const ways = async (session) => {
   const [{ items }, recovery] = await Promise.all([session.call("GET", `${api}/factors`), session.call("GET", `${api}/recovery-codes`)]);
   const active = items.filter(({ status }) => status === "active" || status === "locked");
@@ -13,23 +13,23 @@ export const ways = async (session) => {
   return { any: active.length > 0, code: has("totp"), email: has("email"), sms: has("sms"), passkey: has("passkey") && obstacle() === "", recovery: session.accepts("recovery_code") && recovery.remaining > 0 };
 };
 
-// byCode gives the proof of an authenticator's code.
+// byCode returns the proof of an authenticator's code.
 export const byCode = async (session, code) => (await session.call("POST", `${api}/verify`, { body: { code } })).proof;
 
-// byRecoveryCode gives that of a recovery code, and uses it up.
+// byRecoveryCode returns the proof of a recovery code, and uses the code up.
 export const byRecoveryCode = async (session, code) => (await session.call("POST", `${api}/recovery-codes/use`, { body: { code } })).proof;
 
-// byPasskey gives that of a passkey of the person's.
+// byPasskey returns the proof of a passkey of the person.
 export const byPasskey = async (session) => {
   const { challengeId, options } = await session.call("POST", `${api}/passkey-challenges`);
   const credential = await get(options);
   return (await session.call("POST", `${api}/passkey-challenges/${challengeId}/verify`, { body: { credential } })).proof;
 };
 
-// send has a code sent to the person, and returns the challenge that it answers.
+// send requests a code for the person, and returns its challenge.
 export const send = (session, channel) => session.call("POST", `${api}/challenges`, { body: { channel, purpose: "signing in" } });
 
-// sendAgain has another code sent for a challenge; where that has ended, or takes no code any more, for a new one.
+// sendAgain requests another code for a challenge; for a new challenge if that one has ended or accepts no more codes.
 export const sendAgain = async (session, { challengeId, channel }) => {
   try {
     return await session.call("POST", `${api}/challenges/${challengeId}/resend`);
@@ -39,12 +39,12 @@ export const sendAgain = async (session, { challengeId, channel }) => {
   }
 };
 
-// bySentCode gives the proof of a code that was sent.
+// bySentCode returns the proof of a code that was sent.
 export const bySentCode = async (session, { challengeId }, code) => {
   try {
     return (await session.call("POST", `${api}/challenges/${challengeId}/verify`, { body: { code, proof: true } })).proof.proof;
   } catch (problem) {
-    const told = { invalid_code: "invalid_sent_code", gone: "sent_code_over", state_conflict: "sent_code_over", too_many_attempts: "sent_code_exhausted" }[problem.code];
-    throw told ? new Problem({ code: told }, problem.retryAfter) : problem;
+    const specific = { invalid_code: "invalid_sent_code", gone: "sent_code_over", state_conflict: "sent_code_over", too_many_attempts: "sent_code_exhausted" }[problem.code];
+    throw specific ? new Problem({ code: specific }, problem.retryAfter) : problem;
   }
 };

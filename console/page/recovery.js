@@ -1,4 +1,4 @@
-// Recovery codes: shown once, until the person has kept them.
+// Recovery codes: shown once, until the person has saved them.
 
 import { button, el } from "./dom.js";
 import { form, pressed } from "./form.js";
@@ -10,7 +10,7 @@ addEventListener("beforeunload", (event) => {
   if (document.querySelector("ol.codes")) event.preventDefault();
 });
 
-// keepCodes shows the codes and resolves when the person has kept them.
+// keepCodes shows the codes and resolves when the person has saved them.
 export const keepCodes = (codes) => new Promise((resolve) => {
   const text = codes.join("\n");
   const copy = pressed("Copy all", async () => {
@@ -41,5 +41,5 @@ const download = (text) => {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
 };
 
-// newCodes makes new codes in the place of the old ones.
+// newCodes creates new codes, which replace the old ones.
 export const newCodes = async (session) => keepCodes((await session.call("POST", "/twofactor/v1/recovery-codes")).codes);

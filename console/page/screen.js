@@ -1,4 +1,4 @@
-// The one place of the page where steps follow each other. Focus goes to each step's heading, so that a screen reader reads on there.
+// The element of the page that shows one step after the other. Each step's heading gets the focus, so that a screen reader continues there.
 
 import { el } from "./dom.js";
 import { abandon } from "./passkey.js";
@@ -6,7 +6,7 @@ import { abandon } from "./passkey.js";
 const place = document.getElementById("screen");
 const status = document.getElementById("status");
 
-// show puts a step in the place of the one before.
+// show replaces the current step.
 export const show = (title, ...content) => {
   abandon();
   const heading = el("h1", { tabindex: "-1" }, title);
@@ -17,7 +17,7 @@ export const show = (title, ...content) => {
   scrollTo(0, 0);
 };
 
-// say tells something that went well.
+// say shows a message of success.
 export const say = (text) => {
   status.textContent = text;
 };

@@ -1,29 +1,29 @@
-// A person's session. Its access tokens live in this object alone. What renews them is in a cookie that no script reads (HttpOnly), so that a reload of the
-// page goes on with the session; nothing is in a storage.
+// A person's session. Its access tokens are only in this object. The refresh token is in a cookie that scripts can't read (HttpOnly), so that the session survives a reload of the
+// page. Nothing is stored elsewhere.
 
 import { call, refusal } from "./api.js";
 import { Problem } from "./problem.js";
 
 const early = 20_000; // milliseconds before its end that a token is renewed, for clocks and slow ways
 
-// refreshIn says to a sign-in where the refresh token is wanted. Browsers keep such a cookie over HTTPS, and for the own machine; elsewhere the token is in
+// refreshIn says where the refresh token of a sign-in is kept. Browsers keep such a cookie over HTTPS and for localhost; elsewhere the token is in
 // memory, and the session ends with the page.
 export const refreshIn = isSecureContext ? "cookie" : "body";
 
 // sentTypes are the factors whose codes are sent to a person.
 const sentTypes = ["email", "sms", "webhook"];
 
-// signedOut tells the other tabs which session was signed out in one of them.
+// signedOut notifies the other tabs which session was signed out.
 const signedOut = new BroadcastChannel("fountain-session");
 
 const over = () => new Problem({ code: "session_ended" });
 
 let last = Promise.resolve();
 
-// inTurn lets one refresh be made at a time, in all tabs: each is made with the token of the one before.
+// inTurn allows one refresh at a time in all tabs, since each uses the token of the one before.
 const inTurn = (act) => (navigator.locks ? navigator.locks.request("fountain-session", act) : (last = last.catch(() => {}).then(act)));
 
-// trade gets a new access token, for one service where resource names it, for a refresh token or for the one in the cookie (""); undefined when the session is over.
+// trade gets a new access token, for one service where resource names it, for a refresh token or for the one in the cookie (""); undefined when the session has ended.
 const trade = (refresh, resource) => inTurn(() => {
   const body = resource ? { resource: [resource] } : {};
   if (!refresh) return call("POST", "/kms/v1/auth/browser-session/refresh", { body, withCookie: true });
@@ -43,13 +43,13 @@ export class Session {
   #raised = new Map(); // by service: what a second factor gave
   #renewals = new Map();
 
-  // prove is asked when a call needs a second factor: it gets one, and hands what it proves to raise. Without it such calls fail.
+  // prove is called when a call needs a second factor: it asks for one, and passes the proof to raise. Without it such calls fail.
   prove;
 
-  // ended is told once, with the problem, when the session is over.
+  // ended is called once, with the problem, when the session has ended.
   ended = () => {};
 
-  // resume returns the session that this browser has, or undefined. A page asks at its start.
+  // resume returns the browser's session, or undefined. Pages call it at their start.
   static async resume() {
     const answer = refreshIn === "cookie" ? await trade("") : undefined;
     return answer && new Session(answer);
@@ -60,10 +60,10 @@ export class Session {
     signedOut.addEventListener("message", ({ data }) => { if (this.#id && data === this.#id) this.#end(over()); });
   }
 
-  // pending tells that the password was right and a second factor is still asked for. Until then only factors can be managed.
+  // pending reports that the password was right and a second factor is still required. Until then only factors can be managed.
   get pending() { return this.#pending; }
 
-  // accepts tells whether factors of a type end a pending sign-in. Codes that are sent do where they are named, and nowhere else.
+  // accepts reports whether factors of a type complete a pending sign-in. Sent codes do only if they are named.
   accepts(type) { return this.#accepted?.includes(type) ?? !sentTypes.includes(type); }
 
   // name is the person's, for showing.
@@ -72,7 +72,7 @@ export class Session {
   // subject is the person's id.
   get subject() { return this.#subject; }
 
-  // can tells whether the session's token carries a scope, for what to offer. What may be done is decided elsewhere.
+  // can reports whether the session's token has a scope, to decide what to offer. The services decide what is allowed.
   can(scope) { return this.#scopes.includes(scope); }
 
   #take(answer, alone = "") {
@@ -94,7 +94,7 @@ export class Session {
     this.#take(await call("POST", "/kms/v1/auth/login/complete", { token: await this.#token(), body: { proof, refreshIn }, withCookie: true }));
   }
 
-  // raise trades the proof of a second factor for a token that one service takes for operations that ask for one.
+  // raise exchanges the proof of a second factor for a token with which one service accepts operations that require it.
   async raise(service, proof) {
     const answer = await call("POST", "/kms/v1/auth/step-up", { token: await this.#token(), body: { proof, resource: service } });
     this.#raised.set(service, { token: answer.access_token, until: performance.now() + answer.expires_in * 1000 - early });
@@ -105,8 +105,8 @@ export class Session {
     return this.#proven(serviceOf(path), (token) => call(method, path, { token, body, blob }));
   }
 
-  // fetch is the browser's with the session's token, for pages that show answers as they are: it resolves with a refusal too. alone names a service that takes
-  // tokens for itself alone.
+  // fetch is the browser's with the session's token, for pages that show answers as they are: it also resolves with a refusal. alone names a service that accepts
+  // only tokens for itself.
   async fetch(path, request = {}, alone = "") {
     let refused;
     const attempt = async (token) => {
@@ -129,7 +129,7 @@ export class Session {
     try {
       return await this.#send(service, attempt, alone);
     } catch (problem) {
-      if (problem.asksForSignIn && !alone) { // a service of others does not sign people out
+      if (problem.asksForSignIn && !alone) { // an adopted service can't sign people out
         await this.signOut().catch(() => {}); // it is replaced in any case
         throw this.#end(problem);
       }
@@ -172,7 +172,7 @@ export class Session {
     return this.#renewals.get(alone);
   }
 
-  // traded ends this session too when the browser's is somebody else's by now, who has signed in in another tab.
+  // traded also ends this session if another person has signed in in another tab meanwhile.
   async #traded(alone) {
     const answer = this.#subject && await trade(this.#refresh, alone);
     if (!answer || claims(answer.access_token).sub !== this.#subject) throw this.#end(over());
@@ -193,7 +193,7 @@ export class Session {
     this.#raised.clear();
   }
 
-  // signOut ends the session at the server, in all tabs, and forgets it here even when the server can't be told.
+  // signOut ends the session at the server, in all tabs, and forgets it here even if the server can't be reached.
   async signOut() {
     try {
       await call("POST", "/kms/v1/auth/logout", { token: await this.#token(), withCookie: true });
@@ -208,7 +208,7 @@ export class Session {
 
 const serviceOf = (path) => path.split("/")[1];
 
-// claims reads what an access token says, for showing and for telling people apart only: what they may do is decided elsewhere.
+// claims reads what an access token says, only to show it and to distinguish people: the services decide what is allowed.
 const claims = (token) => {
   try {
     const bytes = Uint8Array.from(atob(token.split(".")[1].replaceAll("-", "+").replaceAll("_", "/")), (c) => c.charCodeAt(0));

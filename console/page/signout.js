@@ -1,4 +1,4 @@
-// The page where a web app signs a person out. It ends the session that the app's ID token was given in, and goes where the app is registered to go on.
+// The page where a web app signs a person out. It ends the session that the app's ID token was given in, and continues at an address that is registered for the app.
 
 import { call } from "./api.js";
 import { button, el } from "./dom.js";

@@ -1,4 +1,4 @@
-// Raises a session by a second factor, in a dialog, when a call of it asks for one.
+// Raises a session with a second factor, in a dialog, when a call requires one.
 
 import { cancel } from "./form.js";
 import { open } from "./dialog.js";
@@ -7,7 +7,7 @@ import { factorForm } from "./factorform.js";
 import { cancelled } from "./problem.js";
 import { ways } from "./proof.js";
 
-// stepUp returns what a Session's prove is. used is told by which way it was proven.
+// stepUp returns the function for Session.prove. used is called with the way in which the person has proven a second factor.
 export const stepUp = (session, used = () => {}) => async (service) => {
   const possible = await ways(session);
   const proven = await open("Confirm that it is you", (close) => {

@@ -379,7 +379,7 @@ func (a *app) reloadKeys() func(ctx context.Context) error {
 		err := a.domain.Ring.Reload(ctx)
 		ahead := a.domain.Ring.Ahead()
 		if ahead && !said {
-			a.config.Log.WarnContext(ctx, "the signing keys begin in the future and are used all the same: the clock was ahead when they were made")
+			a.config.Log.WarnContext(ctx, "the signing keys begin in the future and are used anyway: the clock was ahead when they were made")
 		}
 		said = ahead
 		return err
@@ -390,7 +390,7 @@ func (a *app) reloadKeys() func(ctx context.Context) error {
 func (a *app) sweepSessions(ctx context.Context) error {
 	ahead, err := a.domain.Sessions.Sweep(ctx)
 	if ahead > 0 {
-		a.config.Log.WarnContext(ctx, "locks of failed sign-ins lay in the future and were taken away: the clock was ahead", "locks", ahead)
+		a.config.Log.WarnContext(ctx, "locks of failed sign-ins were in the future and were removed: the clock had been ahead", "locks", ahead)
 	}
 	return err
 }

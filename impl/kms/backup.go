@@ -44,8 +44,8 @@ func facts(ctx context.Context, q store.Querier) (map[string]string, error) {
 }
 
 // ErrChooseUsers says that the operator must decide what happens to the users.
-var ErrChooseUsers = errors.New("who was disabled after the backup can't be known: name an administrator who stays enabled while all others are disabled" +
-	" (--administrator), or say that nobody was disabled since (--keep-users)")
+var ErrChooseUsers = errors.New("the backup does not say which users were disabled after it: name an administrator who stays enabled while all others are disabled" +
+	" (--administrator), or confirm that no user was disabled since (--keep-users)")
 
 // CheckBackup refuses an archive that can't be restored to this configuration: the local root key is a different one, or the operator has not decided what
 // happens to the users. rootMissing says that the root key file does not exist yet and must be put back.

@@ -116,6 +116,6 @@ func faults(err error) []adoption.Finding {
 // waiting returns the gauge of documents that wait to be checked or are being checked.
 func waiting(b *adoption.Bench) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
-		Name: "fountain_kms_contracts_waiting", Help: "Documents of adopted services that wait to be judged, or are.",
+		Name: "fountain_kms_contracts_waiting", Help: "Documents of adopted services that are waiting to be checked or being checked.",
 	}, func() float64 { return float64(b.Waiting()) })
 }

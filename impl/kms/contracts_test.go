@@ -275,7 +275,7 @@ func TestPutContract_namesWhatIsWrongWithADocument(t *testing.T) {
 			p.Files[0].Text = documentOf("orders", "  /things: {$ref: 'https://example.org/x.yaml'}\n") + "x-fountain: {no: 1}\n"
 		}, "invalid_contract", "api.yaml:"},
 		"a scope of no one":  {func(p *api.ContractPut) { p.Files[0].Text = documentOf("orders", writing) }, "invalid_contract", "orders:write"},
-		"no such file":       {func(p *api.ContractPut) { p.File = "other.yaml" }, "validation_failed", "names none of the files"},
+		"no such file":       {func(p *api.ContractPut) { p.File = "other.yaml" }, "validation_failed", "is not the name of one of the files"},
 		"a port of none":     {func(p *api.ContractPut) { p.Upstreams = &[]string{"http://127.0.0.1:0"} }, "validation_failed", "port"},
 		"no upstream":        {func(p *api.ContractPut) { p.Upstreams = nil }, "validation_failed", "is missing"},
 		"an upstream's path": {func(p *api.ContractPut) { p.Upstreams = &[]string{"http://127.0.0.1:1/x"} }, "invalid_body", ""},

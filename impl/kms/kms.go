@@ -95,7 +95,7 @@ func (s *program) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTimeout)
 	defer cancel()
 	if err := built.domain.RootKey.Leave(ctx); err != nil {
-		s.config.Log.WarnContext(ctx, "other replicas could not be told of this one's end; a rotation of the root key may wait half a minute for it", "error", err)
+		s.config.Log.WarnContext(ctx, "other replicas could not be notified that this one stops; a rotation of the root key may wait half a minute for it", "error", err)
 	}
 	return nil
 }

@@ -37,12 +37,12 @@ func (u *upkept) Describe(to chan<- *prometheus.Desc) { to <- u.made; to <- u.pa
 func (u *upkept) Collect(to chan<- prometheus.Metric) {
 	last, err := upkeep.LastBackup(u.dir, u.clock.Now())
 	if err != nil {
-		u.log.WarnContext(context.Background(), "it can't be told when the last backup was made", "error", err)
+		u.log.WarnContext(context.Background(), "the record of the last backup can't be read", "error", err)
 		last = upkeep.Backup{}
 	}
 	passed, failed, err := upkeep.Checks(u.dir, u.clock.Now())
 	if err != nil {
-		u.log.WarnContext(context.Background(), "it can't be told which backups were checked", "error", err)
+		u.log.WarnContext(context.Background(), "the records of checked backups can't be read", "error", err)
 		passed, failed = time.Time{}, true
 	}
 	gauge := func(d *prometheus.Desc, v float64) { to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v) }

@@ -42,7 +42,7 @@ func (s *service) sendMails(ctx context.Context) error {
 	}
 	mails := mailing.Service{Desk: desk{authority{s.identity, api}}, Sender: s.sender, Log: s.config.Log}
 	mails.Run(ctx, func(ctx context.Context, err error) {
-		s.config.Log.WarnContext(ctx, "mails of the kms could not be taken up or reported", "error", err)
+		s.config.Log.WarnContext(ctx, "mails of the kms could not be claimed or reported", "error", err)
 		s.life.CountFailure("send mails")
 	})
 	return nil

@@ -158,7 +158,7 @@ func (s *service) work(ctx context.Context) error {
 // observe returns the function that records how many codes shared a commit.
 func (s *service) observe() func(int) {
 	size := prometheus.NewHistogram(prometheus.HistogramOpts{
-		Name: "fountain_twofactor_commit_attempts", Help: "Codes whose verdicts shared one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
+		Name: "fountain_twofactor_commit_attempts", Help: "Codes that were checked in one commit.", Buckets: prometheus.ExponentialBuckets(1, 2, 9),
 	})
 	s.config.Registerer.MustRegister(size)
 	return func(n int) { size.Observe(float64(n)) }
@@ -193,7 +193,7 @@ func (s *service) preparePasskeys() (err error) {
 		return err
 	}
 	if s.site == nil {
-		s.config.Log.Warn("passkeys are switched off: the issuer is no https URL with a host name, nor http://localhost. Set WEBAUTHN_ORIGINS to have them")
+		s.config.Log.Warn("passkeys are switched off: the issuer is neither an https URL with a host name nor http://localhost. Set WEBAUTHN_ORIGINS to enable them")
 	}
 	s.passkeys, err = passkey.NewMetrics(s.config.Registerer)
 	return err
@@ -208,7 +208,7 @@ func (s *service) deliver(ctx context.Context) error {
 		return nil
 	}
 	challenges.Run(ctx, func(ctx context.Context, err error) {
-		s.config.Log.WarnContext(ctx, "codes on their way could not be taken up or noted", "error", err)
+		s.config.Log.WarnContext(ctx, "deliveries of codes could not be claimed or recorded", "error", err)
 		s.life.CountFailure("deliver codes")
 	})
 	return nil

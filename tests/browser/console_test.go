@@ -348,7 +348,7 @@ func TestConsole_anAdministratorHasServicesAndSecrets(t *testing.T) {
 	a.isRefused("precondition_failed")
 	a.presses("Cancel")
 	a.presses("Replace reports.mailbox")
-	a.reads("The version before stays, and can be made current again.")
+	a.reads("The previous version remains, and can be made current again.")
 	a.fills("Value", "tern")
 	a.presses("Replace")
 	a.reads("reports.mailbox replaced: version 2.")

@@ -218,7 +218,7 @@ var serviceWrites = []write{
 		roleless: true, done: "reports retired."},
 	{file: "views/services.tsx", title: "Delete ${name}?", call: "kms DELETE /services/{serviceId}", view: "services/{reports}", press: "Delete", label: "Delete", code: "insufficient_scope",
 		roleless: true, done: "reports deleted."},
-	{file: "views/secrets.tsx", title: "Create secret", call: "kms PUT /secrets/{secretName}", view: "secrets", press: "Create secret", label: "Create secret", code: "precondition_failed", told: "There is a secret with this name already.",
+	{file: "views/secrets.tsx", title: "Create secret", call: "kms PUT /secrets/{secretName}", view: "secrets", press: "Create secret", label: "Create secret", code: "precondition_failed", told: "A secret with this name exists already.",
 		wrong: types("Name", "reports.mailbox", "Value", "tern"), fill: types("Name", "reports.door"), done: "reports.door created."},
 	{file: "views/secrets.tsx", title: "Replace ${name}", call: "kms PUT /secrets/{secretName}", view: "secrets", press: "Replace reports.mailbox", label: "Replace", code: "precondition_failed", told: "version",
 		meddles: func(h *theatre) error {
@@ -261,7 +261,7 @@ var documentWrites = []write{
 	{file: "move.tsx", title: "Move ${one.elementType} ${one.number}", call: "sequence POST /scopes/{scope}/{elementType}/elements/{elementId}/move/preview", view: "sequence/play/scene",
 		press: "Move scene 1", label: "Preview", code: "validation_failed", told: "nothing was changed", wrong: types("Before", "three"), fill: types("Before", "", "After", "two"), done: "two 2 1"},
 	{file: "move.tsx", title: "Move ${one.elementType} ${number}?", call: "sequence POST /scopes/{scope}/{elementType}/elements/{elementId}/move", view: "sequence/play/scene",
-		press: "Move scene 2 up", label: "Move", code: "insufficient_scope", roleless: true, done: "two has the number 1 now."},
+		press: "Move scene 2 up", label: "Move", code: "insufficient_scope", roleless: true, done: "two now has the number 1."},
 	{file: "views/sequence.tsx", title: "Create version of ${path.elementType} ${one.number}", call: "sequence POST /scopes/{scope}/{elementType}/elements/{elementId}/versions",
 		view: "sequence/play/scene/{scene}", press: "Create version", label: "Create version", code: "precondition_failed",
 		meddles: func(h *theatre) error {
@@ -278,7 +278,7 @@ var documentWrites = []write{
 		meddles: func(h *theatre) error {
 			_, err := h.admin.Sequence.CreateVersion(h.t.Context(), "play", "scene", h.ids["scene"], `"3"`, sequence.VersionCreate{Data: json.RawMessage(`{"title":"beyond"}`)})
 			return err
-		}, fill: types("Comment", "as it was"), done: "Version 1 is version 5 now."},
+		}, fill: types("Comment", "as it was"), done: "Version 1 restored as version 5."},
 	{file: "views/sequence.tsx", title: "Omit ${path.elementType} ${element.value?.number}?", call: "sequence POST /scopes/{scope}/{elementType}/elements/{elementId}/omit",
 		view: "sequence/play/scene/{scene}", press: "Omit", label: "Omit", code: "insufficient_scope", roleless: true, done: "Element omitted."},
 	{file: "views/sequence.tsx", title: "Restore ${path.elementType} ${element.value?.number}?", call: "sequence POST /scopes/{scope}/{elementType}/elements/{elementId}/restore",
@@ -365,7 +365,7 @@ var secretWrites = []write{
 	{file: "rotation.tsx", title: "Roll ${secretName} back?", call: "kms POST /secrets/{secretName}/rotation/rollback", view: "secrets/reports.mailbox", press: "Roll back", label: "Roll back",
 		before: rotationIsOver, code: "insufficient_scope", roleless: true, done: "Rollback of reports.mailbox started."},
 	{file: "rotation.tsx", title: "Stop rotating ${secretName}?", call: "kms DELETE /secrets/{secretName}/rotation", view: "secrets/reports.mailbox", press: "Stop rotating", label: "Stop rotating",
-		before: rotationIsOver, code: "insufficient_scope", roleless: true, done: "reports.mailbox is rotated no more."},
+		before: rotationIsOver, code: "insufficient_scope", roleless: true, done: "reports.mailbox is no longer rotated."},
 }
 
 // changesKeyring has somebody change the keyring invoices.
@@ -396,7 +396,7 @@ var vaultWrites = []write{
 	{file: "views/signingkeys.tsx", title: "Revoke key ${short(kid)}?", call: "kms POST /signing-keys/{kid}/revoke", view: "signing-keys", press: "Revoke the retiring key ...", label: "Revoke key",
 		before: func(h *theatre) { h.clock.Advance(time.Minute) }, code: "insufficient_scope", roleless: true, done: "... revoked."},
 	{file: "views/rootkey.tsx", title: "Rotate the root key?", call: "kms POST /root-key/rotate", view: "root-key", press: "Rotate", label: "Rotate", code: "state_conflict",
-		wrong: func(*theatre) {}, fill: replacesRootKey, done: " seals now."},
+		wrong: func(*theatre) {}, fill: replacesRootKey, done: " is the active root key now."},
 	{file: "views/audit.tsx", title: "Verify the audit trail", call: "kms POST /audit/verify", view: "audit", press: "Verify", label: "Verify", code: "invalid_body",
 		wrong: types("Checkpoint", "{}"), fill: types("Checkpoint", ""), done: "The audit trail is intact: "},
 	{file: "views/audit.tsx", title: "Export the audit trail", call: "kms GET /audit/export", view: "audit", press: "Export", label: "Export", code: "insufficient_scope",

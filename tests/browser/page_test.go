@@ -261,7 +261,7 @@ func TestPage_aRoleAsksForASecondFactorAtSignIn(t *testing.T) {
 	_, err = admin.KMS.UpdateUser(t.Context(), account.ID, fountain.IfMatch(account.Version), kms.UserUpdate{Status: &disabled})
 	require.NoError(t, err)
 	p.presses("Sign in with a passkey")
-	p.reads("This passkey does not sign you in now.")
+	p.reads("You can't sign in with this passkey at the moment.")
 	require.Empty(t, p.faults())
 }
 
@@ -302,7 +302,7 @@ func TestPage_failuresSayWhatToDo(t *testing.T) {
 	require.Empty(t, p.faults())
 
 	p.browser.goTo(p.tab, p.browser.also(strings.Replace(family.URL, "localhost", "127.0.0.1", 1))+"/twofactor/v1/enroll") // the gateway itself
-	p.reads("Passkeys belong to a name")
+	p.reads("Passkeys need a host name")
 	family.Stop()
 	p.signsInAgain("grace", password)
 	p.reads("The server can't be reached.")
@@ -438,7 +438,7 @@ func TestPage_aPersonSignsInWithACodeByMail(t *testing.T) {
 	}
 	p.fills("Code that was sent to you", code)
 	p.key("Enter", "\r")
-	p.reads("Too many wrong codes were given. Send another code, or use another way.")
+	p.reads("Too many wrong codes were entered. Send another code, or use another second factor.")
 	p.presses("Send another code") // a new challenge: the old one takes no code any more
 	p.reads("Another code was sent.")
 	mails++

@@ -37,9 +37,9 @@ func (h *theatre) pages() (all []page) {
 	views := map[string]string{
 		"account": "your user name", "keys": "lectern", "users": "edsger", "users/{edsger}": "edsger@example.org", "roles": "librarian", "roles/librarian": "elements:read",
 		"services": "reports", "services/{reports}": "reports:read", "clients": "Programme", "clients/{Programme}": "https://app.example/callback", "secrets": "reports.mailbox",
-		"secrets/reports.mailbox": "The kms does not rotate this secret.", "keyrings": "AES-256-GCM", "keyrings/receipts": "Encryptions of one key", "signing-keys": "EdDSA", "root-key": "everything is under the active key",
+		"secrets/reports.mailbox": "The kms does not rotate this secret.", "keyrings": "AES-256-GCM", "keyrings/receipts": "Encryptions of one key", "signing-keys": "EdDSA", "root-key": "everything is sealed with the active key",
 		"audit": "putSecondFactorPolicy", "audit-archives": "fountain audit archive", "sets": "articles", "sets/stopwords/articles": `"the"`, "health": "Search engine",
-		"upkeep":  "No report is kept.",
+		"upkeep":  "No report is stored.",
 		"adopted": "1.4.0 (revision 1)", "adopted/reports": "listReports GET /reports", "sequence": "play", "sequence/play": "Next number", "sequence/play/scene": `{"title":"here"}`,
 		"sequence/play/scene/{scene}": `"title": "here"`, "search": "plays", "search/plays": "title (string)", "search/verses/sync": "9007199254740993", "limits": "reports", "limits/kms": "loginUser POST /auth/login",
 		"limits/reports": "Every operation", "nowhere": "View not found",

@@ -52,7 +52,7 @@ func TestReset_aPersonChoosesAPasswordByALink(t *testing.T) {
 	p.sees("Choose a new password")
 	p.fills("Reset token", made.Token)
 	choose("five terns at the harbour", "five terns at the harbour")
-	p.reads("This token for a new password is not accepted.")
+	p.reads("This reset token is not accepted.")
 	require.Empty(t, p.faults())
 }
 
@@ -78,7 +78,7 @@ func TestForgotten_aPersonGetsBackInByMail(t *testing.T) {
 		p.isAccessible()
 		p.fills("User name or mail address", login)
 		p.key("Enter", "\r")
-		p.sees("Look into your mailbox")
+		p.sees("Check your mailbox")
 		p.isAccessible()
 	}
 	ask("mallory@example.org")

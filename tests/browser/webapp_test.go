@@ -171,7 +171,7 @@ func TestWebapp_aPersonWithdrawsTheirConsent(t *testing.T) {
 	p.presses("Withdraw consent for The app")
 	p.presses("Withdraw")
 	p.reads("Consent for The app withdrawn.")
-	p.reads("You have allowed no web app to sign you in.")
+	p.reads("You have not given consent to any web app.")
 	p.js(`async () => { await until(() => !document.body.textContent.includes("Web app The app")); }`) // its session has left the list, too
 	sessions, err := admin.KMS.ListSessions(t.Context(), grace(t, admin).ID, nil)
 	require.NoError(t, err)

@@ -20,19 +20,20 @@ import (
 	"github.com/fountainai/fountain/clients/sequence"
 )
 
-// The containers of the profiles backup and backup-drill, as they are: archives are written beside the family at work, so many are left, one is restored and looked at by the drill, the
-// kms tells of all of it, and an archive that is restored into an empty family has what was written, while a key that was revoked after it is not good again.
+// The containers of the profiles backup and backup-drill work as configured: they write archives while the services run, keep the configured number, and the
+// drill restores and checks one; the kms reports all of this. An archive that is restored into an empty family has what was written, and a key that was revoked
+// after the backup stays invalid.
 func TestCompose_backupsAreRestoredIntoAnEmptyFamily(t *testing.T) {
 	for name, settings := range map[string][]string{
 		"SQLite": {"COMPOSE_PROFILES=backup,backup-drill"}, "PostgreSQL": {"COMPOSE_PROFILES=backup,backup-drill,postgres", "FOUNTAIN_DATABASE_URL_FILE=/run/fountain/database_url"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			backedUp(t, name == "PostgreSQL", append(settings, "FOUNTAIN_BACKUP_EVERY=10s", "FOUNTAIN_BACKUP_KEEP=2", "FOUNTAIN_DRILL_EVERY=10s"))
+			restoreIntoEmptyFamily(t, name == "PostgreSQL", append(settings, "FOUNTAIN_BACKUP_EVERY=10s", "FOUNTAIN_BACKUP_KEEP=2", "FOUNTAIN_DRILL_EVERY=10s"))
 		})
 	}
 }
 
-func backedUp(t *testing.T, postgres bool, settings []string) {
+func restoreIntoEmptyFamily(t *testing.T, postgres bool, settings []string) {
 	s := newStack(t, settings...)
 	identity := s.backupKey()
 	s.up()
@@ -48,7 +49,7 @@ func backedUp(t *testing.T, postgres bool, settings []string) {
 	require.NoError(t, err)
 	written := time.Now()
 
-	newest := s.drilled(c, written)
+	newest := s.awaitDrill(c, written)
 	_, err = c.KMS.RevokeAPIKey(t.Context(), key.APIKey.ID)
 	require.NoError(t, err)
 	s.run("stop", "backup", "backup-drill")
@@ -59,11 +60,11 @@ func backedUp(t *testing.T, postgres bool, settings []string) {
 	t.Logf("%d archives were left, %v", len(archives), archives)
 
 	s.run("down", "--timeout", "45")
-	gone := []string{"kms_data", "twofactor_data", "search_data", "sequence_data"}
+	volumes := []string{"kms_data", "twofactor_data", "search_data", "sequence_data"}
 	if postgres {
-		gone = append(gone, "postgres_data")
+		volumes = append(volumes, "postgres_data")
 	}
-	for _, volume := range gone {
+	for _, volume := range volumes {
 		s.docker("volume", "rm", s.project+"_"+volume)
 	}
 	s.run("create", "--pull", "never", "--no-build")
@@ -74,32 +75,32 @@ func backedUp(t *testing.T, postgres bool, settings []string) {
 	s.run("run", "--rm", "-T", "--no-deps", "-v", identity+":/run/identity:ro", "backup", "restore", newest, "--identity", "/run/identity", "--administrator", "ada")
 	t.Logf("restored after %s", time.Since(began).Round(100*time.Millisecond))
 	s.up()
-	c = s.again()
+	c = s.client()
 	got, err := c.Sequence.GetElement(t.Context(), "stack", "scene", element.ID)
 	require.NoError(t, err)
 	require.Equal(t, element.Number, got.Number)
-	found(t, c, 1)
+	awaitFound(t, c, 1)
 	holder, err := fountain.New(s.url(), fountain.WithRootCAs(s.roots), fountain.WithAPIKey(key.Key))
 	require.NoError(t, err)
 	_, err = holder.Sequence.ListElements(t.Context(), "stack", "scene", nil)
-	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "a key that was revoked after the backup is not good again")
-	s.tellNothing()
+	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "a key that was revoked after the backup stays invalid")
+	s.checkNoSecrets()
 }
 
-// backupKey makes a key of archives, puts its halves where the two containers read them, and returns the file with the secret one.
+// backupKey creates a key pair for archives, writes both halves where the two containers read them, and returns the file of the identity.
 func (s *stack) backupKey() string {
 	s.t.Helper()
 	key, err := age.GenerateX25519Identity()
 	require.NoError(s.t, err)
 	s.known["key of archives"] = key.String()
 	file := filepath.Join(s.secrets, "backup-drill", "identity")
-	require.NoError(s.t, os.WriteFile(file, []byte(key.String()+"\n"), 0o644))                                                             //nolint:gosec // in a folder that is closed, as all files there
+	require.NoError(s.t, os.WriteFile(file, []byte(key.String()+"\n"), 0o644))                                                             //nolint:gosec // the directory is closed to others, as for all files in it
 	require.NoError(s.t, os.WriteFile(filepath.Join(s.secrets, "backup", "recipients.txt"), []byte(key.Recipient().String()+"\n"), 0o644)) //nolint:gosec // public
 	return file
 }
 
-// drilled waits until three backups were written after a time, and one of them was restored by the drill. It returns the file of the newest that was.
-func (s *stack) drilled(c *fountain.Client, after time.Time) (file string) {
+// awaitDrill waits until three backups were written after the given time and the drill has restored one of the newest two. It returns the file of that one.
+func (s *stack) awaitDrill(c *fountain.Client, after time.Time) (file string) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
 		list, err := c.KMS.ListBackups(s.t.Context(), nil)
@@ -108,7 +109,7 @@ func (s *stack) drilled(c *fountain.Client, after time.Time) (file string) {
 		if len(made) < 3 {
 			return false
 		}
-		for _, b := range made[:2] { // which are not removed yet
+		for _, b := range made[:2] { // these are not removed yet
 			if b.Check != nil && *b.Check == kms.BackupCheckDrill && b.FailedCheck == nil {
 				file = b.File
 				return true
@@ -119,7 +120,7 @@ func (s *stack) drilled(c *fountain.Client, after time.Time) (file string) {
 	return file
 }
 
-// archives are the files in the volume of backups.
+// archives returns the names of the archives in the volume of backups.
 func (s *stack) archives() []string {
 	s.t.Helper()
 	to := filepath.Join(s.t.TempDir(), "backups")

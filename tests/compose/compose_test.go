@@ -27,44 +27,44 @@ import (
 
 const password = "a lamp for the whole stack"
 
-// written is what was acknowledged, by four callers at once.
-type written struct {
-	mu      sync.Mutex
-	ids     map[string]bool
-	failed  int
-	unheard string // the newest failure
+// writer creates elements and records which of them were acknowledged. It is safe for concurrent use.
+type writer struct {
+	mu        sync.Mutex
+	ids       map[string]bool // of acknowledged elements
+	failed    int
+	lastError string
 }
 
-func (w *written) count() int {
+func (w *writer) count() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return len(w.ids)
 }
 
-func (w *written) refused() int {
+func (w *writer) failures() int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.failed
 }
 
-func (w *written) write(ctx context.Context, c *fountain.Client, id string) {
+func (w *writer) write(ctx context.Context, c *fountain.Client, id string) {
 	_, err := c.Sequence.CreateElement(ctx, "stack", "line", sequence.ElementCreate{ID: &id, Data: json.RawMessage(`{"text":"a lamp in the window"}`)})
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if err != nil {
 		w.failed++
-		w.unheard = err.Error()
+		w.lastError = err.Error()
 		return
 	}
 	w.ids[id] = true
 }
 
-// begin writes until end is called, about 20 elements a second.
-func begin(t *testing.T, c *fountain.Client) (w *written, end func()) {
+// startWriting creates about 20 elements a second, by four callers, until end is called.
+func startWriting(t *testing.T, c *fountain.Client) (w *writer, end func()) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(cancel)
-	w = &written{ids: map[string]bool{}}
+	w = &writer{ids: map[string]bool{}}
 	var all sync.WaitGroup
 	for worker := range 4 {
 		all.Go(func() {
@@ -80,45 +80,46 @@ func begin(t *testing.T, c *fountain.Client) (w *written, end func()) {
 	return w, func() { cancel(); all.Wait() }
 }
 
-// The compose file as it is, from nothing: one command to healthy, and through Caddy, whose own authority is verified, what the tour does; all of it is there
-// after down and up; what was acknowledged beside the death of each container is there too; nothing but Caddy can be reached, and no log and no layer has a secret.
+// The unchanged compose file becomes healthy from nothing by one command. Through Caddy, whose certificate authority is verified, the operations of tour succeed,
+// and their results survive down and up. Writes that were acknowledged while each container was killed are not lost. Only Caddy can be reached, and no log and no
+// layer contains a secret.
 func TestCompose_fromNothingThroughTheDeathOfEachContainer(t *testing.T) {
 	s := newStack(t)
 	t.Logf("built, and healthy after %s", s.up().Round(100*time.Millisecond))
-	s.images()
-	s.onlyCaddyIsOutside()
-	s.wallsHold()
-	s.refusesTooMuch()
+	s.logImages()
+	s.checkPublishedPorts()
+	s.checkNetworkIsolation()
+	s.checkRequestLimits()
 	var unknown x509.UnknownAuthorityError
-	require.True(t, errors.As(s.stranger(), &unknown), "who does not know Caddy's authority is not served")
+	require.True(t, errors.As(s.callUntrusting(), &unknown), "a client that does not trust Caddy's authority fails")
 	c := s.administrator()
 	kept := s.tour(c)
-	s.remember("gateway", "twofactor", "search", "sequence")
-	s.tellNothing()
+	s.collectSecrets("gateway", "twofactor", "search", "sequence")
+	s.checkNoSecrets()
 
 	s.run("down", "--timeout", "45")
 	t.Logf("down, and healthy again after %s", s.up().Round(100*time.Millisecond))
-	c = s.again()
-	s.holds(c, kept)
-	s.killed(c, "sequence", "kms", "twofactor", "search", "gateway", "caddy")
-	s.holds(c, kept)
-	s.tellNothing()
+	c = s.client()
+	s.checkTour(c, kept)
+	s.killDuringWrites(c, "sequence", "kms", "twofactor", "search", "gateway", "caddy")
+	s.checkTour(c, kept)
+	s.checkNoSecrets()
 }
 
-// Two of each service on PostgreSQL, Redis and an engine of its own, by the settings of deploy/scale.env: everything goes as with one, each pair shares the
-// work, and nothing that was acknowledged is lost beside the death of one of each pair, of Redis, the engine or the database.
+// With the settings of deploy/scale.env there are two instances of each service, on PostgreSQL, Redis and a search engine. Everything works as with one instance,
+// the instances share the work, and nothing that was acknowledged is lost when one of each pair, Redis, the engine or the database is killed.
 func TestCompose_twoOfEach(t *testing.T) {
 	s := newStack(t, "COMPOSE_ENV_FILES=deploy/scale.env")
 	t.Logf("healthy after %s", s.up().Round(100*time.Millisecond))
-	s.images()
-	s.onlyCaddyIsOutside()
-	s.wallsHold()
-	s.refusesTooMuch()
+	s.logImages()
+	s.checkPublishedPorts()
+	s.checkNetworkIsolation()
+	s.checkRequestLimits()
 	c := s.administrator()
-	s.bothServe(c)
+	s.awaitPairs(c)
 	kept := s.tour(c)
-	s.remember("gateway", "twofactor", "search", "sequence", "gateway-2", "twofactor-2", "search-2", "sequence-2")
-	s.tellNothing()
+	s.collectSecrets("gateway", "twofactor", "search", "sequence", "gateway-2", "twofactor-2", "search-2", "sequence-2")
+	s.checkNoSecrets()
 
 	s.run("up", "-d", "--wait", "--pull", "never", "--no-build", "prometheus")
 	require.Eventually(t, func() bool {
@@ -129,30 +130,30 @@ func TestCompose_twoOfEach(t *testing.T) {
 
 	s.run("down", "--timeout", "45")
 	t.Logf("down, and healthy again after %s", s.up().Round(100*time.Millisecond))
-	c = s.again()
-	s.bothServe(c)
-	s.holds(c, kept)
-	s.killed(c, "sequence", "kms-2", "twofactor", "search-2", "gateway", "gateway-2", "kms", "redis", "typesense", "postgres")
-	s.holds(c, kept)
-	s.tellNothing()
+	c = s.client()
+	s.awaitPairs(c)
+	s.checkTour(c, kept)
+	s.killDuringWrites(c, "sequence", "kms-2", "twofactor", "search-2", "gateway", "gateway-2", "kms", "redis", "typesense", "postgres")
+	s.checkTour(c, kept)
+	s.checkNoSecrets()
 }
 
-// Three engines behind one name are no more than valid settings here: a stand-in is one process.
+// Of three engines behind one name only the settings are checked here, since a stand-in is one process.
 func TestCompose_threeEnginesAreValid(t *testing.T) {
 	s := newStack(t, "COMPOSE_PROFILES=typesense-ha")
 	require.Subset(t, strings.Fields(s.run("config", "--services")), []string{"typesense-1", "typesense-2", "typesense-3"})
 }
 
-// administrator makes the first one, with an authenticator.
+// administrator creates the first administrator with an authenticator, and returns their client.
 func (s *stack) administrator() *fountain.Client {
 	s.t.Helper()
 	token := s.run("exec", "-T", "kms", "/fountain", "bootstrap-token", "--show")
 	s.known["bootstrap token"], s.known["password"] = token, password
-	var step time.Time // whose code was used: each is taken once
+	var step time.Time // of the last code used, since each code is accepted once
 	c := s.client(fountain.WithStepUp(func(context.Context, fountain.Challenge) (string, error) {
 		const life = 30 * time.Second
 		if !time.Now().Truncate(life).After(step) {
-			time.Sleep(time.Until(step.Add(life))) // the containers have no other clock than the machine's
+			time.Sleep(time.Until(step.Add(life))) // the containers use the machine's clock
 		}
 		step = time.Now().Truncate(life)
 		return totp.GenerateCode(s.known["seed of the authenticator"], time.Now())
@@ -164,7 +165,7 @@ func (s *stack) administrator() *fountain.Client {
 	return c
 }
 
-// client is one that verifies Caddy's own authority and signs in as the administrator.
+// client returns a client that trusts Caddy's certificate authority and signs in as the administrator.
 func (s *stack) client(more ...fountain.Option) *fountain.Client {
 	s.t.Helper()
 	c, err := fountain.New(s.url(), append(more, fountain.WithUser("ada", password), fountain.WithRootCAs(s.roots))...)
@@ -172,11 +173,8 @@ func (s *stack) client(more ...fountain.Option) *fountain.Client {
 	return c
 }
 
-// again is a client that signs in after a restart.
-func (s *stack) again() *fountain.Client { return s.client() }
-
-// bothServe waits until the gateway that is asked finds two of each service ready.
-func (s *stack) bothServe(c *fountain.Client) {
+// awaitPairs waits until the gateway reports two ready instances of each service.
+func (s *stack) awaitPairs(c *fountain.Client) {
 	s.t.Helper()
 	require.Eventually(s.t, func() bool {
 		list, err := c.Gateway.ListGatewayServices(s.t.Context())
@@ -188,10 +186,11 @@ func (s *stack) bothServe(c *fountain.Client) {
 			}
 		}
 		return two == 4
-	}, time.Minute, 200*time.Millisecond, "each service has two that are ready")
+	}, time.Minute, 200*time.Millisecond, "each service has two ready instances")
 }
 
-// tour imports documents and a scope, finds them, asks for what needs a second factor, and rotates a key and a secret. It returns the element that it has made.
+// tour imports documents and a scope, searches them, calls operations that require a second factor, and rotates a key and a secret. It returns the element that it
+// has created.
 func (s *stack) tour(c *fountain.Client) (kept *sequence.Element) {
 	t, ctx := s.t, s.t.Context()
 	t.Helper()
@@ -211,24 +210,24 @@ func (s *stack) tour(c *fountain.Client) (kept *sequence.Element) {
 	brought, err := c.Sequence.ImportScope(ctx, "stack-again", bytes.NewReader(file))
 	require.NoError(t, err)
 	require.True(t, brought.Imported)
-	found(t, c, 100)
+	awaitFound(t, c, 100)
 	require.Eventually(t, func() bool {
 		answer, err := c.Sequence.SearchElements(ctx, "stack-again", sequence.ElementSearch{Q: "lamp"})
 		return err == nil && len(answer.Hits) == 1
 	}, time.Minute, 100*time.Millisecond, "the imported element is found")
-	s.rotations(c)
+	s.rotate(c)
 	return element
 }
 
-// rotations are of a secret, which asks for a second factor, and of a key.
-func (s *stack) rotations(c *fountain.Client) {
+// rotate rotates a secret, which requires a second factor, and a key.
+func (s *stack) rotate(c *fountain.Client) {
 	t, ctx := s.t, s.t.Context()
 	t.Helper()
 	s.known["secret"] = rand.Text()
 	_, err := c.KMS.PutSecret(ctx, "app.lamp", kms.SecretPut{Value: s.known["secret"]})
 	require.NoError(t, err)
 	_, err = c.KMS.PutSecret(ctx, "app.other", kms.SecretPut{Value: "oil"}, fountain.WithoutStepUp(), fountain.WithBearer(bearer(t, c)))
-	require.ErrorIs(t, err, fountain.ErrStepUpRequired, "and is refused without one")
+	require.ErrorIs(t, err, fountain.ErrStepUpRequired, "it is refused without a second factor")
 	_, err = c.KMS.PutSecretRotation(ctx, "app.lamp", kms.SecretRotationPut{Driver: kms.SecretRotationPutDriverRandom})
 	require.NoError(t, err)
 	_, err = c.KMS.RotateSecret(ctx, "app.lamp")
@@ -256,8 +255,8 @@ func (s *stack) rotations(c *fountain.Client) {
 	require.NoError(t, err, "the new key works")
 }
 
-// holds looks for what the tour has left.
-func (s *stack) holds(c *fountain.Client, kept *sequence.Element) {
+// checkTour checks that the results of tour are still there.
+func (s *stack) checkTour(c *fountain.Client, kept *sequence.Element) {
 	t := s.t
 	t.Helper()
 	for _, scope := range []string{"stack", "stack-again"} {
@@ -265,7 +264,7 @@ func (s *stack) holds(c *fountain.Client, kept *sequence.Element) {
 		require.NoError(t, err)
 		require.Equal(t, kept.Number, got.Number)
 	}
-	found(t, c, 100)
+	awaitFound(t, c, 100)
 	holder, err := fountain.New(s.url(), fountain.WithRootCAs(s.roots), fountain.WithAPIKey(s.known["rotated key"]))
 	require.NoError(t, err)
 	_, err = holder.Sequence.ListElements(t.Context(), "stack", "scene", nil)
@@ -273,38 +272,38 @@ func (s *stack) holds(c *fountain.Client, kept *sequence.Element) {
 	former, err := fountain.New(s.url(), fountain.WithRootCAs(s.roots), fountain.WithAPIKey(s.known["key"]))
 	require.NoError(t, err)
 	_, err = former.Sequence.ListElements(t.Context(), "stack", "scene", nil)
-	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "the old key does not work again")
+	require.ErrorIs(t, err, fountain.ErrUnauthenticated, "the old key stays invalid")
 }
 
-// killed ends the containers of services in turn beside writes, and looks for every write that was acknowledged.
-func (s *stack) killed(c *fountain.Client, services ...string) {
+// killDuringWrites kills the containers of the services in turn during writes, and checks that every acknowledged write is there.
+func (s *stack) killDuringWrites(c *fountain.Client, services ...string) {
 	t := s.t
 	t.Helper()
-	w, end := begin(t, c)
-	goesOn := func(when string) {
+	w, end := startWriting(t, c)
+	awaitWrites := func(when string) {
 		t.Helper()
 		from := w.count()
 		require.Eventually(t, func() bool { return w.count() >= from+10 }, 2*time.Minute, 50*time.Millisecond, "writes are acknowledged %s", when)
 	}
 	for _, service := range services {
-		goesOn("before " + service + " dies")
-		before := w.refused()
+		awaitWrites("before " + service + " dies")
+		before := w.failures()
 		took := s.kill(service)
-		t.Logf("%s was killed and is healthy again after %s; %d writes were acknowledged, %d refused meanwhile", service, took.Round(100*time.Millisecond), w.count(), w.refused()-before)
+		t.Logf("%s was killed and is healthy again after %s; %d writes were acknowledged, %d refused meanwhile", service, took.Round(100*time.Millisecond), w.count(), w.failures()-before)
 	}
-	goesOn("at the end")
+	awaitWrites("at the end")
 	end()
-	there := map[string]bool{}
+	stored := map[string]bool{}
 	numbers := map[int64]bool{}
 	for e, err := range c.Sequence.Elements(t.Context(), "stack", "line") {
 		require.NoError(t, err)
-		there[e.ID] = true
-		require.False(t, numbers[e.Number], "number %d was given twice", e.Number)
+		stored[e.ID] = true
+		require.False(t, numbers[e.Number], "number %d was assigned twice", e.Number)
 		numbers[e.Number] = true
 	}
 	lost := 0
 	for id := range w.ids {
-		if !there[id] {
+		if !stored[id] {
 			lost++
 		}
 	}
@@ -312,7 +311,7 @@ func (s *stack) killed(c *fountain.Client, services ...string) {
 	require.Zero(t, lost)
 }
 
-// bearer is a token of who is signed in, which no second factor has raised.
+// bearer returns a token of the signed-in user without a second factor.
 func bearer(t *testing.T, c *fountain.Client) string {
 	t.Helper()
 	token, err := c.Token(t.Context(), "kms")
@@ -320,7 +319,8 @@ func bearer(t *testing.T, c *fountain.Client) string {
 	return token
 }
 
-func found(t *testing.T, c *fountain.Client, n int) {
+// awaitFound waits until a search finds n documents.
+func awaitFound(t *testing.T, c *fountain.Client, n int) {
 	t.Helper()
 	require.Eventually(t, func() bool {
 		answer, err := c.Search.SearchDocuments(t.Context(), "plays", search.DocumentSearch{Q: "ghost", QueryBy: []string{"text"}})

@@ -1,9 +1,8 @@
-// Package compose runs the repository's docker-compose.yml, as it is, with a Docker engine. It is built with the tag compose only, because it needs one, and
-// root, by which it ends the processes of containers:
+// Package compose runs the repository's unchanged docker-compose.yml with a Docker engine. It is built only with the tag compose, because it needs an engine, and
+// root to kill the processes of containers:
 //
 //	make compose-proof
 //
-// COMPOSE names the binary of Compose, DOCKER the engine's client. The image is built twice and
-// compared, from images that must be there; nothing is pulled. One with the label fountain.standin is
-// told to be no more than a stand-in.
+// COMPOSE names the binary of Compose, DOCKER the client of the engine. The image is built twice and compared, from images that must exist already: nothing is
+// pulled. An image with the label fountain.standin is reported as a stand-in.
 package compose

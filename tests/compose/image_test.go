@@ -18,10 +18,10 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// maxImage is what the image may have, in bytes: a little more than it has (tools/size.sh says of what).
+// maxImage is the maximum size of the image in bytes, a little more than its present size (tools/size.sh lists what it consists of).
 const maxImage = 60e6
 
-// inImage is all that may be in it.
+// inImage are the only paths that the image may contain.
 var inImage = map[string]bool{"fountain": true, "etc/": true, "etc/ssl/": true, "etc/ssl/certs/": true, "etc/ssl/certs/ca-certificates.crt": true, "data/": true, "root-key/": true, "backups/": true, "drill/": true,
 	"enrol/": true, "enrol/gateway/": true, "enrol/twofactor/": true, "enrol/search/": true, "enrol/sequence/": true}
 
@@ -36,27 +36,27 @@ func docker(t *testing.T, args ...string) []byte {
 	return out
 }
 
-// built is what the engine tells of an image.
-type built struct {
+// image is the inspection of an image by the engine.
+type image struct {
 	Size   int64
 	Config map[string]any
 	RootFS struct{ Layers []string }
 }
 
-func buildImage(t *testing.T) (name string, told built) {
+func buildImage(t *testing.T) (name string, inspected image) {
 	t.Helper()
 	name = "fountainproof:" + strings.ToLower(t.Name()[len("TestImage_"):][:4])
 	docker(t, "build", "-q", "--no-cache", "--build-arg", "SOURCE_DATE_EPOCH=1700000000", "-t", name, ".")
 	t.Cleanup(func() { docker(t, "image", "rm", "-f", name) })
-	var all []built
+	var all []image
 	require.NoError(t, json.Unmarshal(docker(t, "image", "inspect", name), &all))
 	require.Len(t, all, 1)
-	delete(all[0].Config, "Image") // the classic builder's own intermediate image, which has its time
+	delete(all[0].Config, "Image") // the intermediate image of the classic builder, which contains the time
 	delete(all[0].Config, "Hostname")
 	return name, all[0]
 }
 
-// Two builds, with nothing kept between them, are the same layers with the same settings, and the same image, by its digest, once tools/image has taken the time of the build out.
+// Two builds without a cache have the same layers and the same settings. After tools/image has removed the time of the build, the images have the same digest.
 func TestImage_buildsTwiceToTheSameDigest(t *testing.T) {
 	nameOfFirst, first := buildImage(t)
 	digest := digestOf(t, nameOfFirst)
@@ -68,7 +68,7 @@ func TestImage_buildsTwiceToTheSameDigest(t *testing.T) {
 	t.Logf("digest %s, layers %v, %d bytes", digest, first.RootFS.Layers, first.Size)
 }
 
-// digestOf is the digest of an image by tools/image, which an engine that loads what the tool writes gives it too.
+// digestOf returns the digest of an image by tools/image. An engine that loads the tool's output computes the same one.
 func digestOf(t *testing.T, name string) string {
 	t.Helper()
 	tool := filepath.Join(t.TempDir(), "image")
@@ -84,20 +84,20 @@ func digestOf(t *testing.T, name string) string {
 	out, err = load.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 	t.Cleanup(func() { docker(t, "image", "rm", "-f", name+"-plain") })
-	told := strings.TrimSpace(string(docker(t, "image", "inspect", "-f", "{{.Id}} {{.Created}}", name+"-plain")))
-	require.Equal(t, strings.TrimSpace(id.String())+" 2023-11-14T22:13:20Z", told)
+	loaded := strings.TrimSpace(string(docker(t, "image", "inspect", "-f", "{{.Id}} {{.Created}}", name+"-plain")))
+	require.Equal(t, strings.TrimSpace(id.String())+" 2023-11-14T22:13:20Z", loaded)
 	return strings.TrimSpace(id.String())
 }
 
-// The program, the authorities and empty directories are all that is in the image, and it is small.
+// The image contains only the program, the certificate authorities and empty directories, and is small.
 func TestImage_hasNothingButTheProgram(t *testing.T) {
-	name, told := buildImage(t)
-	t.Logf("%.1f MB", float64(told.Size)/1e6)
-	require.Less(t, float64(told.Size), maxImage)
-	for _, entry := range told.Config["Env"].([]any) {
+	name, inspected := buildImage(t)
+	t.Logf("%.1f MB", float64(inspected.Size)/1e6)
+	require.Less(t, float64(inspected.Size), maxImage)
+	for _, entry := range inspected.Config["Env"].([]any) {
 		require.True(t, strings.HasPrefix(entry.(string), "PATH="), "the environment has %s", entry)
 	}
-	require.Equal(t, "65532:65532", told.Config["User"])
+	require.Equal(t, "65532:65532", inspected.Config["User"])
 	seen := map[string]bool{}
 	images := tar.NewReader(bytes.NewReader(docker(t, "save", name)))
 	for {
@@ -108,7 +108,7 @@ func TestImage_hasNothingButTheProgram(t *testing.T) {
 		require.NoError(t, err)
 		raw, err := io.ReadAll(images)
 		require.NoError(t, err)
-		for path, mode := range layer(raw) {
+		for path, mode := range layerModes(raw) {
 			require.True(t, inImage[path], "%s is in the image", path)
 			require.Zero(t, mode&0o022, "others can write %s", path)
 			seen[path] = true
@@ -116,11 +116,11 @@ func TestImage_hasNothingButTheProgram(t *testing.T) {
 	}
 	require.True(t, seen["fountain"] && seen["etc/ssl/certs/ca-certificates.crt"] && seen["data/"], "the layers were read: %v", seen)
 	history := string(docker(t, "history", "--no-trunc", "--format", "{{.CreatedBy}}", name))
-	require.NotRegexp(t, shapes, history)
+	require.NotRegexp(t, secretPatterns, history)
 }
 
-// layer reads what may be one, compressed or not: the modes of its files.
-func layer(raw []byte) map[string]int64 {
+// layerModes returns the modes of the files in a layer, compressed or not; nil if the data is not an archive.
+func layerModes(raw []byte) map[string]int64 {
 	if unzipped, err := gzip.NewReader(bytes.NewReader(raw)); err == nil {
 		if raw, err = io.ReadAll(unzipped); err != nil {
 			return nil
@@ -132,7 +132,7 @@ func layer(raw []byte) map[string]int64 {
 		if errors.Is(err, io.EOF) {
 			return files
 		}
-		if err != nil { // no archive
+		if err != nil { // not an archive
 			return nil
 		}
 		files[strings.TrimPrefix(header.Name, "./")] = header.Mode

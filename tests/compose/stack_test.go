@@ -27,7 +27,7 @@ import (
 	"github.com/fountainai/fountain/tests/harness"
 )
 
-// stack is the family in containers of its own, on ports of its own.
+// stack is one deployment of the compose file, with its own containers and ports.
 type stack struct {
 	t           *testing.T
 	env         []string
@@ -35,11 +35,11 @@ type stack struct {
 	https, http string            // published ports
 	site        string            // localhost:port
 	secrets     string            // directory of the profiles' secrets
-	known       map[string]string // texts that nobody else may read, by what they are
+	known       map[string]string // secrets that must not appear anywhere, by name
 	roots       *x509.CertPool
 }
 
-// newStack prepares one with the compose file's own settings, or those of a file of settings beside it, and with secrets of its own.
+// newStack prepares a stack with its own secrets, and with the compose file's default settings or the given ones.
 func newStack(t *testing.T, settings ...string) *stack {
 	t.Helper()
 	for _, name := range []string{"COMPOSE", "DOCKER"} {
@@ -52,7 +52,7 @@ func newStack(t *testing.T, settings ...string) *stack {
 	}
 	s := &stack{t: t, project: "fountainproof" + os.Getenv("FOUNTAIN_COMPOSE_RUN") + strings.ToLower(rand.Text()[:8]), https: port(), http: port(), secrets: filepath.Join(t.TempDir(), "secrets"), known: map[string]string{}}
 	s.site = "localhost:" + s.https
-	for _, entry := range os.Environ() { // what a developer has set is not what is proved
+	for _, entry := range os.Environ() { // settings of the developer must not change the test
 		if !strings.HasPrefix(entry, "COMPOSE_") && !strings.HasPrefix(entry, "FOUNTAIN_") {
 			s.env = append(s.env, entry)
 		}
@@ -63,7 +63,7 @@ func newStack(t *testing.T, settings ...string) *stack {
 	s.env = append(append(s.env, "COMPOSE_PROJECT_NAME="+s.project, "FOUNTAIN_SITE="+s.site, "FOUNTAIN_HTTPS_PORT="+s.https, "FOUNTAIN_HTTP_PORT="+s.http, "FOUNTAIN_SECRETS="+s.secrets), settings...)
 	s.out("tools/secrets.sh", s.secrets)
 	require.NoError(t, filepath.WalkDir(s.secrets, func(path string, d os.DirEntry, err error) error {
-		if err != nil || d.IsDir() || strings.Contains(filepath.Base(path), ".") { // what has an ending is made of the others
+		if err != nil || d.IsDir() || strings.Contains(filepath.Base(path), ".") { // files with an extension are derived from the others
 			return err
 		}
 		text, err := os.ReadFile(path)
@@ -82,7 +82,7 @@ func newStack(t *testing.T, settings ...string) *stack {
 	return s
 }
 
-// try runs a command of Compose and returns all that it wrote.
+// try runs a command of Compose, which may fail, and returns its output.
 func (s *stack) try(args ...string) string {
 	out, err := s.command(os.Getenv("COMPOSE"), args...).CombinedOutput()
 	if err != nil {
@@ -130,7 +130,7 @@ func (s *stack) up() time.Duration {
 
 func (s *stack) url() string { return "https://" + s.site }
 
-// container is what the engine says of a service's container.
+// container is the inspection of a service's container by the engine.
 type container struct {
 	RestartCount int
 	State        struct {
@@ -156,7 +156,7 @@ func (s *stack) inspect(service string) container {
 	return out[0]
 }
 
-// containers are those of some services, or all.
+// containers returns the containers of the given services; of all without any.
 func (s *stack) containers(services ...string) (out []container) {
 	s.t.Helper()
 	ids := strings.Fields(s.run(append([]string{"ps", "-a", "-q"}, services...)...))
@@ -165,7 +165,7 @@ func (s *stack) containers(services ...string) (out []container) {
 	return out
 }
 
-// address is a container's on one of the stack's networks.
+// address returns the address of a container on one of the stack's networks.
 func (s *stack) address(service, network string) string {
 	s.t.Helper()
 	at := s.inspect(service).NetworkSettings.Networks[s.project+"_"+network].IPAddress
@@ -187,22 +187,22 @@ func (s *stack) kill(service string) time.Duration {
 	return time.Since(began)
 }
 
-// images tells which of them are stand-ins.
-func (s *stack) images() {
+// logImages logs the images, and which of them are stand-ins.
+func (s *stack) logImages() {
 	s.t.Helper()
 	for _, image := range slices.Compact(slices.Sorted(strings.FieldsSeq(s.run("config", "--images")))) {
 		label := s.docker("image", "inspect", "-f", `{{index .Config.Labels "fountain.standin"}}`, image)
 		size, err := strconv.ParseInt(s.docker("image", "inspect", "-f", "{{.Size}}", image), 10, 64)
 		require.NoError(s.t, err)
-		what := "no stand-in"
+		kind := "not a stand-in"
 		if label != "" {
-			what = "a stand-in: " + label
+			kind = "a stand-in: " + label
 		}
-		s.t.Logf("%s: %s, %.1f MB", image, what, float64(size)/1e6)
+		s.t.Logf("%s: %s, %.1f MB", image, kind, float64(size)/1e6)
 	}
 }
 
-// file is what a container has in a file.
+// file returns the content of a file in a container.
 func (s *stack) file(service, path string) string {
 	s.t.Helper()
 	to := filepath.Join(s.t.TempDir(), "file")
@@ -212,8 +212,8 @@ func (s *stack) file(service, path string) string {
 	return string(text)
 }
 
-// stranger is a client that does not know Caddy's authority.
-func (s *stack) stranger() error {
+// callUntrusting makes a call with a client that does not trust Caddy's certificate authority, and returns its error.
+func (s *stack) callUntrusting() error {
 	c, err := fountain.New(s.url())
 	require.NoError(s.t, err)
 	_, err = c.KMS.GetServerMetadata(context.Background())

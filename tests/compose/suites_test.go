@@ -17,13 +17,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// The end-to-end and the chaos suite against two of each service, behind Caddy, on PostgreSQL, Redis and an engine of its own: what they can ask of a family that is not theirs they ask
-// of this one, and end its containers instead of processes. What needs a process of the test's own is skipped by its name.
+// The end-to-end and the chaos suite pass against two instances of each service, behind Caddy, on PostgreSQL, Redis and a search engine. They kill containers instead
+// of processes. Tests that need a process of their own are skipped with a reason.
 func TestCompose_twoOfEachPassTheSuites(t *testing.T) {
 	s := newStack(t, "COMPOSE_ENV_FILES=deploy/scale.env")
 	t.Logf("healthy after %s", s.up().Round(100*time.Millisecond))
 	c := s.administrator()
-	s.bothServe(c)
+	s.awaitPairs(c)
 	for _, suite := range []struct {
 		name  string
 		least int // tests that must run
@@ -42,48 +42,48 @@ func TestCompose_twoOfEachPassTheSuites(t *testing.T) {
 			}
 		})
 	}
-	s.bothServe(c)
-	s.tellNothing()
+	s.awaitPairs(c)
+	s.checkNoSecrets()
 }
 
-// outcomes are the tests of a suite by what came of them. A test whose parts were all skipped was skipped.
+// outcomes are the results of a suite's tests. A test whose subtests were all skipped counts as skipped.
 type outcomes struct {
 	passed, failed []string
-	skipped        map[string]string // with the reason, that of its first part
+	skipped        map[string]string // reason by test; that of the first subtest if all were skipped
 }
 
-// read sorts what go test -json has written.
-func read(out string) outcomes {
+// readOutcomes parses the output of go test -json.
+func readOutcomes(out string) outcomes {
 	type event struct{ Action, Test, Output string }
-	ran, said := outcomes{skipped: map[string]string{}}, map[string]string{}
-	group, ranIn := map[string]bool{}, map[string]bool{} // tests that have parts, and those of which a part ran
+	ran, messages := outcomes{skipped: map[string]string{}}, map[string]string{}
+	group, ranIn := map[string]bool{}, map[string]bool{} // tests that have subtests, and those of which a subtest ran
 	for line := range strings.Lines(out) {
 		var e event
-		if json.Unmarshal([]byte(line), &e) != nil || e.Test == "" { // what the go command says of a package or of a build
+		if json.Unmarshal([]byte(line), &e) != nil || e.Test == "" { // output about a package or a build
 			continue
 		}
 		if e.Action == "output" {
 			_, text, _ := strings.Cut(e.Output, "_test.go:")
-			if _, text, told := strings.Cut(text, ": "); told {
-				said[e.Test] = strings.TrimSpace(text)
+			if _, text, found := strings.Cut(text, ": "); found {
+				messages[e.Test] = strings.TrimSpace(text)
 			}
 			continue
 		}
 		ended := slices.Contains([]string{"pass", "fail", "skip"}, e.Action)
-		above, part := aboveOf(e.Test)
+		parent, subtest := parentOf(e.Test)
 		only := e.Action == "skip" || e.Action == "pass" && group[e.Test] && !ranIn[e.Test]
 		switch {
 		case !ended:
-		case part:
-			group[above] = true
-			ranIn[above] = ranIn[above] || !only
+		case subtest:
+			group[parent] = true
+			ranIn[parent] = ranIn[parent] || !only
 			if only {
-				said[above] = cmp.Or(said[above], said[e.Test])
+				messages[parent] = cmp.Or(messages[parent], messages[e.Test])
 			}
 		case e.Action == "fail":
 			ran.failed = append(ran.failed, e.Test)
 		case only:
-			ran.skipped[e.Test] = said[e.Test]
+			ran.skipped[e.Test] = messages[e.Test]
 		default:
 			ran.passed = append(ran.passed, e.Test)
 		}
@@ -91,17 +91,17 @@ func read(out string) outcomes {
 	return ran
 }
 
-// aboveOf is the test that a part is of.
-func aboveOf(name string) (above string, found bool) {
+// parentOf returns the test that a subtest belongs to; false for a test that is not a subtest.
+func parentOf(name string) (parent string, found bool) {
 	if i := strings.LastIndexByte(name, '/'); i >= 0 {
 		return name[:i], true
 	}
 	return "", false
 }
 
-// A test counts when something of it ran: it neither skips itself nor skips all of its parts.
+// A test counts only if a part of it ran: it neither skips itself nor skips all of its subtests.
 func TestOutcomes_countNoTestThatOnlySkips(t *testing.T) {
-	ran := read(`{"Action":"start","Package":"e2e"}
+	ran := readOutcomes(`{"Action":"start","Package":"e2e"}
 # a line of the compiler
 {"Action":"output","Test":"TestOwn","Output":"    a_test.go:3: not against a given family: it is its own\n"}
 {"Action":"skip","Test":"TestOwn"}
@@ -124,7 +124,7 @@ func TestOutcomes_countNoTestThatOnlySkips(t *testing.T) {
 	}, ran)
 }
 
-// suite runs one.
+// suite runs a suite against the stack, and returns its outcomes.
 func (s *stack) suite(t *testing.T, name string) outcomes {
 	t.Helper()
 	dir := t.TempDir()
@@ -148,7 +148,7 @@ func (s *stack) suite(t *testing.T, name string) outcomes {
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err = cmd.Run()
-	ran := read(out.String())
+	ran := readOutcomes(out.String())
 	for line := range strings.Lines(out.String()) {
 		if strings.Contains(line, "was not called") {
 			t.Log(strings.TrimSpace(line))

@@ -20,8 +20,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// onlyCaddyIsOutside looks at what the engine has opened on this machine for the stack: Caddy's two ports on the loopback address, and nothing else.
-func (s *stack) onlyCaddyIsOutside() {
+// checkPublishedPorts checks that the container engine has opened only Caddy's two ports on this machine, on the loopback address.
+func (s *stack) checkPublishedPorts() {
 	s.t.Helper()
 	inside := map[string]bool{}
 	for _, c := range s.containers() {
@@ -58,7 +58,7 @@ func (s *stack) onlyCaddyIsOutside() {
 	slices.Sort(want)
 	require.Equal(s.t, want, slices.Compact(open), "ports that the engine holds open for the stack")
 	for _, port := range []string{s.https, s.http} {
-		connection, err := net.DialTimeout("tcp", net.JoinHostPort(outward(s.t), port), 3*time.Second)
+		connection, err := net.DialTimeout("tcp", net.JoinHostPort(outboundAddress(s.t), port), 3*time.Second)
 		if err == nil {
 			connection.Close()
 		}
@@ -66,17 +66,17 @@ func (s *stack) onlyCaddyIsOutside() {
 	}
 }
 
-// outward is this machine's address by which others know it.
-func outward(t require.TestingT) string {
+// outboundAddress returns the address of this machine that other machines see.
+func outboundAddress(t require.TestingT) string {
 	connection, err := net.Dial("udp", "192.0.2.1:9") // sends nothing
-	require.NoError(t, err, "this machine has a way out")
+	require.NoError(t, err, "this machine has a route to other machines")
 	defer connection.Close()
 	host, _, err := net.SplitHostPort(connection.LocalAddr().String())
 	require.NoError(t, err)
 	return host
 }
 
-// reaches tells to which of some addresses a container on one network gets a connection. They are tried at once: one that leads nowhere takes three seconds.
+// reaches returns the addresses to which a container on the network can connect. All are tried concurrently, since an unreachable one takes three seconds.
 func (s *stack) reaches(network string, addresses []string) (reached []string) {
 	s.t.Helper()
 	const try = `for at in "$@"; do { busybox nc -w 3 "${at%:*}" "${at##*:}" </dev/null >/dev/null 2>&1 && echo "$at"; } & done; wait; echo tried`
@@ -87,8 +87,8 @@ func (s *stack) reaches(network string, addresses []string) (reached []string) {
 	return lines[:len(lines)-1]
 }
 
-// elsewhere is the address of a server on another machine, as containers see it: a network namespace with an address of its own.
-func (s *stack) elsewhere() string {
+// startExternalServer starts a server that containers see as another machine, in its own network namespace, and returns its address.
+func (s *stack) startExternalServer() string {
 	s.t.Helper()
 	name := "fp" + s.project[len(s.project)-8:]
 	s.out("ip", "netns", "add", name)
@@ -113,23 +113,24 @@ func (s *stack) elsewhere() string {
 	return address
 }
 
-// wallsHold tries from a container on each network what it must not reach, and beside each what it may, by which the trial is seen to work.
-func (s *stack) wallsHold() {
+// checkNetworkIsolation tries to connect from a container on each network to every address. Only the allowed ones must be reachable; they also show that the
+// check works.
+func (s *stack) checkNetworkIsolation() {
 	s.t.Helper()
-	elsewhere := s.elsewhere()
+	external := s.startExternalServer()
 	data, backend, edge := s.address("kms", "data")+":8003", s.address("kms", "backend")+":8003", s.address("gateway", "edge")+":8002"
 	metrics := s.address("kms", "admin") + ":9003"
 	tried := 0
-	for network, mayReach := range map[string][]string{"edge": {edge, elsewhere}, "backend": {backend}, "data": {data}, "admin": {metrics}} {
-		all := []string{edge, backend, data, metrics, elsewhere}
+	for network, mayReach := range map[string][]string{"edge": {edge, external}, "backend": {backend}, "data": {data}, "admin": {metrics}} {
+		all := []string{edge, backend, data, metrics, external}
 		require.ElementsMatch(s.t, mayReach, s.reaches(network, all), "from the network %s", network)
 		tried += len(all)
 	}
-	s.t.Logf("%d connections tried from one network to another: those that the compose file allows were made, and no other", tried)
+	s.t.Logf("%d connections between networks tried: exactly those that the compose file allows succeeded", tried)
 }
 
-// refusesTooMuch writes to Caddy's port what no client of ours would: too large, or for another name.
-func (s *stack) refusesTooMuch() {
+// checkRequestLimits sends requests to Caddy's port that must be refused: too large ones, and one for another host.
+func (s *stack) checkRequestLimits() {
 	s.t.Helper()
 	for request, status := range map[string]int{
 		"POST /kms/v1/auth/login HTTP/1.1\r\nHost: " + s.site + "\r\nContent-Type: application/json\r\nContent-Length: 1000000000000\r\n\r\n{": 413,
@@ -150,23 +151,23 @@ func (s *stack) refusesTooMuch() {
 	}
 }
 
-// remember collects the secrets that the services have made.
-func (s *stack) remember(services ...string) {
+// collectSecrets adds the secrets that the services have created to known.
+func (s *stack) collectSecrets(services ...string) {
 	s.t.Helper()
 	root := s.file("kms", "/root-key/root.key")
 	s.known["root key"], s.known["root key in hex"], s.known["root key in base64"] = root, hex.EncodeToString([]byte(root)), base64.StdEncoding.EncodeToString([]byte(root))
 	for _, service := range services {
-		var held struct{ Key string }
-		require.NoError(s.t, json.Unmarshal([]byte(s.file(service, "/data/credential.json")), &held))
-		s.known["key of "+service] = held.Key
+		var credential struct{ Key string }
+		require.NoError(s.t, json.Unmarshal([]byte(s.file(service, "/data/credential.json")), &credential))
+		s.known["key of "+service] = credential.Key
 	}
 }
 
-// shapes are of what may stand in no log, whoever's it is.
-var shapes = regexp.MustCompile(`fk_(live|test)_[A-Za-z0-9]{20,}|et_[A-Za-z0-9_-]{40,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ|postgres://[a-z]+:[^@ ]+@|PRIVATE KEY`)
+// secretPatterns match texts that must not be in any log: keys, tokens and passwords by their format.
+var secretPatterns = regexp.MustCompile(`fk_(live|test)_[A-Za-z0-9]{20,}|et_[A-Za-z0-9_-]{40,}|eyJ[A-Za-z0-9_-]{10,}\.eyJ|postgres://[a-z]+:[^@ ]+@|PRIVATE KEY`)
 
-// tellNothing looks for the secrets that are known in the logs of all containers, and in what the engine and Compose tell of them.
-func (s *stack) tellNothing() {
+// checkNoSecrets checks that no known secret is in the logs of the containers, their inspection by the engine, the resolved compose file or the image.
+func (s *stack) checkNoSecrets() {
 	s.t.Helper()
 	logs := s.try("logs", "--no-color")
 	for _, word := range []string{`"service":"kms"`, `"service":"twofactor"`, `"status":201`, "handled request"} {
@@ -176,22 +177,22 @@ func (s *stack) tellNothing() {
 	for _, c := range s.containers() {
 		ids = append(ids, strings.TrimPrefix(c.Name, "/"))
 	}
-	told := map[string]string{"the logs": logs, "what the engine tells of the containers": s.docker(append([]string{"inspect"}, ids...)...), "the resolved compose file": s.run("config")}
-	require.Contains(s.t, told["what the engine tells of the containers"], "FOUNTAIN_KMS_ROOT_KEY_FILE=/root-key/root.key", "these are the environments")
+	texts := map[string]string{"the logs": logs, "the inspection of the containers": s.docker(append([]string{"inspect"}, ids...)...), "the resolved compose file": s.run("config")}
+	require.Contains(s.t, texts["the inspection of the containers"], "FOUNTAIN_KMS_ROOT_KEY_FILE=/root-key/root.key", "these are the environments")
 	image := s.docker("save", s.inspect("kms").Config.Image) // its layers are not compressed
 	require.Contains(s.t, image, "BEGIN CERTIFICATE", "the files of the image can be read in it")
 	for what, secret := range s.known {
 		require.False(s.t, strings.Contains(image, secret), "the image: %s", what)
 	}
-	for where, text := range told {
+	for where, text := range texts {
 		for what, secret := range s.known {
 			require.GreaterOrEqual(s.t, len(secret), 16, what)
 			require.False(s.t, strings.Contains(text, secret), "%s: %s", where, what)
 		}
-		if at := shapes.FindStringIndex(text); at != nil {
-			require.Fail(s.t, "a secret by its shape", "%s: %.6s... after %q", where, text[at[0]:at[1]], text[max(0, at[0]-80):at[0]])
+		if at := secretPatterns.FindStringIndex(text); at != nil {
+			require.Fail(s.t, "a text with the format of a secret", "%s: %.6s... after %q", where, text[at[0]:at[1]], text[max(0, at[0]-80):at[0]])
 		}
 	}
-	s.t.Logf("%d secrets are in none of %d bytes of logs, %d of the engine's, %d of the compose file's, %d of the image", len(s.known), len(logs),
-		len(told["what the engine tells of the containers"]), len(told["the resolved compose file"]), len(image))
+	s.t.Logf("%d secrets are not in %d bytes of logs, %d of the engine's inspection, %d of the compose file, %d of the image", len(s.known), len(logs),
+		len(texts["the inspection of the containers"]), len(texts["the resolved compose file"]), len(image))
 }

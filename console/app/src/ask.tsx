@@ -1,4 +1,4 @@
-// Dialogs: what is asked before something is done, and what is shown once afterwards. The dialog is that of all pages; it closes by Escape and gives the
+// Dialogs for confirmations, and for values that are shown once. They use the dialog of all pages, which closes by Escape and gives the
 // focus back.
 
 import { render, type ComponentChildren, type VNode } from "preact";
@@ -11,7 +11,7 @@ import { useState } from "preact/hooks";
 import { Form, type Field, type Given } from "./form.js";
 import { Trouble } from "./trouble.js";
 
-/** Shows a dialog, and resolves with what it was closed with; undefined when the person left. */
+/** Shows a dialog, and resolves with what it was closed with; undefined if the person cancelled. */
 const dialog = async <T,>(title: string, content: (close: (value?: T) => void) => VNode): Promise<T | undefined> => {
   const place = el("div");
   try {
@@ -26,25 +26,25 @@ const dialog = async <T,>(title: string, content: (close: (value?: T) => void) =
 
 interface Question<T> {
   title: string;
-  /** What it does, above all when that can't be undone. */
+  /** What the action does, above all if it can't be undone. */
   text?: string;
-  /** What stands below the text: what would be done, for example. */
+  /** What is shown below the text, for example the effect. */
   shows?: ComponentChildren;
   fields?: Field[];
   label: string;
-  /** The button of the way out, where "Cancel" could be taken for what is asked. */
+  /** The label of the cancel button, if "Cancel" could be mistaken for the action. */
   leave?: string;
   act: (given: Given) => Promise<T>;
 }
 
-/** Asks, and acts when the person wants it; what the act fails with is shown in the dialog. Resolves with what it gave, in an object; undefined when the person left. */
+/** Asks for confirmation and then acts; errors are shown in the dialog. Resolves with the result in an object; undefined if the person cancelled. */
 export const ask = <T,>({ title, text, shows, fields, label, leave, act }: Question<T>): Promise<{ value: T } | undefined> => dialog<{ value: T }>(title, (close) =>
   <Form {...(fields && { fields })} label={label} {...(leave && { leave })} cancel={() => close()} act={async (given) => close({ value: await act(given) })}>
     {text && <p>{text}</p>}
     {shows}
   </Form>);
 
-/** Shows a value that is not for every eye, and that usually can't be had again, until the person has kept it: Escape does not lose it, and the browser asks before it leaves the page. */
+/** Shows a secret value that usually can't be shown again, until the person has saved it: Escape does not close it, and the browser asks before it leaves the page. */
 export const showOnce = async (title: string, text: string, value: string): Promise<void> => {
   const hold = (event: Event): void => event.preventDefault();
   addEventListener("beforeunload", hold);
@@ -61,7 +61,7 @@ export const showMore = (title: string, shows: ComponentChildren): Promise<unkno
 
 const brief = 60_000; // milliseconds
 
-/** Shows a value that can be had again: it goes with the dialog, with the view, and by itself after a minute. */
+/** Shows a value that can be shown again. It disappears with the dialog, with the view, and after a minute. */
 export const showBriefly = async (title: string, text: string, value: string): Promise<void> => {
   let ends = 0;
   await dialog<boolean>(title, (close) => {

@@ -7,7 +7,7 @@ import type { Field } from "./form.js";
 import { Facts } from "./listing.js";
 import { all, from } from "./pages.js";
 import { address } from "./route.js";
-import { Show, told, useLoaded, useRound } from "./view.js";
+import { Show, announce, useLoaded, useRound } from "./view.js";
 
 type Held = Schemas["search"]["CollectionSets"];
 
@@ -21,8 +21,8 @@ const choice = async (name: string, label: string, kind: "synonyms" | "curations
 
 const change = async (collection: string, { synonymSets, curationSets, version }: Held): Promise<boolean> => {
   const fields = [await choice("synonymSets", "Synonyms", "synonyms", synonymSets), await choice("curationSets", "Curations", "curations", curationSets)];
-  return told(await ask({
-    title: `Synonyms and curations of ${collection}`, label: "Update", text: "They hold for every search of the collection, within half a minute at the most.", fields,
+  return announce(await ask({
+    title: `Synonyms and curations of ${collection}`, label: "Update", text: "They apply to every search of the collection, within half a minute.", fields,
     act: (given) => take(family.search.PUT("/collections/{collection}/sets", {
       params: { path: { collection }, header: { "If-Match": `"${version}"` } }, body: { synonymSets: given.all("synonymSets"), curationSets: given.all("curationSets") },
     })),

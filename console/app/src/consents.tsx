@@ -15,7 +15,7 @@ export const Consents = ({ round, done }: { round: number; done: () => void }) =
   const withdraw = async ({ client }: Consent) => {
     const withdrawn = await ask({
       title: `Withdraw consent for ${client.name}?`, label: "Withdraw",
-      text: "The app is signed out of your account at once. The next time you sign in there it asks you again.",
+      text: "The app is signed out of your account at once. The next time you sign in there, you are asked again.",
       act: () => take(family.kms.DELETE("/users/{userId}/consents/{clientId}", { params: { path: { userId: me().subject, clientId: client.id } } })),
     });
     if (!withdrawn) return;
@@ -24,7 +24,7 @@ export const Consents = ({ round, done }: { round: number; done: () => void }) =
   };
   return <section aria-label="Web apps">
     <h2>Web apps</h2>
-    <Listing<Consent> label="Web apps" of={round} id={({ client }) => client.id} none="You have allowed no web app to sign you in."
+    <Listing<Consent> label="Web apps" of={round} id={({ client }) => client.id} none="You have not given consent to any web app."
       load={(cursor) => take(family.kms.GET("/users/{userId}/consents", { params: { path: { userId: me().subject }, query: from(cursor) } }))}
       columns={[
         { head: "Name", cell: ({ client }) => client.name },

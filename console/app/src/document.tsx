@@ -1,4 +1,4 @@
-// One document of a collection, as it is stored. Where the collection keeps versions, it is changed only when nobody else has changed it meanwhile.
+// One document of a collection, as it is stored. If the collection keeps versions, it is changed only if it was not changed meanwhile.
 
 import type { Schemas } from "@fountainai/client";
 import { ask } from "./ask.js";
@@ -8,7 +8,7 @@ import { indented } from "./jsontext.js";
 import { Facts } from "./listing.js";
 import { address, go } from "./route.js";
 import { say } from "#page/screen.js";
-import { Frame, Show, told, useLoaded, useRound } from "./view.js";
+import { Frame, Show, announce, useLoaded, useRound } from "./view.js";
 
 type Collection = Schemas["search"]["Collection"];
 
@@ -49,11 +49,11 @@ const read = async (place: Place): Promise<Stored> => {
   return { text, tag: (await call).response.headers.get("ETag") };
 };
 
-const replace = async (place: Place, { text, tag }: Stored): Promise<boolean> => told(await ask({
-  title: `Replace ${place.id}`, label: "Replace", text: tag ? "It is replaced only while it has the version that you see." : "What others have written to it meanwhile is replaced, too.",
-  fields: [{ name: "document", label: "Document", kind: "area", maxLength: 524288, value: indented(text), hint: "A JSON object that fits the collection's fields." }],
+const replace = async (place: Place, { text, tag }: Stored): Promise<boolean> => announce(await ask({
+  title: `Replace ${place.id}`, label: "Replace", text: tag ? "It is replaced only if it still has the version that you see." : "Changes that others have made in the meantime are replaced, too.",
+  fields: [{ name: "document", label: "Document", kind: "area", maxLength: 524288, value: indented(text), hint: "A JSON object that matches the collection's fields." }],
   act: async (given) => {
-    json(given, "document"); // tells what is none
+    json(given, "document"); // refuses a text that is not JSON
     await take(family.search.PUT("/collections/{collection}/documents/{documentId}", { ...over(place, tag), body: {}, bodySerializer: () => given.text("document") }));
     return true;
   },
@@ -61,7 +61,7 @@ const replace = async (place: Place, { text, tag }: Stored): Promise<boolean> =>
 
 const remove = async (place: Place, { tag }: Stored): Promise<void> => {
   const done = await ask({
-    title: `Delete document ${place.id}?`, label: "Delete", text: "Searches find it no more. This can't be undone.",
+    title: `Delete document ${place.id}?`, label: "Delete", text: "Searches no longer find it. This can't be undone.",
     act: () => take(family.search.DELETE("/collections/{collection}/documents/{documentId}", over(place, tag))),
   });
   if (!done) return;

@@ -6,7 +6,7 @@ import type { Session } from "#page/session.js";
 
 let session: Session;
 
-/** Makes a session that of all calls. */
+/** Sets the session of all calls. */
 export const use = (signedIn: Session): void => {
   session = signedIn;
 };
@@ -26,14 +26,14 @@ export const family = fountain({
   },
 });
 
-/** Returns what a call was answered with, and throws refusals as the pages' Problems, which have words for people. */
+/** Returns what a call was answered with, and throws refusals as the pages' Problems, which have messages for people. */
 export const take: typeof taken = async (call) => {
   try {
     return await taken(call);
   } catch (cause) {
     if (!(cause instanceof ProblemError)) throw cause;
-    const told = cause.problem ?? { code: "broken_answer", status: cause.status };
-    const problem = new Problem(told, cause.retryAfter ?? 0);
-    throw problem.asksForFactor ? cancelled() : problem; // the session has asked for the factor, and the person left
+    const details = cause.problem ?? { code: "broken_answer", status: cause.status };
+    const problem = new Problem(details, cause.retryAfter ?? 0);
+    throw problem.asksForFactor ? cancelled() : problem; // the session has asked for the factor, and the person cancelled
   }
 };

@@ -1,4 +1,4 @@
-// A form with labels, which tells what its act failed with, at the field where that is known.
+// A form with labels. It shows why its act failed, at the field where that is known.
 
 import type { ComponentChildren } from "preact";
 import { useLayoutEffect, useRef, useState } from "preact/hooks";
@@ -8,11 +8,11 @@ import { Problem } from "#page/problem.js";
 import { Trouble } from "./trouble.js";
 
 export interface Field {
-  /** The name in the body of the request, which refusals point at. */
+  /** The name in the body of the request, to which refusals refer. */
   name: string;
   label: string;
   hint?: string;
-  /** many: boxes, of which any may be ticked; hidden: not for people, but for what fills in passwords; "text" when absent. */
+  /** many: checkboxes; hidden: for password managers; "text" when absent. */
   kind?: "text" | "hidden" | "password" | "area" | "choice" | "many" | "number" | "time";
   options?: { value: string; label: string }[];
   value?: string | string[];
@@ -33,7 +33,7 @@ export class Given {
     return this.data.getAll(name).map(String);
   }
 
-  /** The words of a field that holds one on each line, or several with spaces between. */
+  /** The words of a field, separated by lines or spaces. */
   words(name: string): string[] {
     return this.text(name).split(/\s+/).filter(Boolean);
   }
@@ -48,10 +48,10 @@ export class Given {
 interface Asked {
   fields?: Field[];
   label: string;
-  /** The button of the way out; "Cancel" when absent. */
+  /** The label of the cancel button; "Cancel" when absent. */
   leave?: string;
   act: (given: Given) => Promise<void>;
-  /** The way out; none where the form stands in a view. */
+  /** Cancels the form; absent if the form is part of a view. */
   cancel?: () => void;
   children?: ComponentChildren;
 }
@@ -79,7 +79,7 @@ export const Form = ({ fields = [], label, leave = "Cancel", act, cancel, childr
       await act(given);
     } catch (cause) {
       setProblem(cause);
-      if (cause instanceof Problem) setWrong(blamed(cause, fields));
+      if (cause instanceof Problem) setWrong(fieldErrors(cause, fields));
     } finally {
       setBusy(false);
     }
@@ -87,12 +87,12 @@ export const Form = ({ fields = [], label, leave = "Cancel", act, cancel, childr
   return <form ref={form} method="post" noValidate aria-busy={busy} onSubmit={send}>
     {children}
     {fields.map((one) => <Input key={one.name} field={one} wrong={wrong[one.name]} />)}
-    {problem !== undefined && <Trouble problem={problem} told={Object.keys(wrong)} />}
+    {problem !== undefined && <Trouble problem={problem} shown={Object.keys(wrong)} />}
     <div class="actions"><button type="submit" class="primary">{label}</button>{cancel && <button type="button" onClick={cancel}>{leave}</button>}</div>
   </form>;
 };
 
-/** Reads a field that holds JSON; what is none is told at the field. */
+/** Reads a field that contains JSON; a text that is not JSON is reported at the field. */
 export const json = (given: Given, name: string): unknown => {
   try {
     return JSON.parse(given.text(name));
@@ -101,15 +101,15 @@ export const json = (given: Given, name: string): unknown => {
   }
 };
 
-/** What a refusal says of each field. A pattern is for programs: people are told what the field's hint says. */
-const blamed = (problem: Problem, fields: Field[]): Record<string, string> => Object.fromEntries((problem.errors ?? [])
+/** The errors of each field in a refusal. A pattern is for programs: people see the field's hint instead. */
+const fieldErrors = (problem: Problem, fields: Field[]): Record<string, string> => Object.fromEntries((problem.errors ?? [])
   .flatMap(({ pointer = "", message }) => fields.filter(({ name }) => pointer === `/${name}` || pointer.startsWith(`/${name}/`))
-    .map(({ name, hint }) => [name, hint && message.startsWith("must match ") ? `This does not fit: ${hint}` : `This ${message}.`])));
+    .map(({ name, hint }) => [name, hint && message.startsWith("must match ") ? `This is not valid: ${hint}` : `This ${message}.`])));
 
 const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) => {
   const [id] = useState(() => uniqueId("field")); // useId begins anew in each dialog, whose labels would name fields of the view behind it
   const about = { "aria-describedby": `${id}-hint ${id}-error`, "aria-invalid": wrong !== undefined };
-  const told = <><p id={`${id}-error`} class="error">{wrong}</p></>;
+  const error = <><p id={`${id}-error`} class="error">{wrong}</p></>;
   const hint = <p id={`${id}-hint`} class="hint">{field.hint}</p>;
   if (field.kind === "many") {
     const chosen = field.value ?? [];
@@ -117,7 +117,7 @@ const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) =>
       <legend>{field.label}</legend>{hint}
       <div class="boxes">{field.options?.map(({ value, label }, at) => <p key={value} class="check">
         <input type="checkbox" id={`${id}-${at}`} name={field.name} value={value} defaultChecked={chosen.includes(value)} /> <label for={`${id}-${at}`}>{label}</label>
-      </p>)}</div>{told}
+      </p>)}</div>{error}
     </fieldset>;
   }
   if (field.kind === "hidden") return <input type="text" hidden readOnly name={field.name} autocomplete={field.autocomplete} defaultValue={String(field.value)} />;
@@ -133,6 +133,6 @@ const Input = ({ field, wrong }: { field: Field; wrong: string | undefined }) =>
     {field.kind === "time" && <input {...common} type="datetime-local" defaultValue={value} />}
     {field.kind === "number" && <input {...common} type="number" defaultValue={value} />}
     {(field.kind ?? "text") === "text" && <input {...common} type="text" defaultValue={value} />}
-    {told}
+    {error}
   </div>;
 };

@@ -27,13 +27,13 @@ export const stateOf = ({ version, number, status }: Element): string => `"${ver
 
 const restore = async (one: Element, version: number): Promise<boolean> => {
   const done = await ask({
-    title: `Restore version ${version} of ${one.elementType} ${one.number}?`, label: "Restore", text: "Its data become a new version. The versions between stay.",
+    title: `Restore version ${version} of ${one.elementType} ${one.number}?`, label: "Restore", text: "Its data become a new version. The versions in between remain.",
     fields: [{ name: "comment", label: "Comment", optional: true, maxLength: 1024 }],
     act: (given) => take(family.sequence.POST("/scopes/{scope}/{elementType}/elements/{elementId}/versions/{version}/restore", {
       params: { path: { ...pathOf(one), version }, header: { "If-Match": stateOf(one) } }, body: { ...(given.text("comment") && { comment: given.text("comment") }) },
     })),
   });
-  if (done) say(`Version ${version} is version ${done.value.version} now.`);
+  if (done) say(`Version ${version} restored as version ${done.value.version}.`);
   return done !== undefined;
 };
 

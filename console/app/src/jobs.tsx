@@ -10,14 +10,14 @@ import { family, take } from "./family.js";
 import { Listing } from "./listing.js";
 import { from } from "./pages.js";
 import { Trouble } from "./trouble.js";
-import { told, useRound } from "./view.js";
+import { announce, useRound } from "./view.js";
 
 type Job = Schemas["search"]["Job"];
 
 const goesOn = ({ state }: Job): boolean => state === "queued" || state === "running";
 
-const cancel = async (collection: string, { id }: Job): Promise<boolean> => told(await ask({
-  title: "Cancel the job?", label: "Cancel job", leave: "Let it go on", text: "What was written stays written. Its other items are not written.",
+const cancel = async (collection: string, { id }: Job): Promise<boolean> => announce(await ask({
+  title: "Cancel the job?", label: "Cancel job", leave: "Keep it running", text: "What was written remains. The other items are not written.",
   act: () => take(family.search.POST("/collections/{collection}/jobs/{jobId}/cancel", { params: { path: { collection, jobId: id } } })),
 }), ({ state }) => `Job of ${collection}: ${state}.`);
 

@@ -19,7 +19,7 @@ export interface Owner {
 
 const day = 86_400_000; // milliseconds
 
-/** Makes a key with scopes of those that the owner has; undefined when the person left. */
+/** Creates a key with some of the owner's scopes; returns whether it was created. */
 const create = (owner: Owner, scopes: () => Promise<string[]>) => async (): Promise<boolean> => {
   const possible = (await scopes()).sort();
   const made = await ask({
@@ -64,7 +64,7 @@ const revoke = async (key: Key): Promise<boolean> => {
 
 const mine = (cursor: string | undefined): Promise<Page<Key>> => take(family.kms.GET("/keys", { params: { query: { ...from(cursor), owner: "me" } } }));
 
-/** Returns the keys of somebody else: the contract lists one's own or everybody's. */
+/** Returns the keys of another owner: the operation lists only one's own or everyone's. */
 const of = async ({ id }: Owner): Promise<Page<Key>> =>
   ({ items: (await all((cursor) => take(family.kms.GET("/keys", { params: { query: from(cursor, 200) } })))).filter(({ ownerId }) => ownerId === id) });
 

@@ -13,12 +13,12 @@ export interface Page<T> {
 
 export interface Column<T> {
   head: string;
-  /** What stands there; items are those that are shown. */
+  /** The content of the cell; items are the rows that are shown. */
   cell: (item: T, items: T[]) => ComponentChildren;
 }
 
 interface Listed<T> {
-  /** What the table is of, for those who don't see it. */
+  /** The name of the table, for screen readers. */
   label: string;
   load: (cursor: string | undefined) => Promise<Page<T>>;
   columns: Column<T>[];
@@ -29,11 +29,11 @@ interface Listed<T> {
   of?: unknown;
   /** The class of a row. */
   mark?: (item: T) => string | undefined;
-  /** What gets the focus before the view's heading does, where what had it is gone. */
+  /** The element that gets the focus if the focused one has disappeared, instead of the view's heading. */
   regain?: () => HTMLElement | null;
 }
 
-/** Gives the focus to the view's heading where what had it is gone: the button of a row that has changed. */
+/** Gives the focus to the view's heading if the focused element has disappeared, such as the button of a row that has changed. */
 const keepFocus = (regain?: () => HTMLElement | null) => {
   if (document.activeElement === document.body) (regain?.() ?? document.querySelector<HTMLElement>("#views h1"))?.focus({ preventScroll: true });
 };
@@ -63,12 +63,12 @@ export const Listing = <T,>({ label, load, columns, id, none, of, mark, regain }
   if (!items) return <p class="hint">Loading ...</p>;
   if (items.length === 0 && !next) return <p>{none}</p>;
   return <>
-    {items.length === 0 ? <p>Nothing found so far; there is more to look through.</p> : <Table label={label} columns={columns} items={items} id={id} {...(mark && { mark })} />}
+    {items.length === 0 ? <p>Nothing found so far; there are more pages.</p> : <Table label={label} columns={columns} items={items} id={id} {...(mark && { mark })} />}
     {next && <div class="actions"><button type="button" onClick={more}>Show more</button></div>}
   </>;
 };
 
-/** A table. On narrow screens each row stands as a card; the roles say what the style takes away. */
+/** A table. On narrow screens each row is a card; the roles keep the semantics that the style removes. */
 export const Table = <T,>({ label, columns, items, id, mark }: { label: string; columns: Column<T>[]; items: T[]; id: (item: T) => string; mark?: (item: T) => string | undefined }) =>
   <table role="table" aria-label={label}>
     <thead role="rowgroup"><tr role="row">{columns.map(({ head }) => <th key={head} role="columnheader" scope="col">{head}</th>)}</tr></thead>

@@ -46,12 +46,12 @@ const confirm = async (one: Element, place: Place, expected: Done): Promise<bool
   for (let planned = expected, again = false; ; again = true) {
     const shown = planned, number = shown.changes.find(({ id }) => id === one.id)?.from;
     if (number === undefined) {
-      say(`${one.id} is in this place already.`);
+      say(`${one.id} is already in this place.`);
       return false;
     }
     const done = await ask({
       title: `Move ${one.elementType} ${number}?`, label: "Move",
-      text: again ? "The order has changed since you asked. Nothing was moved. The move would change these numbers now:" : "The move changes these numbers:",
+      text: again ? "The order has changed since the preview. Nothing was moved. The move would now change these numbers:" : "The move changes these numbers:",
       shows: <Changes of={shown} first={one.id} />,
       act: async (): Promise<{ moved: Done } | { now: Done }> => {
         const now = await preview(one, place);
@@ -61,7 +61,7 @@ const confirm = async (one: Element, place: Place, expected: Done): Promise<bool
     if (!done) return false;
     if ("moved" in done.value) {
       const to = done.value.moved.changes.find(({ id }) => id === one.id)?.to ?? number;
-      say(`${one.id} has the number ${to} now.`);
+      say(`${one.id} now has the number ${to}.`);
       return true;
     }
     planned = done.value.now;
@@ -71,10 +71,10 @@ const confirm = async (one: Element, place: Place, expected: Done): Promise<bool
 /** Asks which element it is to stand beside, and resolves with whether it was moved. */
 export const moveBeside = async (one: Element): Promise<boolean> => {
   const asked = await ask({
-    title: `Move ${one.elementType} ${one.number}`, label: "Preview", text: "It takes the place beside another element. Name that by its ID.",
+    title: `Move ${one.elementType} ${one.number}`, label: "Preview", text: "It is placed next to another element. Enter the ID of that element.",
     fields: [
-      { name: "before", label: "Before", hint: "The element that it is to stand before.", optional: true, maxLength: 128 },
-      { name: "after", label: "After", hint: "Or the one that it is to stand behind.", optional: true, maxLength: 128 },
+      { name: "before", label: "Before", hint: "The element before which it is placed.", optional: true, maxLength: 128 },
+      { name: "after", label: "After", hint: "Or the element after which it is placed.", optional: true, maxLength: 128 },
     ],
     act: async (given) => {
       const before = given.text("before"), after = given.text("after");
@@ -179,7 +179,7 @@ export const Mover = ({ one, items, moving }: { one: Element; items: Element[]; 
   const at = items.indexOf(one), above = items[at - 1], below = items[at + 1];
   const name = `${one.elementType} ${one.number}`;
   return <div class="actions places">
-    <button type="button" class="handle" aria-label={`Move ${name}`} title="Drag it to another place, or press it to name one." onPointerDown={began} onPointerMove={went} onPointerUp={ended} onPointerCancel={drop}
+    <button type="button" class="handle" aria-label={`Move ${name}`} title="Drag it to another place, or press it to enter one." onPointerDown={began} onPointerMove={went} onPointerUp={ended} onPointerCancel={drop}
       onKeyDown={(event) => { if (event.key === "Escape") drop(); }} onClick={pressed}>Move</button>
     {above && <button type="button" aria-label={`Move ${name} up`} onClick={() => moving.to(one, { before: above.id })}>&uarr;</button>}
     {below && <button type="button" aria-label={`Move ${name} down`} onClick={() => moving.to(one, { after: below.id })}>&darr;</button>}

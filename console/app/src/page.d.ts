@@ -25,7 +25,7 @@ declare module "#page/stepup.js" {
 }
 
 declare module "#page/problem.js" {
-  export interface Told {
+  export interface ProblemBody {
     code: string;
     status?: number;
     detail?: string;
@@ -34,7 +34,7 @@ declare module "#page/problem.js" {
     requestId?: string;
   }
   export class Problem extends Error {
-    constructor(told: Told, retryAfter?: number);
+    constructor(body: ProblemBody, retryAfter?: number);
     readonly code: string;
     readonly status: number;
     readonly errors: { pointer?: string; message: string }[];

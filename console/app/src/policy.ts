@@ -1,4 +1,4 @@
-// What a contract asks of callers, as it is enforced: read from the contract that the gateway serves.
+// What a contract requires of callers, read from the contract that the gateway serves.
 
 import { parse } from "yaml";
 import { Problem } from "#page/problem.js";

@@ -8,7 +8,7 @@ import { ask } from "./ask.js";
 import { family, me, take } from "./family.js";
 import type { Field, Given } from "./form.js";
 import { Facts, Table } from "./listing.js";
-import { Show, told, useLoaded } from "./view.js";
+import { Show, announce, useLoaded } from "./view.js";
 
 type State = Schemas["kms"]["SecretRotation"];
 type Plan = Schemas["kms"]["SecretRotationPut"];
@@ -33,15 +33,15 @@ const load = async (secretName: string): Promise<Known | null> => {
 const hour = 3600, day = 24 * hour; // seconds
 
 const planFields = (state?: State): Field[] => [
-  { name: "driver", label: "Where new values go", kind: "choice", value: state?.driver ?? "random", options: [{ value: "random", label: "nowhere else: readers follow the secret" },
-    { value: "webhook", label: "to a rotator of yours (webhook)" }, { value: "typesense", label: "to a Typesense, as a key" }] },
-  { name: "intervalSeconds", label: "Days between rotations", kind: "number", optional: true, hint: "Empty: on demand alone. At most 365.", value: state?.intervalSeconds ? String(state.intervalSeconds / day) : "" },
-  { name: "length", label: "Characters", kind: "number", optional: true, hint: "Of a new value, 6 bits each. 43 when empty.", value: String(state?.length ?? "") },
-  { name: "url", label: "Target", optional: true, maxLength: 300, hint: "Of webhook: https://HOST/PATH. Of Typesense: the base of its API. The operator must allow it.", value: state?.url ?? "" },
-  { name: "credential", label: "Credential", optional: true, maxLength: 128, hint: "The name of the secret that requests are signed with, or with the admin key.", value: state?.credential ?? "" },
-  { name: "overlapSeconds", label: "Hours of overlap", kind: "number", optional: true, hint: "For which the version before works on outside. 24 when empty.", value: state?.overlapSeconds === undefined ? "" : String(state.overlapSeconds / hour) },
-  { name: "collections", label: "Collections", kind: "area", optional: true, hint: "Of Typesense, one per line: those that the key reaches.", value: state?.collections?.join("\n") ?? "" },
-  { name: "actions", label: "Actions", kind: "area", optional: true, hint: "Of Typesense, one per line. documents:search when empty.", value: state?.actions?.join("\n") ?? "" },
+  { name: "driver", label: "Where new values go", kind: "choice", value: state?.driver ?? "random", options: [{ value: "random", label: "nowhere else: readers read the secret" },
+    { value: "webhook", label: "to your own rotator (webhook)" }, { value: "typesense", label: "to a Typesense, as a key" }] },
+  { name: "intervalSeconds", label: "Days between rotations", kind: "number", optional: true, hint: "Empty: only on demand. At most 365.", value: state?.intervalSeconds ? String(state.intervalSeconds / day) : "" },
+  { name: "length", label: "Characters", kind: "number", optional: true, hint: "Length of a new value, 6 bits per character. 43 when empty.", value: String(state?.length ?? "") },
+  { name: "url", label: "Target", optional: true, maxLength: 300, hint: "For webhook: https://HOST/PATH. For Typesense: the base URL of its API. The operator must allow it.", value: state?.url ?? "" },
+  { name: "credential", label: "Credential", optional: true, maxLength: 128, hint: "The name of the secret with which requests are signed (webhook), or with the admin key (Typesense).", value: state?.credential ?? "" },
+  { name: "overlapSeconds", label: "Hours of overlap", kind: "number", optional: true, hint: "How long the previous version still works at the target. 24 when empty.", value: state?.overlapSeconds === undefined ? "" : String(state.overlapSeconds / hour) },
+  { name: "collections", label: "Collections", kind: "area", optional: true, hint: "For Typesense, one per line: the collections that the key reaches.", value: state?.collections?.join("\n") ?? "" },
+  { name: "actions", label: "Actions", kind: "area", optional: true, hint: "For Typesense, one per line. documents:search when empty.", value: state?.actions?.join("\n") ?? "" },
 ];
 
 /** What was filled in; each driver has its own parts, and the kms says which are missing. */
@@ -55,25 +55,25 @@ const planOf = (given: Given): Plan => {
 };
 
 /** What is done about the rotation of a secret; each resolves with whether it was. */
-const deeds = (secretName: string, known: Known | null) => {
+const actionsOf = (secretName: string, known: Known | null) => {
   const path = { secretName };
   return {
-    plan: async () => told(await ask({
-      title: `Rotation of ${secretName}`, label: "Set rotation", text: "The kms makes each new value, tries it where it is to work, and only then makes it current.", fields: planFields(known?.state),
+    plan: async () => announce(await ask({
+      title: `Rotation of ${secretName}`, label: "Set rotation", text: "The kms creates each new value, tests it at the target, and only then makes it current.", fields: planFields(known?.state),
       act: (given) => take(family.kms.PUT("/secrets/{secretName}/rotation", { params: { path, header: known?.tag ? { "If-Match": known.tag } : {} }, body: planOf(given) })),
     }), () => `Rotation of ${secretName} set.`),
-    start: async () => told(await ask({
-      title: `Rotate ${secretName} now?`, label: "Rotate", text: "A new value is made, set where it is to work, tried, and made current. Readers that follow the secret lose no request.",
+    start: async () => announce(await ask({
+      title: `Rotate ${secretName} now?`, label: "Rotate", text: "A new value is created, set at the target, tested, and made current. Readers that follow the secret lose no request.",
       act: () => take(family.kms.POST("/secrets/{secretName}/rotate", { params: { path } })),
     }), () => `Rotation of ${secretName} started.`),
-    rollBack: async () => told(await ask({
-      title: `Roll ${secretName} back?`, label: "Roll back", text: "The previous version is set where it is to work, tried, and made current again. What is current now is the previous one then.",
+    rollBack: async () => announce(await ask({
+      title: `Roll ${secretName} back?`, label: "Roll back", text: "The previous version is set at the target, tested, and made current again. The current version becomes the previous one.",
       act: () => take(family.kms.POST("/secrets/{secretName}/rotation/rollback", { params: { path } })),
     }), () => `Rollback of ${secretName} started.`),
-    stop: async () => told(await ask({
-      title: `Stop rotating ${secretName}?`, label: "Stop rotating", leave: "Go on rotating", text: "A rotation that runs is given up. What was put elsewhere and is not current stops working there. The versions stay.",
+    stop: async () => announce(await ask({
+      title: `Stop rotating ${secretName}?`, label: "Stop rotating", leave: "Continue rotating", text: "A running rotation is abandoned. Values at the target that are not current stop working there. The versions remain.",
       act: () => take(family.kms.DELETE("/secrets/{secretName}/rotation", { params: { path } })),
-    }), () => `${secretName} is rotated no more.`),
+    }), () => `${secretName} is no longer rotated.`),
   };
 };
 
@@ -97,8 +97,8 @@ export const Rotation = ({ name, round, after }: { name: string; round: number; 
   const rotation = useLoaded(() => load(name), [name, round]);
   const may = me().can("secrets:write");
   return <section aria-label="Rotation"><h2>Rotation</h2><Show loaded={rotation}>{(known) => {
-    const does = deeds(name, known);
-    if (!known) return <><p>The kms does not rotate this secret.</p>{may && <div class="actions"><button type="button" onClick={after(does.plan)}>Set up rotation</button></div>}</>;
+    const actions = actionsOf(name, known);
+    if (!known) return <><p>The kms does not rotate this secret.</p>{may && <div class="actions"><button type="button" onClick={after(actions.plan)}>Set up rotation</button></div>}</>;
     const ending = known.state.ending ?? [];
     return <>
       <Facts facts={factsOf(known.state)} />
@@ -108,10 +108,10 @@ export const Rotation = ({ name, round, after }: { name: string; round: number; 
       ]} />}
       <div class="actions">
         {may && <>
-          <button type="button" onClick={after(does.start)}>Rotate now</button>
-          <button type="button" onClick={after(does.rollBack)}>Roll back</button>
-          <button type="button" onClick={after(does.plan)}>Update rotation</button>
-          <button type="button" onClick={after(does.stop)}>Stop rotating</button>
+          <button type="button" onClick={after(actions.start)}>Rotate now</button>
+          <button type="button" onClick={after(actions.rollBack)}>Roll back</button>
+          <button type="button" onClick={after(actions.plan)}>Update rotation</button>
+          <button type="button" onClick={after(actions.stop)}>Stop rotating</button>
         </>}
         <button type="button" onClick={after(async () => true)}>Refresh</button>
       </div>

@@ -1,4 +1,4 @@
-// The place in the console is what stands behind # in the address: reloading keeps it, and it can be passed on. "#/users/usr_1" is the view "users" and
+// The place in the console is the fragment of the address: a reload keeps it, and it can be shared. "#/users/usr_1" is the view "users" and
 // what of it.
 
 import { useEffect, useState } from "preact/hooks";
@@ -33,7 +33,7 @@ export const useRoute = (): Route => {
   const [route, set] = useState(current);
   useEffect(() => {
     const changed = () => {
-      closeAll(); // a question ends with the view that asked it
+      closeAll(); // dialogs belong to the view that opened them
       set(current());
     };
     addEventListener("hashchange", changed);

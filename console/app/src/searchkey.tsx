@@ -12,12 +12,12 @@ type Body = Schemas["search"]["SearchKeyCreate"];
 /** Makes a search key, and shows it once. */
 export const createSearchKey = async (collection: string): Promise<void> => {
   const made = await ask({
-    title: `Create search key for ${collection}`, label: "Create key", text: "Whoever has it searches this collection at the engine itself, within your access, until it ends. It can't be taken back.",
+    title: `Create search key for ${collection}`, label: "Create key", text: "Whoever has it can search this collection directly at the engine, within your access, until it expires. It can't be revoked.",
     fields: [
       { name: "expiresInSeconds", label: "Minutes until expiry", kind: "number", value: "60", hint: "1 to 1440." },
-      { name: "filter", label: "Filter", kind: "area", optional: true, maxLength: 16384, hint: 'JSON, for example {"field":"scene","op":"eq","texts":["ACT I"]}. Only an engine that keeps it apart from the caller\'s filter takes one.' },
+      { name: "filter", label: "Filter", kind: "area", optional: true, maxLength: 16384, hint: 'JSON, for example {"field":"scene","op":"eq","texts":["ACT I"]}. Only some engines support it: those that apply it in addition to the caller\'s filter.' },
       { name: "excludeFields", label: "Hidden fields", kind: "area", optional: true, hint: "One per line. They are not shown, and can still be searched." },
-      { name: "perPage", label: "Hits on a page", kind: "number", optional: true, hint: "Whatever is asked for." },
+      { name: "perPage", label: "Hits on a page", kind: "number", optional: true, hint: "It replaces the number that a search requests." },
     ],
     act: (given) => {
       const perPage = given.number("perPage"), excludeFields = given.words("excludeFields");

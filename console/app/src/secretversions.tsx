@@ -6,7 +6,7 @@ import { ask, showBriefly } from "./ask.js";
 import { family, me, take } from "./family.js";
 import { Table } from "./listing.js";
 import { all, from } from "./pages.js";
-import { Show, told, useLoaded } from "./view.js";
+import { Show, announce, useLoaded } from "./view.js";
 
 type Version = Schemas["kms"]["SecretVersion"];
 
@@ -21,10 +21,10 @@ export const reveal = async (secretName: string): Promise<void> => {
 };
 
 const remains: Record<Schemas["kms"]["SecretDestruction"]["remains"][number], string> =
-  { older_backups: "backups from before, until they expire", write_ahead_log: "the database's log, until it is overwritten", free_space: "free space of the database, until it is overwritten" };
+  { older_backups: "older backups, until they expire", write_ahead_log: "the database's log, until it is overwritten", free_space: "free space of the database, until it is overwritten" };
 
 /** What is done with a version; each resolves with whether it was. */
-const deeds = (secretName: string, current: number | undefined, version: number) => {
+const actionsOf = (secretName: string, current: number | undefined, version: number) => {
   const path = { secretName, secretVersion: String(version) };
   return {
     reveal: async () => {
@@ -33,21 +33,21 @@ const deeds = (secretName: string, current: number | undefined, version: number)
       });
       if (got) await showBriefly(secretName, `Version ${version}, of ${moment(got.value.createdAt)}.`, got.value.value);
     },
-    promote: async () => told(await ask({
+    promote: async () => announce(await ask({
       title: `Make version ${version} of ${secretName} current?`, label: "Make current",
-      text: "Readers get it from now on; what was current is the previous one then. Where a rotation puts values elsewhere, roll that back instead: this changes nothing there.",
+      text: "Readers get it from now on; the current version becomes the previous one. If a rotation sets the value at another system, roll the rotation back instead: this changes nothing there.",
       act: () => take(family.kms.POST("/secrets/{secretName}/versions/{secretVersion}/promote", { params: { path, header: current === undefined ? {} : { "If-Match": `"${current}"` } } })),
     }), () => `Version ${version} is current now.`),
-    remove: async () => told(await ask({
-      title: `Delete version ${version} of ${secretName}?`, label: "Delete", text: "Nobody reads it any more. It can be undeleted.",
+    remove: async () => announce(await ask({
+      title: `Delete version ${version} of ${secretName}?`, label: "Delete", text: "It can't be read any more. It can be undeleted.",
       act: () => take(family.kms.DELETE("/secrets/{secretName}/versions/{secretVersion}", { params: { path } })),
     }), () => `Version ${version} deleted.`),
-    undelete: async () => told(await ask({
+    undelete: async () => announce(await ask({
       title: `Undelete version ${version} of ${secretName}?`, label: "Undelete", text: "It can be read again.",
       act: () => take(family.kms.POST("/secrets/{secretName}/versions/{secretVersion}/undelete", { params: { path } })),
     }), () => `Version ${version} undeleted.`),
-    destroy: async () => told(await ask({
-      title: `Destroy version ${version} of ${secretName}?`, label: "Destroy", text: "Its key and its sealed value are overwritten: nothing opens it any more. This can't be undone.",
+    destroy: async () => announce(await ask({
+      title: `Destroy version ${version} of ${secretName}?`, label: "Destroy", text: "Its key and its sealed value are overwritten: it can't be decrypted any more. This can't be undone.",
       act: () => take(family.kms.POST("/secrets/{secretName}/versions/{secretVersion}/destroy", { params: { path } })),
     }), (done) => [`Version ${version} destroyed.`, ...(done.remains.length > 0 ? [`Sealed copies may remain in ${done.remains.map((one) => remains[one]).join("; ")}.`] : [])].join(" ")),
   };
@@ -83,15 +83,15 @@ export const Versions = ({ name, round, after, replace }: Listed) => {
 };
 
 const Actions = ({ name, current, one, after }: { name: string; current: number | undefined; one: Version; after: Listed["after"] }) => {
-  const { version, deletedAt, destroyedAt } = one, does = deeds(name, current, version), may = me().can("secrets:write");
+  const { version, deletedAt, destroyedAt } = one, actions = actionsOf(name, current, version), may = me().can("secrets:write");
   if (destroyedAt) return null;
   return <div class="actions">
-    {!deletedAt && <button type="button" aria-label={`Show version ${version}`} onClick={does.reveal}>Show</button>}
+    {!deletedAt && <button type="button" aria-label={`Show version ${version}`} onClick={actions.reveal}>Show</button>}
     {may && one.stage !== "current" && <>
-      {deletedAt ? <button type="button" aria-label={`Undelete version ${version}`} onClick={after(does.undelete)}>Undelete</button> : <>
-        <button type="button" aria-label={`Make current: version ${version}`} onClick={after(does.promote)}>Make current</button>
-        <button type="button" aria-label={`Delete version ${version}`} onClick={after(does.remove)}>Delete</button></>}
-      <button type="button" aria-label={`Destroy version ${version}`} onClick={after(does.destroy)}>Destroy</button>
+      {deletedAt ? <button type="button" aria-label={`Undelete version ${version}`} onClick={after(actions.undelete)}>Undelete</button> : <>
+        <button type="button" aria-label={`Make current: version ${version}`} onClick={after(actions.promote)}>Make current</button>
+        <button type="button" aria-label={`Delete version ${version}`} onClick={after(actions.remove)}>Delete</button></>}
+      <button type="button" aria-label={`Destroy version ${version}`} onClick={after(actions.destroy)}>Destroy</button>
     </>}
   </div>;
 };

@@ -11,13 +11,13 @@ import { Trouble } from "./trouble.js";
 export interface View {
   route: string;
   title: string;
-  /** Tells whether it is offered to a person. */
+  /** Reports whether it is offered to a person. */
   allowed: (person: Session) => boolean;
   /** What it shows; of is the rest of the route. */
   Shown: FunctionComponent<{ of: string[] }>;
 }
 
-/** A view's frame. Its heading gets the focus when it is shown, so that a screen reader reads on there. */
+/** A view's frame. Its heading gets the focus when it is shown, so that a screen reader continues there. */
 export const Frame = ({ title, children }: { title: string; children: ComponentChildren }) => {
   const heading = useRef<HTMLHeadingElement>(null);
   useLayoutEffect(() => {
@@ -55,14 +55,14 @@ export const Show = <T,>({ loaded, children }: { loaded: Loaded<T>; children: (v
   return loaded.value === undefined ? <p class="hint">Loading ...</p> : <>{children(loaded.value)}</>;
 };
 
-/** The round of what a view lists, and what makes a button's act begin the next one when it was done. */
+/** The round of a view's lists, and a wrapper for a button's act that begins the next round when the act was done. */
 export const useRound = (): [number, (act: () => Promise<boolean>) => () => Promise<void>] => {
   const [round, setRound] = useState(0);
   return [round, (act) => async () => { if (await act()) setRound((n) => n + 1); }];
 };
 
 /** Says what was done, and returns whether it was. */
-export const told = <T,>(done: { value: T } | undefined, text: (value: T) => string): boolean => {
+export const announce = <T,>(done: { value: T } | undefined, text: (value: T) => string): boolean => {
   if (done) say(text(done.value));
   return done !== undefined;
 };

@@ -1,4 +1,4 @@
-// Services of others that were adopted by their documents, and what their contracts ask of callers.
+// Services of others that were adopted by their documents, and what their contracts require of callers.
 
 import type { Schemas } from "@fountainai/client";
 import { say } from "#page/screen.js";

@@ -9,15 +9,15 @@ import { Frame, type View } from "../view.js";
 
 type Event = Schemas["kms"]["AuditEvent"];
 
-/** The numbers of the events that an archive holds. */
+/** The numbers of the events in an archive. */
 const numbers = ({ after, seq }: Record<string, string>): string => `${Number(after) + 1} to ${seq}`;
 
-/** The command that verifies the archives of a trail, and the seams between them. */
+/** The command that verifies the archives of a trail, and that they are contiguous. */
 const verifying = (service: string): string => `fountain audit verify ${service === "kms" ? "" : `--service ${service} `}--archives DIRECTORY --identity FILE --public-key KEY`;
 
 const Archives = () => <Frame title="Audit archives">
-  <p>Events that were archived are in an archive alone: <code>fountain audit archive</code> writes it, and has them removed. KEY is the public key of the trail's checkpoints, FILE opens archives that are encrypted. The hash is that of the last
-    event, which the archive ends with: one with another is another trail's.</p>
+  <p>Archived events are only in an archive: <code>fountain audit archive</code> writes it and removes them from the trail. KEY is the public key of the trail's checkpoints; FILE decrypts encrypted archives. The hash is that of the last
+    event in the archive: an archive that ends with another hash belongs to another trail.</p>
   <Listing<Event> label="Archives" id={({ seq }) => String(seq)} none="Nothing was archived."
     load={(cursor) => take(family.kms.GET("/audit/events", { params: { query: { ...from(cursor), action: "archiveAudit", outcome: "ok" } } }))}
     columns={[

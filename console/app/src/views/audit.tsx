@@ -1,4 +1,4 @@
-// The audit trail of the kms: who did what, whether the trail holds, and how it is taken out.
+// The audit trail of the kms: who did what, whether the trail is intact, and its export.
 
 import type { Schemas } from "@fountainai/client";
 import { moment } from "#page/words.js";
@@ -45,19 +45,19 @@ const filterOf = (given: Given): Filter => {
 const reasons: Record<NonNullable<Report["reason"]>, string> = {
   event: "it was changed, moved, added or removed", tail: "events at the end were removed or added", head: "the row that says where the trail ends was changed",
   key: "a key of the trail was changed or removed, or can't be opened", base: "the row that says where the trail begins was changed",
-  checkpoint: "the trail does not hold the checkpoint",
+  checkpoint: "the trail does not match the checkpoint",
 };
 
 /** Says what a verification has found. */
 const verdict = ({ intact, after, checked, unkeyed, firstBreak, reason }: Report): string => {
   const events = `${checked} events${after > 0 ? ` after ${after}` : ""}`;
-  if (intact) return `The audit trail is intact: ${events} hold${unkeyed > 0 ? `, ${unkeyed} of them from a version without a key` : ""}.`;
-  return `The audit trail is not intact. After ${events} that hold${firstBreak ? `, event ${firstBreak} does not` : ""}: ${reason ? reasons[reason] : "the cause is unknown"}.`;
+  if (intact) return `The audit trail is intact: ${events} are intact${unkeyed > 0 ? `, ${unkeyed} of them from a version without a key` : ""}.`;
+  return `The audit trail is not intact. After ${events} that are intact${firstBreak ? `, event ${firstBreak} is not` : ""}: ${reason ? reasons[reason] : "the cause is unknown"}.`;
 };
 
 const verify = () => ask({
-  title: "Verify the audit trail", label: "Verify", text: "Every event is checked against the key of the trail. A checkpoint that was kept elsewhere shows whether an older state was put back.",
-  fields: [{ name: "checkpoint", label: "Checkpoint", kind: "area", optional: true, maxLength: 4096, hint: "Its JSON, of Sign checkpoint, a log line or an export." },
+  title: "Verify the audit trail", label: "Verify", text: "Every event is checked against the key of the trail. A checkpoint that was kept elsewhere shows whether an older state of the trail was restored.",
+  fields: [{ name: "checkpoint", label: "Checkpoint", kind: "area", optional: true, maxLength: 4096, hint: "The JSON from Sign checkpoint, a log line or an export." },
     { name: "after", label: "Scope", kind: "many", optional: true, options: [{ value: "true", label: "only what follows the checkpoint" }] }],
   act: (given) => take(family.kms.POST("/audit/verify", {
     body: { ...(given.text("checkpoint").trim() && { checkpoint: json(given, "checkpoint") as Checkpoint }), ...(given.all("after").length > 0 && { after: true }) },
@@ -67,7 +67,7 @@ const verify = () => ask({
 const exportTrail = async (): Promise<void> => {
   const read = await ask({
     title: "Export the audit trail", label: "Export", text: "NDJSON, oldest first, with a signed checkpoint at its end. fountain audit verify --file checks it with the public key alone.",
-    fields: [{ name: "after", label: "After event", kind: "number", value: "0" }, { name: "limit", label: "Events", kind: "number", value: "100000", hint: "At the most. Of a longer trail take parts, or use the command line." }],
+    fields: [{ name: "after", label: "After event", kind: "number", value: "0" }, { name: "limit", label: "Events", kind: "number", value: "100000", hint: "At most. Export a longer trail in parts, or use the command line." }],
     act: async (given) => {
       const query = { after: Number(given.text("after")), limit: Number(given.text("limit")) };
       const body = await take(family.kms.GET("/audit/export", { params: { query }, parseAs: "stream", headers: { Accept: "application/x-ndjson, application/problem+json" } }));
@@ -76,7 +76,7 @@ const exportTrail = async (): Promise<void> => {
   });
   if (!read) return;
   save(`audit-after-${read.value.after}.ndjson`, read.value.file);
-  say(`${read.value.count - 2} events exported.`); // the lines that begin and close it are none
+  say(`${read.value.count - 2} events exported.`); // the first and last line are not events
 };
 
 /** Shows all of an event. */
@@ -99,14 +99,14 @@ const Audit = () => {
     say(`Checkpoint at event ${signed.seq} signed.`);
   }, setProblem);
   return <Frame title="Audit trail">
-    <p>What was done at the kms, by whom, and what was refused. Other services keep trails of their own.</p>
+    <p>What was done at the kms, by whom, and what was refused. Other services have their own trails.</p>
     <div class="actions"><button type="button" onClick={check}>Verify</button><button type="button" onClick={sign}>Sign checkpoint</button><button type="button" onClick={exportTrail}>Export</button></div>
     {problem !== undefined && <Trouble problem={problem} />}
     {report && <p role="status" class="notice"><span class={report.intact ? "" : "off"}>{verdict(report)}</span></p>}
     {checkpoint && <section aria-label="Checkpoint"><h2>Checkpoint</h2><p>Keep it elsewhere, and give it to Verify later.</p><pre tabIndex={0}>{JSON.stringify(checkpoint, null, 2)}</pre></section>}
     <section aria-label="Events"><h2>Events</h2>
       <details><summary>Filter</summary><Form label="Filter events" fields={filters} act={async (given) => setFilter(filterOf(given))} /></details>
-      <Listing<Event> label="Events" of={filter} id={({ seq }) => String(seq)} none="No events that fit."
+      <Listing<Event> label="Events" of={filter} id={({ seq }) => String(seq)} none="No matching events."
         load={(cursor) => take(family.kms.GET("/audit/events", { params: { query: { ...from(cursor), ...filter } } }))}
         columns={[
           { head: "Event", cell: ({ seq, at }) => <>{seq}<br />{moment(at)}</> },

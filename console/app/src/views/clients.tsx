@@ -1,4 +1,4 @@
-// Web apps where people sign in with their account of this family (OpenID Connect clients).
+// Web apps to which people sign in with their account (OpenID Connect clients).
 
 import type { Schemas } from "@fountainai/client";
 import { say } from "#page/screen.js";
@@ -19,7 +19,7 @@ const fields = (client?: Client): Field[] => [
   { name: "name", label: "Name", hint: "Shown to people when they sign in.", maxLength: 64, value: client?.name ?? "" },
   { name: "redirectUris", label: "Redirect URIs", hint: "One per line. Compared character by character; https, or http on localhost.", kind: "area", maxLength: 8192, value: client?.redirectUris.join("\n") ?? "" },
   { name: "postLogoutRedirectUris", label: "Redirect URIs after sign-out", hint: "One per line.", kind: "area", maxLength: 8192, optional: true, value: client?.postLogoutRedirectUris.join("\n") ?? "" },
-  { name: "scopes", label: "Scopes", hint: "One per line. What the app may ask for at services.", kind: "area", maxLength: 8192, optional: true, value: client?.scopes.join("\n") ?? "" },
+  { name: "scopes", label: "Scopes", hint: "One per line. What the app may request at services.", kind: "area", maxLength: 8192, optional: true, value: client?.scopes.join("\n") ?? "" },
   { name: "trusted", label: "Consent", kind: "choice", value: String(client?.trusted ?? false), options: [{ value: "false", label: "people are asked" }, { value: "true", label: "not asked: the app is the team's own" }] },
 ];
 
@@ -30,7 +30,7 @@ const registrationOf = (given: Given) => ({
   scopes: lines(given.text("scopes")), trusted: given.text("trusted") === "true",
 });
 
-const tellSecret = (name: string, secret: string) => showOnce("Save this client secret", `${name} authenticates with it at the token endpoint. It is not shown again.`, secret);
+const showSecret = (name: string, secret: string) => showOnce("Save this client secret", `${name} authenticates with it at the token endpoint. It is not shown again.`, secret);
 
 const register = async () => {
   const made = await ask({
@@ -40,13 +40,13 @@ const register = async () => {
   });
   if (!made) return;
   const { client, clientSecret } = made.value;
-  if (clientSecret) await tellSecret(client.name, clientSecret);
+  if (clientSecret) await showSecret(client.name, clientSecret);
   go("clients", client.id);
   say(`${client.name} registered.`);
 };
 
 const Clients = () => <Frame title="Web apps">
-  <p>Apps where people sign in with their account here (OpenID Connect).</p>
+  <p>Apps to which people sign in with their account on this server (OpenID Connect).</p>
   {me().can("services:write") && <div class="actions"><button type="button" onClick={register}>Register web app</button></div>}
   <Listing<Client> label="Web apps" id={({ id }) => id} none="No web apps." load={(cursor) => take(family.kms.GET("/clients", { params: { query: from(cursor) } }))}
     columns={[
@@ -58,7 +58,7 @@ const Clients = () => <Frame title="Web apps">
 </Frame>;
 
 /** What is done with a client; each resolves with whether it is to be loaded again. */
-const deeds = (client: Client) => {
+const actionsOf = (client: Client) => {
   const path = { clientId: client.id }, name = client.name;
   return {
     update: async () => {
@@ -74,7 +74,7 @@ const deeds = (client: Client) => {
         title: `Rotate the secret of ${name}?`, label: "Rotate secret", text: "The current secret stops working at once.", act: () => take(family.kms.POST("/clients/{clientId}/secrets", { params: { path } })),
       });
       if (!made) return false;
-      if (made.value.clientSecret) await tellSecret(name, made.value.clientSecret);
+      if (made.value.clientSecret) await showSecret(name, made.value.clientSecret);
       say(`Secret of ${name} rotated.`);
       return true;
     },
@@ -103,7 +103,7 @@ const One = ({ id }: { id: string }) => {
 };
 
 const Known = ({ client, reload }: { client: Client; reload: () => void }) => {
-  const does = deeds(client);
+  const actions = actionsOf(client);
   const after = (act: () => Promise<boolean>) => async () => {
     if (await act()) reload();
   };
@@ -111,9 +111,9 @@ const Known = ({ client, reload }: { client: Client; reload: () => void }) => {
     <Facts facts={[["Client ID", <code>{client.id}</code>], ["Type", client.type], ["Redirect URIs", client.redirectUris.join(", ")], ["After sign-out", client.postLogoutRedirectUris.join(", ") || "none"],
       ["Scopes", client.scopes.join(", ") || "none"], ["Consent", client.trusted ? "not asked" : "asked"], ["Version", client.version], ["Created", moment(client.createdAt)], ["Updated", moment(client.updatedAt)]]} />
     {me().can("services:write") && <div class="actions">
-      <button type="button" onClick={after(does.update)}>Update</button>
-      {client.type === "confidential" && <button type="button" onClick={after(does.rotate)}>Rotate secret</button>}
-      <button type="button" onClick={after(does.remove)}>Delete</button>
+      <button type="button" onClick={after(actions.update)}>Update</button>
+      {client.type === "confidential" && <button type="button" onClick={after(actions.rotate)}>Rotate secret</button>}
+      <button type="button" onClick={after(actions.remove)}>Delete</button>
     </div>}
   </>;
 };

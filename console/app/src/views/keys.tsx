@@ -5,7 +5,7 @@ import { Keys } from "../keylist.js";
 import { all, from } from "../pages.js";
 import { Frame, type View } from "../view.js";
 
-/** Scopes that the person may give away: those of the family and its services that their own token has. */
+/** Scopes that the person may give to a key: those that their own token has. */
 const scopes = async (): Promise<string[]> => {
   const known = await all((cursor) => take(family.kms.GET("/scopes", { params: { query: from(cursor) } })));
   return known.map(({ scope }) => scope).filter((scope) => me().can(scope));

@@ -9,7 +9,7 @@ import { Frame, Show, useLoaded, type View } from "../view.js";
 const Limits = () => {
   const services = useLoaded(async () => ["gateway", ...(await take(family.gateway.GET("/gateway/v1/services"))).items.map(({ name }) => name)]);
   return <Frame title="Limits">
-    <p>Rate limits of each service, from its contract. Responses tell the remaining quota (<code>RateLimit</code>).</p>
+    <p>Rate limits of each service, from its contract. Responses contain the remaining quota (<code>RateLimit</code>).</p>
     <Show loaded={services}>{(names) => <ul>{names.map((name) => <li key={name}><a href={address("limits", name)}>{name}</a></li>)}</ul>}</Show>
   </Frame>;
 };

@@ -1,4 +1,4 @@
-// The roles that users may have, and what second factor each asks for.
+// The roles that users may have, and the second factor that each requires.
 
 import type { Schemas } from "@fountainai/client";
 import { say } from "#page/screen.js";
@@ -47,7 +47,7 @@ const Roles = () => <Frame title="Roles">
 </Frame>;
 
 /** What is done with a role; each resolves with whether it is to be loaded again. */
-const deeds = (role: Role) => {
+const actionsOf = (role: Role) => {
   const path = { roleName: role.name }, header = { "If-Match": `"${role.version ?? 0}"` };
   const done = (text: string, what: unknown): boolean => {
     if (what !== undefined) say(text);
@@ -89,7 +89,7 @@ const One = ({ name }: { name: string }) => {
 };
 
 const Known = ({ role, reload }: { role: Role; reload: () => void }) => {
-  const does = deeds(role);
+  const actions = actionsOf(role);
   const after = (act: () => Promise<boolean>) => async () => {
     if (await act()) reload();
   };
@@ -97,9 +97,9 @@ const Known = ({ role, reload }: { role: Role; reload: () => void }) => {
     <Facts facts={[["Built in", role.builtIn ? "yes" : "no"], ["Scopes", role.scopes.join(", ")], ["Second factor", words(role.secondFactor)],
       ...(role.updatedAt ? [["Updated", moment(role.updatedAt)] as [string, string]] : [])]} />
     {me().can("users:write") && <div class="actions">
-      <button type="button" onClick={after(does.changePolicy)}>Update second-factor policy</button>
-      {!role.builtIn && <button type="button" onClick={after(does.changeScopes)}>Update scopes</button>}
-      {!role.builtIn && <button type="button" onClick={after(does.remove)}>Delete</button>}
+      <button type="button" onClick={after(actions.changePolicy)}>Update second-factor policy</button>
+      {!role.builtIn && <button type="button" onClick={after(actions.changeScopes)}>Update scopes</button>}
+      {!role.builtIn && <button type="button" onClick={after(actions.remove)}>Delete</button>}
     </div>}
   </>;
 };

@@ -5,17 +5,17 @@ import { moment } from "#page/words.js";
 import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
 import { Facts, Table } from "../listing.js";
-import { Frame, Show, told, useLoaded, useRound, type View } from "../view.js";
+import { Frame, Show, announce, useLoaded, useRound, type View } from "../view.js";
 
 type RootKey = Schemas["kms"]["RootKey"];
 
-const rotate = async (): Promise<boolean> => told(await ask({
+const rotate = async (): Promise<boolean> => announce(await ask({
   title: "Rotate the root key?", label: "Rotate",
-  text: "The key that is in the files now seals from here on. What the one before has sealed is sealed again in the background. No request fails. Keep the key before: older backups open with it alone.",
+  text: "The root key that is now in the files becomes active. Everything that the previous one has sealed is sealed again in the background. No request fails. Keep the previous key: older backups can only be opened with it.",
   act: () => take(family.kms.POST("/root-key/rotate")),
-}), ({ active }) => `${active} seals now.`);
+}), ({ active }) => `${active} is the active root key now.`);
 
-const stateText = ({ state, remaining }: RootKey): string => (state === "idle" ? "everything is under the active key" : `sealing again: ${remaining} left`);
+const stateText = ({ state, remaining }: RootKey): string => (state === "idle" ? "everything is sealed with the active key" : `sealing again: ${remaining} left`);
 
 const Known = ({ one }: { one: RootKey }) => <>
   <Facts facts={[
@@ -23,7 +23,7 @@ const Known = ({ one }: { one: RootKey }) => <>
     ["State", stateText(one)], ["Sealed", one.sealed], ["Rotated", one.rotatedAt ? moment(one.rotatedAt) : "never"],
     ...(one.finishedAt ? [["Finished", moment(one.finishedAt)] as [string, string]] : []),
   ]} />
-  {one.state === "idle" && one.inFile === one.active && <p class="notice">To rotate it, put a new key into the file at every replica first: <code>fountain keygen --replace FILE</code> there. No browser can do that part.</p>}
+  {one.state === "idle" && one.inFile === one.active && <p class="notice">To rotate it, put a new key into the file at every replica first: <code>fountain keygen --replace FILE</code> there. This can't be done in a browser.</p>}
   <Table label="Replicas" items={one.replicas} id={({ replica }) => replica} columns={[
     { head: "Replica", cell: ({ replica }) => <code>{replica}</code> },
     { head: "Keys in its files", cell: ({ rootKeys }) => <code>{rootKeys.join(", ")}</code> },
@@ -36,7 +36,7 @@ const Root = () => {
   const [round, after] = useRound();
   const state = useLoaded(() => take(family.kms.GET("/root-key")), [round]);
   return <Frame title="Root key">
-    <p>It seals every other key and every secret. It lies in a file beside each kms and is named here by its ID, which tells nothing of it.</p>
+    <p>It seals every other key and every secret. It is in a file on the machine of each kms, and is shown here by its ID, which reveals nothing of the key.</p>
     <div class="actions">
       {me().can("root-key:write") && <button type="button" onClick={after(rotate)}>Rotate</button>}
       <button type="button" onClick={after(async () => true)}>Refresh</button>

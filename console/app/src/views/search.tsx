@@ -32,7 +32,7 @@ const create = async () => {
         hint: "A JSON array of {name, type, facet, optional, index, sort}. Types: string, int32, int64, float, bool, each also as [], and auto." },
       { name: "defaultSortingField", label: "Default sorting field", optional: true, maxLength: 128 },
       { name: "keeps", label: "Documents", kind: "many", optional: true, hint: "This can't be changed later.", options: [
-        { value: "versioned", label: "have versions, so that a change can ask for one" }, { value: "tenantScoped", label: "belong to tenants, of which each reaches its own" },
+        { value: "versioned", label: "have versions, so that a change can require one" }, { value: "tenantScoped", label: "belong to tenants; each tenant reaches only its own" },
       ] },
     ],
     act: (given) => {
@@ -75,7 +75,7 @@ const One = ({ name }: { name: string }) => {
   const collection = useLoaded(() => take(family.search.GET("/collections/{collection}", { params: { path: { collection: name } } })), [name]);
   return <Frame title={name}>
     <Show loaded={collection}>{(one) => <>
-      <Facts facts={[["Owner", one.owner], ["Your access", one.access], ["Tenants", one.tenantScoped ? "each reaches its own documents" : "not told apart"], ["Versions of documents", one.versioned ? "kept" : "not kept"], ["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
+      <Facts facts={[["Owner", one.owner], ["Your access", one.access], ["Tenants", one.tenantScoped ? "each reaches only its own documents" : "not separated"], ["Versions of documents", one.versioned ? "kept" : "not kept"], ["Documents", one.documents], ["Fields", one.fields.map((field) => `${field.name} (${field.type})`).join(", ")]]} />
       <div class="actions">
         {me().can("documents:search") && <button type="button" onClick={() => createSearchKey(name)}>Create search key</button>}
         {one.access === "own" && me().can("collections:write") && <button type="button" onClick={() => remove(name)}>Delete</button>}
@@ -87,21 +87,21 @@ const One = ({ name }: { name: string }) => {
   </Frame>;
 };
 
-const tell = (collection: string, done?: { value: Reindex }) => { if (done) say(`Reindex of ${collection}: ${done.value.state}.`); };
+const announceState = (collection: string, done?: { value: Reindex }) => { if (done) say(`Reindex of ${collection}: ${done.value.state}.`); };
 
-const abort = async (collection: string, { id }: Reindex) => tell(collection, await ask({
+const abort = async (collection: string, { id }: Reindex) => announceState(collection, await ask({
   title: "Abort the reindex?", label: "Abort", text: "The new collection is deleted; the one in use stays.",
   act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/abort", { params: { path: { collection, reindexId: id } } })),
 }));
 
-const rollBack = async (collection: string, { id }: Reindex) => tell(collection, await ask({
-  title: "Roll the reindex back?", label: "Roll back", text: "The collection before takes its place again, with what was written since.",
+const rollBack = async (collection: string, { id }: Reindex) => announceState(collection, await ask({
+  title: "Roll the reindex back?", label: "Roll back", text: "The previous collection takes its place again, with what was written since.",
   act: () => take(family.search.POST("/collections/{collection}/reindexes/{reindexId}/rollback", { params: { path: { collection, reindexId: id } } })),
 }));
 
 const start = async (collection: string) => {
   const begun = await ask({
-    title: `Reindex ${collection}?`, label: "Start reindex", text: "Its documents are copied into a new collection with the wanted schema, which takes its place. Searches and writes go on.",
+    title: `Reindex ${collection}?`, label: "Start reindex", text: "Its documents are copied into a new collection with the wanted schema, which then replaces it. Searches and writes continue.",
     act: () => take(family.search.POST("/collections/{collection}/reindexes", { params: { path: { collection } }, body: {} })),
   });
   if (begun) say(`Reindex of ${collection} started.`);
@@ -114,7 +114,7 @@ const Reindexes = ({ collection }: { collection: string }) => {
   const after = (done: Promise<void>) => done.then(() => setTurn((n) => n + 1));
   const schema = useLoaded(() => take(family.search.GET("/collections/{collection}/schema", { params: { path: { collection } } })), [collection, turn]);
   return <section aria-label="Reindexes"><h2>Reindexes</h2>
-    <Show loaded={schema}>{({ remedy, changes }) => <p>{remedy === "none" ? "The schema is as it is wanted." : `The schema differs from the wanted one in ${changes.map(({ field }) => field).join(", ")}.`}</p>}</Show>
+    <Show loaded={schema}>{({ remedy, changes }) => <p>{remedy === "none" ? "The schema matches the wanted one." : `The schema differs from the wanted one in ${changes.map(({ field }) => field).join(", ")}.`}</p>}</Show>
     <div class="actions">
       {me().can("collections:write") && <button type="button" onClick={() => after(start(collection))}>Start reindex</button>}
       <button type="button" onClick={() => setTurn((n) => n + 1)}>Refresh</button>
@@ -136,7 +136,7 @@ const Reindexes = ({ collection }: { collection: string }) => {
 
 const Query = ({ collection: { name, fields, tenantScoped } }: { collection: Collection }) => {
   const [found, setFound] = useState<Pick<Hits, "result" | "texts" | "ask">>();
-  const searchable = fields.filter(({ name, type, index }) => type.startsWith("string") && index !== false && !name.includes("*")).map((field) => field.name); // a pattern is no field
+  const searchable = fields.filter(({ name, type, index }) => type.startsWith("string") && index !== false && !name.includes("*")).map((field) => field.name); // a pattern is not a field
   const search = (q: string, queryBy: string[], filterBy: string) => {
     const ask = async (page: number): Promise<void> => {
       const body = { q, queryBy, page, perPage, ...(filterBy && { filterBy }) };
@@ -155,7 +155,7 @@ const Query = ({ collection: { name, fields, tenantScoped } }: { collection: Col
   </section>;
 };
 
-/** A link to a document's own view. What is found tells of a document that belongs to a tenant whose it is, where the person reaches every tenant's. */
+/** A link to a document's own view. If the person can read the documents of every tenant, a result says which tenant its document belongs to. */
 const Link = ({ document, collection, tenantScoped }: { document: Result["hits"][number]["document"]; collection: string; tenantScoped: boolean }) => {
   const { id, tenant } = document;
   return typeof id === "string" ? <a href={addressOf({ collection, id, tenant: tenantScoped && typeof tenant === "string" ? tenant : undefined })}>{id}</a> : null;

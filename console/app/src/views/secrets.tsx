@@ -11,7 +11,7 @@ import { from } from "../pages.js";
 import { address } from "../route.js";
 import { Rotation } from "../rotation.js";
 import { reveal, Versions } from "../secretversions.js";
-import { Frame, told, useRound, type View } from "../view.js";
+import { Frame, announce, useRound, type View } from "../view.js";
 
 type Metadata = Schemas["kms"]["SecretMetadata"];
 
@@ -20,17 +20,17 @@ const value: Field = { name: "value", label: "Value", kind: "area", maxLength: 3
 const put = (secretName: string, text: string, header: { "If-Match": string } | { "If-None-Match": string }, stage: "current" | "pending" = "current") =>
   take(family.kms.PUT("/secrets/{secretName}", { params: { path: { secretName }, header, query: { stage } }, body: { value: text } }));
 
-/** Says of a secret that is there already that it is: the kms tells that its version is another one than none. */
-const taken = (cause: unknown): unknown => (cause instanceof Problem && cause.code === "precondition_failed"
-  ? new Problem({ code: cause.code, status: cause.status, requestId: cause.requestId, detail: "There is a secret with this name already. Choose another name, or replace it." }) : cause);
+/** Replaces the problem of a secret that exists already: the kms answers precondition_failed, since its version is not none. */
+const alreadyExists = (cause: unknown): unknown => (cause instanceof Problem && cause.code === "precondition_failed"
+  ? new Problem({ code: cause.code, status: cause.status, requestId: cause.requestId, detail: "A secret with this name exists already. Choose another name, or replace it." }) : cause);
 
-const create = async (): Promise<boolean> => told(await ask({
+const create = async (): Promise<boolean> => announce(await ask({
   title: "Create secret", label: "Create secret", fields: [{ name: "name", label: "Name", hint: "Lowercase words separated by dots. The first is usually the service that it belongs to.", maxLength: 128 }, value],
-  act: (given) => put(given.text("name"), given.text("value"), { "If-None-Match": "*" }).catch((cause: unknown) => { throw taken(cause); }),
+  act: (given) => put(given.text("name"), given.text("value"), { "If-None-Match": "*" }).catch((cause: unknown) => { throw alreadyExists(cause); }),
 }), ({ name }) => `${name} created.`);
 
-const replace = async (name: string, version: number): Promise<boolean> => told(await ask({
-  title: `Replace ${name}`, label: "Replace", text: "The version before stays, and can be made current again.", fields: [value, { name: "stage", label: "Readers get it", kind: "choice",
+const replace = async (name: string, version: number): Promise<boolean> => announce(await ask({
+  title: `Replace ${name}`, label: "Replace", text: "The previous version remains, and can be made current again.", fields: [value, { name: "stage", label: "Readers get it", kind: "choice",
     options: [{ value: "current", label: "from now on" }, { value: "pending", label: "once it is made current" }] }],
   act: (given) => put(name, given.text("value"), { "If-Match": `"${version}"` }, given.text("stage") === "pending" ? "pending" : "current"),
 }), (now) => (now.version === version ? `${name} has a pending version: ${now.pendingVersion}.` : `${name} replaced: version ${now.version}.`));

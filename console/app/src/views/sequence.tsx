@@ -69,7 +69,7 @@ const Elements = ({ scope, elementType }: { scope: string; elementType: string }
   const writes = me().can("elements:write");
   return <Frame title={`${scope}: ${elementType}`}>
     {writes && <><div class="actions"><button type="button" onClick={create}>Create element</button></div>
-      <p class="hint">Move takes an element beside another one: drag it there, or press it. The arrows take it by one place. What changes is shown first.</p></>}
+      <p class="hint">Move places an element next to another one: drag it there, or press it. The arrows move it by one place. The changes are shown first.</p></>}
     {moving.problem !== undefined && <Trouble problem={moving.problem} />}
     <Listing<Element> label="Elements" of={round} id={({ id }) => id} none="No elements." mark={moving.mark} regain={moving.handle}
       load={(cursor) => take(family.sequence.GET("/scopes/{scope}/{elementType}/elements", { params: { path: { scope, elementType }, query: from(cursor) } }))}

@@ -25,7 +25,7 @@ const scopeFields = async (service?: Service): Promise<Field[]> => [
 
 const scopesOf = (given: Given) => ({ scopes: given.all("scopes"), declaredScopes: given.text("declaredScopes").split(/\s+/).filter(Boolean) });
 
-const tellToken = (name: string, { token, expiresAt }: Schemas["kms"]["Enrolment"]) => showOnce("Save this enrolment token",
+const showToken = (name: string, { token, expiresAt }: Schemas["kms"]["Enrolment"]) => showOnce("Save this enrolment token",
   `${name} exchanges it for its first API key. It works once, until ${moment(expiresAt)}, and is not shown again.`, token);
 
 const register = async () => {
@@ -36,7 +36,7 @@ const register = async () => {
   });
   if (!made) return;
   const { service, enrolment } = made.value;
-  await tellToken(service.name, enrolment);
+  await showToken(service.name, enrolment);
   go("services", service.id);
   say(`${service.name} registered.`);
 };
@@ -53,7 +53,7 @@ const Services = () => <Frame title="Services">
 </Frame>;
 
 /** What is done with a service; each resolves with whether it is to be loaded again. */
-const deeds = (service: Service) => {
+const actionsOf = (service: Service) => {
   const params = { path: { serviceId: service.id } }, name = service.name;
   const update = (body: Schemas["kms"]["ServiceUpdate"]) =>
     take(family.kms.PATCH("/services/{serviceId}", { params: { ...params, header: { "If-Match": `"${service.version}"` } }, body }));
@@ -74,7 +74,7 @@ const deeds = (service: Service) => {
         title: `Create enrolment token for ${name}?`, label: "Create token", text: "Older unused tokens stop working.",
         act: () => take(family.kms.POST("/services/{serviceId}/enrolment-tokens", { params })),
       });
-      if (made) await tellToken(name, made.value);
+      if (made) await showToken(name, made.value);
       return done("Token created.", made);
     },
     remove: async () => {
@@ -99,7 +99,7 @@ const One = ({ id }: { id: string }) => {
 };
 
 const Known = ({ service, reload }: { service: Service; reload: () => void }) => {
-  const does = deeds(service);
+  const actions = actionsOf(service);
   const after = (act: () => Promise<boolean>) => async () => {
     if (await act()) reload();
   };
@@ -108,10 +108,10 @@ const Known = ({ service, reload }: { service: Service; reload: () => void }) =>
       ["Declared scopes", service.declaredScopes.join(", ") || "none"], ...(service.tenant ? [["Tenant", service.tenant] as [string, string]] : []),
       ["ID", <code>{service.id}</code>], ["Created", moment(service.createdAt)], ["Last used", service.lastUsedAt ? moment(service.lastUsedAt) : "never"]]} />
     {me().can("services:write") && <div class="actions">
-      <button type="button" onClick={after(does.changeScopes)}>Update scopes</button>
-      {service.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
-      <button type="button" onClick={after(does.enrol)}>Create enrolment token</button>
-      <button type="button" onClick={after(does.remove)}>Delete</button>
+      <button type="button" onClick={after(actions.changeScopes)}>Update scopes</button>
+      {service.status === "active" ? <button type="button" onClick={after(actions.disable)}>Disable</button> : <button type="button" onClick={after(actions.enable)}>Enable</button>}
+      <button type="button" onClick={after(actions.enrol)}>Create enrolment token</button>
+      <button type="button" onClick={after(actions.remove)}>Delete</button>
     </div>}
     <section aria-label="API keys"><h2>API keys</h2><Keys owner={{ kind: "service", id: service.id, name: service.name }} scopes={async () => service.scopes} /></section>
   </>;

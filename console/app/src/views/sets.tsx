@@ -8,13 +8,13 @@ import { json, type Field, type Given } from "../form.js";
 import { Facts, Listing } from "../listing.js";
 import { from } from "../pages.js";
 import { address, go } from "../route.js";
-import { Frame, Show, told, useLoaded, useRound, type View } from "../view.js";
+import { Frame, Show, announce, useLoaded, useRound, type View } from "../view.js";
 
 type SearchSet = Schemas["search"]["SearchSet"];
 type Kind = SearchSet["kind"];
 type Body = Schemas["search"]["SearchSetPut"];
 
-/** A kind: what it is called, what it does, the member of a set that holds it, and an example of that. */
+/** A kind: what it is called, what it does, the member of a set that contains it, and an example. */
 interface About {
   title: string;
   does: string;
@@ -23,26 +23,26 @@ interface About {
 }
 
 const kinds: Record<Kind, About> = {
-  synonyms: { title: "Synonyms", does: "Words that stand for each other; with a root each is found by the root alone.", member: "synonyms", example: [{ words: ["play", "drama"] }] },
+  synonyms: { title: "Synonyms", does: "Words that mean the same in a search. With a root, the other words are found when the root is searched, not the other way round.", member: "synonyms", example: [{ words: ["play", "drama"] }] },
   curations: { title: "Curations", does: "Documents that a query shows first, or hides.", member: "curations", example: [{ query: "hamlet", match: "exact", pinned: [{ id: "hamlet", position: 1 }] }] },
-  stopwords: { title: "Stopwords", does: "Words that searches leave out which name the set.", member: "stopwords", example: ["the", "of"] },
-  presets: { title: "Presets", does: "What a search that names the preset asks for where it says nothing else.", member: "preset", example: { queryBy: ["title"], perPage: 20 } },
+  stopwords: { title: "Stopwords", does: "Words that are left out of searches which name the set.", member: "stopwords", example: ["the", "of"] },
+  presets: { title: "Presets", does: "Parameters of searches that name the preset, where a search does not set them itself.", member: "preset", example: { queryBy: ["title"], perPage: 20 } },
 };
 
 const kindOf = (name: string | undefined): Kind | undefined => (Object.keys(kinds) as Kind[]).find((kind) => kind === name);
 
-const standing: Record<NonNullable<SearchSet["engine"]>["state"], string> = { applied: "has this version", pending: "does not have this version yet", failed: "did not take this version" };
+const engineStates: Record<NonNullable<SearchSet["engine"]>["state"], string> = { applied: "has this version", pending: "does not have this version yet", failed: "has refused this version" };
 
-/** What the search engine has of a set; a preset never goes there. */
+/** The state of a set in the search engine; presets are not sent there. */
 const AtEngine = ({ of: { engine } }: { of: SearchSet }) => (engine
-  ? <><span class={engine.state === "applied" ? "" : "off"}>{standing[engine.state]}</span>{engine.message && <div class="off">{engine.message}</div>}</>
-  : <>is not given it</>);
+  ? <><span class={engine.state === "applied" ? "" : "off"}>{engineStates[engine.state]}</span>{engine.message && <div class="off">{engine.message}</div>}</>
+  : <>does not use it</>);
 
 const contentOf = (set: SearchSet): unknown => set[kinds[set.kind].member];
 
 const fields = (kind: Kind, set?: SearchSet): Field[] => [
   { name: kinds[kind].member, label: "Content", kind: "area", maxLength: 524288, hint: `JSON. ${kinds[kind].does}`, value: JSON.stringify(set ? contentOf(set) : kinds[kind].example, null, 2) },
-  { name: "readers", label: "Readers", kind: "area", optional: true, maxLength: 9600, hint: "One per line, for example tenant:rose or role:reader: who may use it beside its owner.", value: set?.readers?.join("\n") ?? "" },
+  { name: "readers", label: "Readers", kind: "area", optional: true, maxLength: 9600, hint: "One per line, for example tenant:rose or role:reader: who may use it besides its owner.", value: set?.readers?.join("\n") ?? "" },
 ];
 
 const bodyOf = (kind: Kind, given: Given): Body => ({ [kinds[kind].member]: json(given, kinds[kind].member), readers: given.words("readers") });
@@ -55,21 +55,21 @@ const create = (kind: Kind) => async (): Promise<boolean> => {
     act: (given) => put(kind, given.text("name"), bodyOf(kind, given), { "If-None-Match": "*" }),
   });
   if (made) go("sets", kind, made.value.name);
-  return told(made, ({ name }) => `Set ${name} created.`);
+  return announce(made, ({ name }) => `Set ${name} created.`);
 };
 
-const replace = async (set: SearchSet): Promise<boolean> => told(await ask({
-  title: `Replace ${set.name}`, label: "Replace", text: "It holds for searches within half a minute at the most.", fields: fields(set.kind, set),
+const replace = async (set: SearchSet): Promise<boolean> => announce(await ask({
+  title: `Replace ${set.name}`, label: "Replace", text: "It applies to searches within half a minute.", fields: fields(set.kind, set),
   act: (given) => put(set.kind, set.name, bodyOf(set.kind, given), { "If-Match": `"${set.version}"` }),
 }), ({ name, version }) => `Set ${name} replaced: version ${version}.`);
 
 const remove = async ({ kind, name }: SearchSet): Promise<boolean> => {
   const done = await ask({
-    title: `Delete ${name}?`, label: "Delete", text: "It holds for no collection and no search any more. This can't be undone.",
+    title: `Delete ${name}?`, label: "Delete", text: "It no longer applies to any collection or search. This can't be undone.",
     act: () => take(family.search.DELETE("/sets/{kind}/{set}", { params: { path: { kind, set: name } } })),
   });
   if (done) go("sets");
-  return told(done, () => `Set ${name} deleted.`);
+  return announce(done, () => `Set ${name} deleted.`);
 };
 
 const Sets = () => {

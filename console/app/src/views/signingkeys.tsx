@@ -6,23 +6,23 @@ import { ask } from "../ask.js";
 import { family, me, take } from "../family.js";
 import { Listing } from "../listing.js";
 import { from } from "../pages.js";
-import { Frame, told, useRound, type View } from "../view.js";
+import { Frame, announce, useRound, type View } from "../view.js";
 
 type Key = Schemas["kms"]["SigningKey"];
 type Algorithm = Key["algorithm"];
 
 const short = (kid: string): string => `${kid.slice(0, 8)}...`;
 
-const rotate = async (): Promise<boolean> => told(await ask({
+const rotate = async (): Promise<boolean> => announce(await ask({
   title: "Rotate the signing key?", label: "Rotate",
-  text: "The next key signs in ten seconds, or once it has been published for ten minutes. Until then the current one signs; what it has signed stays valid. No request fails.",
+  text: "The next key signs in ten seconds, or once it has been published for ten minutes. Until then the current key signs; tokens that it has signed remain valid. No request fails.",
   fields: [{ name: "algorithm", label: "Algorithm", kind: "choice", optional: true, options: [{ value: "", label: "of the next key" }, { value: "EdDSA", label: "EdDSA" }, { value: "ES256", label: "ES256" }] }],
   act: (given) => take(family.kms.POST("/signing-keys/rotate", { body: given.text("algorithm") ? { algorithm: given.text("algorithm") as Algorithm } : {} })),
 }), ({ kid, activeAt }) => `Key ${short(kid)} signs from ${activeAt ? moment(activeAt) : "now"} on.`);
 
-const revoke = async ({ kid, state }: Key): Promise<boolean> => told(await ask({
+const revoke = async ({ kid, state }: Key): Promise<boolean> => announce(await ask({
   title: `Revoke key ${short(kid)}?`, label: "Revoke key", leave: "Keep it",
-  text: `For a key that somebody else may have. ${state === "active" ? "It signs now: the next key takes its place at once. " : ""}Every token that it has signed is refused at once, at every service. People go on with their session and programs with their API key; both get a new token. This can't be undone.`,
+  text: `For a key that somebody else may have. ${state === "active" ? "It signs now: the next key takes its place at once. " : ""}Every token that it has signed is refused at once, at every service. Sessions and API keys remain valid: people and programs get a new token with them. This can't be undone.`,
   act: () => take(family.kms.POST("/signing-keys/{kid}/revoke", { params: { path: { kid } } })),
 }), () => `Key ${short(kid)} revoked.`);
 

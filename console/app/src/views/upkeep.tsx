@@ -1,4 +1,4 @@
-// Backups that were made beside the kms, and what the doctor found last: both are left there by commands on the machine, for no browser can run them.
+// Backups that were made beside the kms, and what the doctor found last: both are results of commands on the machine, which can't be run in a browser.
 
 import type { Schemas } from "@fountainai/client";
 import { Problem } from "#page/problem.js";
@@ -12,7 +12,7 @@ type Backup = Schemas["kms"]["Backup"];
 type Diagnosis = Schemas["kms"]["Diagnosis"];
 type Finding = Schemas["kms"]["Finding"];
 
-const checks: Record<NonNullable<Backup["check"]>, string> = { verify: "read to its end", drill: "restored and looked at" };
+const checks: Record<NonNullable<Backup["check"]>, string> = { verify: "read to its end", drill: "restored and checked" };
 
 const faults: Record<NonNullable<Backup["fault"]>, string> = {
   damaged: "The record of this backup is damaged; the archive itself may be whole.",
@@ -21,12 +21,12 @@ const faults: Record<NonNullable<Backup["fault"]>, string> = {
 
 const megabytes = (bytes: number): string => `${(bytes / 1e6).toFixed(1)} MB`;
 
-const Backups = ({ round }: { round: number }) => <Listing<Backup> label="Backups" of={round} id={({ id }) => id} none="No backup was made with this data directory of the kms."
+const Backups = ({ round }: { round: number }) => <Listing<Backup> label="Backups" of={round} id={({ id }) => id} none="No backup was made from this data directory of the kms."
   load={(cursor) => take(family.kms.GET("/backups", { params: { query: from(cursor) } }))} columns={[
     { head: "Created", cell: ({ madeAt }) => moment(madeAt) },
     { head: "Archive", cell: ({ id, file, fault }) => <>{fault ? <strong>{faults[fault]}</strong> : <code>{file}</code>}<div class="off">{id}</div></> },
     { head: "Size", cell: ({ bytes, fault }) => (fault ? "" : megabytes(bytes)) },
-    { head: "Holds what was written before", cell: ({ parts }) => <ul>{parts.map(({ name, database, instant, rows }) => <li key={name}>{name} ({database}): {moment(instant)}, {rows} rows</li>)}</ul> },
+    { head: "Contains what was written before", cell: ({ parts }) => <ul>{parts.map(({ name, database, instant, rows }) => <li key={name}>{name} ({database}): {moment(instant)}, {rows} rows</li>)}</ul> },
     { head: "By", cell: ({ version }) => version },
     { head: "Checked", cell: ({ check, checkedAt, failedCheck, failedAt, fault }) => <>
       {check && checkedAt ? <>{checks[check]}<div class="off">{moment(checkedAt)}</div></> : <span class="off">{fault ? "" : "never"}</span>}
@@ -34,14 +34,14 @@ const Backups = ({ round }: { round: number }) => <Listing<Backup> label="Backup
     </> },
   ]} />;
 
-/** What is wrong comes first; what is well stays in the doctor's order. */
+/** Errors and warnings come first; the rest stays in the doctor's order. */
 const rank: Record<Finding["level"], number> = { error: 0, warning: 1, ok: 2 };
 
 const verdicts: Record<Finding["level"], string> = { ok: "Nothing is wrong.", warning: "There are warnings.", error: "Something is wrong." };
 
-const Found = ({ told }: { told: Diagnosis }) => <>
-  <Facts facts={[["Looked", moment(told.at)], ["Verdict", verdicts[told.worst]], ["Doctor", `version ${told.version}${told.quick ? ", without reading whole databases" : ""}`]]} />
-  <Table label="Findings" items={told.findings.map((one, at) => ({ ...one, at })).sort((a, b) => rank[a.level] - rank[b.level] || a.at - b.at)} id={({ at }) => `${at}`} columns={[
+const Found = ({ report }: { report: Diagnosis }) => <>
+  <Facts facts={[["Checked", moment(report.at)], ["Verdict", verdicts[report.worst]], ["Doctor", `version ${report.version}${report.quick ? ", without reading whole databases" : ""}`]]} />
+  <Table label="Findings" items={report.findings.map((one, at) => ({ ...one, at })).sort((a, b) => rank[a.level] - rank[b.level] || a.at - b.at)} id={({ at }) => `${at}`} columns={[
     { head: "Level", cell: ({ level }) => <span class={level === "ok" ? "" : "off"}>{level}</span> },
     { head: "Service", cell: ({ service }) => service ?? "all" },
     { head: "Check", cell: ({ check }) => check },
@@ -49,7 +49,7 @@ const Found = ({ told }: { told: Diagnosis }) => <>
   ]} />
 </>;
 
-/** The report; null where none is kept. */
+/** The report; null if none is stored. */
 const diagnosis = async (): Promise<Diagnosis | null> => {
   try {
     return await take(family.kms.GET("/diagnosis"));
@@ -63,12 +63,12 @@ const Upkeep = () => {
   const [round, after] = useRound();
   const found = useLoaded(diagnosis, [round]);
   return <Frame title="Backups and doctor">
-    <p>What commands on the machine of the kms have left there. Nothing of it is looked at anew when this page is loaded.</p>
+    <p>Results of commands that ran on the machine of the kms. Loading this page checks nothing again.</p>
     <div class="actions"><button type="button" onClick={after(async () => true)}>Refresh</button></div>
     <section aria-label="Backups"><h2>Backups</h2><Backups round={round} /></section>
-    <section aria-label="Doctor"><h2>Doctor</h2><Show loaded={found}>{(told) => (told
-      ? <Found told={told} />
-      : <p class="notice">No report is kept. <code>fountain doctor --keep</code> keeps one, on the machine of the kms; a timer can run it.</p>)}</Show></section>
+    <section aria-label="Doctor"><h2>Doctor</h2><Show loaded={found}>{(report) => (report
+      ? <Found report={report} />
+      : <p class="notice">No report is stored. <code>fountain doctor --keep</code> stores one, on the machine of the kms; a timer can run it.</p>)}</Show></section>
   </Frame>;
 };
 

@@ -23,7 +23,7 @@ const roles = () => all((cursor) => take(family.kms.GET("/roles", { params: { qu
 const roleField = async (chosen: string[]): Promise<Field> =>
   ({ name: "roles", label: "Roles", kind: "many", value: chosen, options: (await roles()).map(({ name }) => ({ value: name, label: name })) });
 
-const tellInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Save this invitation",
+const showInvitation = (name: string, invitation: Schemas["kms"]["Invitation"]) => showOnce("Save this invitation",
   `${name} needs it to add their first second factor. It works once, until ${moment(invitation.expiresAt)}, and is not shown again.`, invitation.token);
 
 const create = async () => {
@@ -31,14 +31,14 @@ const create = async () => {
     title: "Create user", label: "Create user",
     fields: [
       { name: "username", label: "User name", hint: "Lowercase letters, digits and . _ @ -", maxLength: 64 },
-      { name: "email", label: "Mail address", maxLength: 254, optional: true, autocomplete: "off", hint: "Where links about the account go. It may be empty." },
+      { name: "email", label: "Mail address", maxLength: 254, optional: true, autocomplete: "off", hint: "Links about the account are sent there. It may be empty." },
       { name: "password", label: "Initial password", kind: "password", autocomplete: "new-password", hint: "At least 12 characters. They can change it." },
       await roleField(["reader"]),
     ],
     act: (given) => take(family.kms.POST("/users", { body: { username: given.text("username"), password: given.text("password"), roles: given.all("roles"), ...(given.text("email") && { email: given.text("email") }) } })),
   });
   if (!made) return;
-  if (made.value.invitation) await tellInvitation(made.value.username, made.value.invitation);
+  if (made.value.invitation) await showInvitation(made.value.username, made.value.invitation);
   go("users", made.value.id);
   say(`User ${made.value.username} created.`);
 };
@@ -53,7 +53,7 @@ const Users = () => <Frame title="Users">
       { head: "Created", cell: ({ createdAt }) => moment(createdAt) },
     ]} />
   <section aria-label="Mails"><h2>Mails about accounts</h2>
-    <Listing<Mail> label="Mails about accounts" id={({ id }) => id} none="There are none." load={(cursor) => take(family.kms.GET("/mails", { params: { query: from(cursor) } }))}
+    <Listing<Mail> label="Mails about accounts" id={({ id }) => id} none="No mails." load={(cursor) => take(family.kms.GET("/mails", { params: { query: from(cursor) } }))}
       columns={[
         { head: "About", cell: ({ kind }) => kind.replace("_", " ") },
         { head: "To", cell: ({ userId, to }) => <a href={address("users", userId)}>{to}</a> },
@@ -63,10 +63,10 @@ const Users = () => <Frame title="Users">
   </section>
 </Frame>;
 
-const tellMail = ({ to }: Mail) => `A mail to ${to} is on its way.`;
+const mailSent = ({ to }: Mail) => `A mail to ${to} is on its way.`;
 
 /** What is done with a user; each resolves with whether it was done. */
-const deeds = (user: User) => {
+const actionsOf = (user: User) => {
   const params = { path: { userId: user.id } }, name = user.username;
   const update = (body: Schemas["kms"]["UserUpdate"]) => take(family.kms.PATCH("/users/{userId}", { params: { ...params, header: { "If-Match": `"${user.version}"` } }, body }));
   const done = (text: string, what: unknown): boolean => {
@@ -97,28 +97,28 @@ const deeds = (user: User) => {
     },
     changeEmail: async () => done(`${name} has a new mail address.`, await ask({
       title: `Mail address of ${name}`, label: "Update", text: "Links to choose a password that were sent to the old one stop working.",
-      fields: [{ name: "email", label: "Mail address", value: user.email ?? "", maxLength: 254, optional: true, autocomplete: "off", hint: "Leave it empty for none." }], act: (given) => update({ email: given.text("email") }),
+      fields: [{ name: "email", label: "Mail address", value: user.email ?? "", maxLength: 254, optional: true, autocomplete: "off", hint: "Empty: no mail address." }], act: (given) => update({ email: given.text("email") }),
     })),
     mailReset: async () => {
       const sent = await ask({
-        title: `Mail ${name} a reset link?`, label: "Send mail", text: `They choose a new password with it within an hour. It goes to ${user.email}. Older links stop working.`,
+        title: `Mail ${name} a reset link?`, label: "Send mail", text: `The user chooses a new password with it within an hour. It is sent to ${user.email}. Older links stop working.`,
         act: () => take(family.kms.POST("/users/{userId}/password-resets/mail", { params, body: {} })),
       });
-      return done(sent ? tellMail(sent.value) : "", sent);
+      return done(sent ? mailSent(sent.value) : "", sent);
     },
     mailInvitation: async () => {
       const sent = await ask({
-        title: `Mail ${name} an invitation?`, label: "Send mail", text: `With it they add their first second factor within 72 hours. It goes to ${user.email}. Older invitations stop working.`,
+        title: `Mail ${name} an invitation?`, label: "Send mail", text: `The user adds their first second factor with it within 72 hours. It is sent to ${user.email}. Older invitations stop working.`,
         act: () => take(family.kms.POST("/users/{userId}/invitations/mail", { params, body: {} })),
       });
-      return done(sent ? tellMail(sent.value) : "", sent);
+      return done(sent ? mailSent(sent.value) : "", sent);
     },
     invite: async () => {
       const made = await ask({
         title: `Invite ${name} to add a second factor?`, label: "Create invitation", text: "An administrator's first second factor needs one. Older invitations stop working.",
         act: () => take(family.kms.POST("/users/{userId}/invitations", { params })),
       });
-      if (made) await tellInvitation(name, made.value);
+      if (made) await showInvitation(name, made.value);
       return done("Invitation created.", made);
     },
     resetFactors: async () => {
@@ -150,7 +150,7 @@ const One = ({ id }: { id: string }) => {
 };
 
 const Known = ({ user, reload }: { user: User; reload: () => void }) => {
-  const does = deeds(user);
+  const actions = actionsOf(user);
   const after = (act: () => Promise<boolean>) => async () => {
     if (await act()) reload();
   };
@@ -162,16 +162,16 @@ const Known = ({ user, reload }: { user: User; reload: () => void }) => {
     <Facts facts={[["State", <span class={user.status === "active" ? "" : "off"}>{user.status}</span>], ["Roles", user.roles.join(", ")],
       ...(user.email ? [["Mail address", user.email] as [string, string]] : []), ...(user.tenant ? [["Tenant", user.tenant] as [string, string]] : []), ["ID", <code>{user.id}</code>], ["Created", moment(user.createdAt)], ["Updated", moment(user.updatedAt)]]} />
     {me().can("users:write") && <div class="actions">
-      <button type="button" onClick={after(does.changeRoles)}>Update roles</button>
-      {user.status === "active" ? <button type="button" onClick={after(does.disable)}>Disable</button> : <button type="button" onClick={after(does.enable)}>Enable</button>}
-      <button type="button" onClick={after(does.unlock)}>Unlock</button>
-      <button type="button" onClick={after(does.resetPassword)}>Reset password</button>
-      {user.email && user.status === "active" && <button type="button" onClick={after(does.mailReset)}>Mail a reset link</button>}
-      {user.email && user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.mailInvitation)}>Mail an invitation</button>}
-      <button type="button" onClick={after(does.changeEmail)}>Update mail address</button>
-      {user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(does.invite)}>Invite to a second factor</button>}
-      {me().can("factors:manage") && <button type="button" onClick={after(does.resetFactors)}>Reset second factors</button>}
-      <button type="button" onClick={after(does.remove)}>Delete</button>
+      <button type="button" onClick={after(actions.changeRoles)}>Update roles</button>
+      {user.status === "active" ? <button type="button" onClick={after(actions.disable)}>Disable</button> : <button type="button" onClick={after(actions.enable)}>Enable</button>}
+      <button type="button" onClick={after(actions.unlock)}>Unlock</button>
+      <button type="button" onClick={after(actions.resetPassword)}>Reset password</button>
+      {user.email && user.status === "active" && <button type="button" onClick={after(actions.mailReset)}>Mail a reset link</button>}
+      {user.email && user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(actions.mailInvitation)}>Mail an invitation</button>}
+      <button type="button" onClick={after(actions.changeEmail)}>Update mail address</button>
+      {user.roles.includes("admin") && user.status === "active" && <button type="button" onClick={after(actions.invite)}>Invite to a second factor</button>}
+      {me().can("factors:manage") && <button type="button" onClick={after(actions.resetFactors)}>Reset second factors</button>}
+      <button type="button" onClick={after(actions.remove)}>Delete</button>
     </div>}
     <Sessions userId={user.id} name={user.username} />
     <section aria-label="API keys"><h2>API keys</h2><Keys owner={{ kind: "user", id: user.id, name: user.username }} scopes={given} /></section>

@@ -50,7 +50,7 @@ func (a *Adoptions) mayRead(ctx context.Context, caller *auth.Principal) error {
 		return fmt.Errorf("read the caller: %w", err)
 	}
 	if !found || !owner.Family || owner.Name != authority.Gateway {
-		return domain.Refuse(domain.Forbidden, "Of services, the gateway alone reads contracts.")
+		return domain.Refuse(domain.Forbidden, "The gateway is the only service that can read contracts.")
 	}
 	return nil
 }

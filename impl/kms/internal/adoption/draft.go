@@ -19,12 +19,12 @@ func (d *Draft) check() error {
 	}
 	if d.Shadow {
 		if len(d.Upstreams) > 0 || d.ActiveContent {
-			return wrong("/shadow", "exclusive", "excludes upstreams and activeContent: they are the live document's")
+			return wrong("/shadow", "exclusive", "can't be combined with upstreams and activeContent, which belong to the live document")
 		}
 		return nil
 	}
 	if len(d.Upstreams) == 0 {
-		return wrong("/upstreams", "required", "is missing: where the service listens")
+		return wrong("/upstreams", "required", "is required: it says where the service listens")
 	}
 	for _, upstream := range d.Upstreams {
 		if !address(upstream) {
@@ -38,16 +38,16 @@ func checkFiles(d Document) error {
 	size, found := 0, false
 	for i, f := range d.Files {
 		if i > 0 && f.Name == d.Files[i-1].Name {
-			return wrong("/files", "unique", "holds two files of one name")
+			return wrong("/files", "unique", "contains two files with the same name")
 		}
 		if strings.ContainsFunc(f.Text, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' }) {
-			return wrong("/files", "text", "holds a file with control characters")
+			return wrong("/files", "text", "contains a file with control characters")
 		}
 		found = found || f.Name == d.File
 		size += len(f.Text)
 	}
 	if !found {
-		return wrong("/file", "enum", "names none of the files")
+		return wrong("/file", "enum", "is not the name of one of the files")
 	}
 	if size > MaxText {
 		return wrong("/files", "maxLength", "has more than 8 MiB")
@@ -60,7 +60,7 @@ func checkFiles(d Document) error {
 }
 
 func wrong(pointer, rule, message string) *domain.Refusal {
-	return domain.Refuse(domain.ValidationFailed, "The contract can't be put like this.").WithField("body", pointer, rule, message)
+	return domain.Refuse(domain.ValidationFailed, "The contract is not valid.").WithField("body", pointer, rule, message)
 }
 
 // address reports whether an upstream consists of a scheme, a host and a port only.

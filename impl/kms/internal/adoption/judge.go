@@ -37,7 +37,7 @@ func (b *Bench) judge(ctx context.Context, before *Document, d Document) (Verdic
 	select {
 	case b.waiting <- struct{}{}:
 	default:
-		return Verdict{}, domain.Refuse(domain.Overloaded, "Too many documents wait to be judged.").After(2 * time.Second)
+		return Verdict{}, domain.Refuse(domain.Overloaded, "Too many documents are waiting to be checked.").After(2 * time.Second)
 	}
 	defer func() { <-b.waiting }()
 	select {
@@ -121,7 +121,7 @@ func digest(d Document) string {
 
 // declares refuses scopes that the service does not declare.
 func declares(s service.Service, scopes []string) error {
-	r := domain.Refuse(domain.InvalidContract, "The document asks for scopes that the service does not declare.")
+	r := domain.Refuse(domain.InvalidContract, "The document requires scopes that the service does not declare.")
 	for _, scope := range scopes {
 		if !slices.Contains(s.Declared, scope) {
 			r = r.WithField("body", "/files", "scope",
@@ -150,7 +150,7 @@ func invalid(faults []Finding) error {
 }
 
 func breaking(changes []Change) error {
-	r := domain.Refuse(domain.ContractBreaking, "The document breaks clients of the live one, or asks for less.")
+	r := domain.Refuse(domain.ContractBreaking, "The document would break clients of the live contract, or requires less of callers.")
 	for _, c := range changes {
 		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: c.Kind, Message: cut(c.Message), Name: c.Name})
 	}

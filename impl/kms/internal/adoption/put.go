@@ -68,7 +68,7 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 			return err
 		}
 		if now.before.Live.Digest != seen.before.Live.Digest || !slices.Equal(now.before.Live.Public, seen.before.Live.Public) {
-			return domain.Refuse(domain.StateConflict, "The live contract was changed while the document was judged; put it again.")
+			return domain.Refuse(domain.StateConflict, "The live contract was changed while the document was checked; send it again.")
 		}
 		if err := declares(now.service, wanted); err != nil {
 			return err
@@ -90,7 +90,7 @@ func (a *Adoptions) hold(ctx context.Context, tx *store.Tx, caller *auth.Princip
 		return state{}, err
 	}
 	if found.Family {
-		return state{}, domain.Refuse(domain.Forbidden, "The contracts of the family's services are the release's.")
+		return state{}, domain.Refuse(domain.Forbidden, "The contracts of the family's services belong to the release and can't be changed.")
 	}
 	if found.Status != service.Active {
 		return state{}, domain.Refuse(domain.StateConflict, "The service is disabled.")
@@ -100,10 +100,10 @@ func (a *Adoptions) hold(ctx context.Context, tx *store.Tx, caller *auth.Princip
 		return state{}, fmt.Errorf("read contract: %w", err)
 	}
 	if over.Absent && now.found || over.Match != nil && (!now.found || !over.Match.Holds(now.before.Version)) {
-		return state{}, domain.Refuse(domain.PreconditionFailed, "The contract was changed since it was read, or is there already.")
+		return state{}, domain.Refuse(domain.PreconditionFailed, "The contract was changed since it was read, or exists already.")
 	}
 	if d.Shadow && !now.found {
-		return state{}, domain.Refuse(domain.StateConflict, "There is no live contract that a shadow could be beside.")
+		return state{}, domain.Refuse(domain.StateConflict, "A shadow needs a live contract, and there is none.")
 	}
 	return now, nil
 }
@@ -128,7 +128,7 @@ func (a *Adoptions) held(ctx context.Context, tx *store.Tx, caller *auth.Princip
 		}
 	}
 	if !found {
-		return service.Service{}, domain.Refuse(domain.NotFound, "There is no service of this name.")
+		return service.Service{}, domain.Refuse(domain.NotFound, "There is no service with this name.")
 	}
 	detailed := []service.Service{named}
 	if err := a.Services.Details(ctx, tx, detailed); err != nil {

@@ -175,7 +175,7 @@ func permit(c Caller, now authority.Owner, act authority.Act, owner authority.Ow
 	p := authority.May(now, act, owner)
 	if !p.Allowed {
 		if now.HasRole(authority.RoleAdmin) { // administrators may see all keys, so they get the real reason
-			return domain.Refuse(domain.Forbidden, "Keys of the family's services come by enrolment and are rotated by the services alone.")
+			return domain.Refuse(domain.Forbidden, "API keys of the family's services are created by enrolment and rotated only by the services themselves.")
 		}
 		return hidden
 	}
@@ -226,7 +226,7 @@ func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Dr
 	}
 	owner, found := held.Owner(d.Owner)
 	owner.Ref = d.Owner
-	onlyAdmins := domain.Refuse(domain.Forbidden, "Only an administrator makes keys for others.")
+	onlyAdmins := domain.Refuse(domain.Forbidden, "Only an administrator can create API keys for others.")
 	if err := permit(caller, held.Caller, authority.CreateKey, owner, onlyAdmins); err != nil {
 		return authority.Owner{}, err
 	}
@@ -254,7 +254,7 @@ func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error
 		return fmt.Errorf("read the caller's key: %w", err)
 	}
 	if k.Limit.Uses > 0 {
-		return domain.Refuse(domain.Forbidden, "A key with a rate limit makes no keys.")
+		return domain.Refuse(domain.Forbidden, "An API key with a rate limit can't create API keys.")
 	}
 	return nil
 }
@@ -263,7 +263,7 @@ func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error
 func (s *Keys) end(at, now time.Time) (time.Time, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	if !at.After(now) || at.After(now.Add(MaxLife)) {
-		return at, domain.Refuse(domain.ValidationFailed, "The key's end is not within the next 365 days.").
+		return at, domain.Refuse(domain.ValidationFailed, "The API key must expire within the next 365 days.").
 			WithField("body", "/expiresAt", "range", "must be in the future and at most 365 days ahead")
 	}
 	return at, nil
@@ -276,14 +276,14 @@ func (s *Keys) room(ctx context.Context, tx *store.Tx, owner authority.Ref, now 
 		return fmt.Errorf("count keys: %w", err)
 	}
 	if n >= MaxWorking {
-		return domain.Refuse(domain.LimitReached, fmt.Sprintf("An owner has at most %d keys that work.", MaxWorking))
+		return domain.Refuse(domain.LimitReached, fmt.Sprintf("An owner has at most %d working API keys.", MaxWorking))
 	}
 	return nil
 }
 
 func beyond() error {
-	return domain.Refuse(domain.ValidationFailed, "A key's scopes are a part of what its owner and its maker may do.").
-		WithField("body", "/scopes", "subset", "holds a scope that the owner or the caller does not have")
+	return domain.Refuse(domain.ValidationFailed, "An API key can only have scopes that both its owner and the caller have.").
+		WithField("body", "/scopes", "subset", "contains a scope that the owner or the caller does not have")
 }
 
 // Grant creates the key of a service that has just enrolled. The key always has its owner's current scopes, and the service may rotate it for

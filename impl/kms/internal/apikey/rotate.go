@@ -42,7 +42,7 @@ func (s *Keys) MayRotate(ctx context.Context, tx *store.Tx, caller Caller, keyID
 		return Key{}, held, err
 	}
 	if k.ID != caller.ClientID && !authority.Reaches(caller.Principal, held.Caller, k.Scopes) {
-		return Key{}, held, domain.Refuse(domain.Forbidden, "The token lacks scopes of the key that it would replace.")
+		return Key{}, held, domain.Refuse(domain.Forbidden, "The token lacks scopes of the API key that it would rotate.")
 	}
 	return k, held, nil
 }
@@ -78,7 +78,7 @@ func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Tim
 		return k, nil
 	}
 	owner, _ := held.Owner(k.Owner)
-	longer := domain.Refuse(domain.Forbidden, "A key's life is prolonged only by a caller who could make such a key.")
+	longer := domain.Refuse(domain.Forbidden, "Only a caller in a session who could create such an API key can extend its life.")
 	if err := permit(caller, held.Caller, authority.CreateKey, owner, longer); err != nil {
 		return Key{}, err
 	}
@@ -156,5 +156,5 @@ func (s *Keys) revokeUnused(ctx context.Context, tx *store.Tx, keyID string, now
 }
 
 func conflict() error {
-	return domain.Refuse(domain.StateConflict, "Only a working key that was not replaced before can be replaced.")
+	return domain.Refuse(domain.StateConflict, "Only a working API key that was not rotated before can be rotated.")
 }

@@ -30,7 +30,7 @@ func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, match et
 			return err
 		}
 		if c.Limit != nil && caller.SessionID == "" {
-			return domain.Refuse(domain.Forbidden, "A key's rate limit is changed by whoever is signed in.")
+			return domain.Refuse(domain.Forbidden, "An API key can't change a rate limit; sign in to change it.")
 		}
 		if status := before.Status(s.clock.Now()); status != Active && status != Expiring {
 			return domain.Refuse(domain.StateConflict, "The key has ended.")

@@ -110,7 +110,7 @@ type SecondFactors interface {
 func (s *Standing) SecondFactor(ctx context.Context, q store.Querier, o Owner) (SecondFactor, error) {
 	policies, err := s.Rows.SecondFactors(ctx, q, o.Roles)
 	if err != nil {
-		return SecondFactor{}, fmt.Errorf("read what second factor the roles ask for: %w", err)
+		return SecondFactor{}, fmt.Errorf("read the second factor that the roles require: %w", err)
 	}
 	asked := Together(o.Roles, policies)
 	asked.Mailbox = o.Mailbox

@@ -77,7 +77,7 @@ func (s *Standing) HoldSigningIn(ctx context.Context, tx *store.Tx, caller *auth
 type sessionCheck func(ctx context.Context, tx *store.Tx, sid, userID string, at time.Time) (bool, error)
 
 func (s *Standing) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, good sessionCheck, acts []Ref) (_ Held, err error) {
-	defer tried.To(&err, "hold caller")
+	defer tried.To(&err, "lock caller")
 	own := Ref{caller.Kind, caller.Subject}
 	refs := append(slices.Clone(acts), own)
 	slices.SortFunc(refs, func(a, b Ref) int { return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(a.ID, b.ID)) })
@@ -89,7 +89,7 @@ func (s *Standing) hold(ctx context.Context, tx *store.Tx, caller *auth.Principa
 		}
 		owner, found, err := s.Rows.Owner(ctx, tx, ref, lock)
 		if err != nil {
-			return Held{}, fmt.Errorf("hold owner %s: %w", ref.ID, err)
+			return Held{}, fmt.Errorf("lock owner %s: %w", ref.ID, err)
 		}
 		if found {
 			held.owners[ref] = owner
@@ -120,7 +120,7 @@ func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Princi
 	if caller.SessionID != "" {
 		stands, err := good(ctx, tx, caller.SessionID, caller.Subject, now)
 		if err != nil {
-			return fmt.Errorf("hold session: %w", err)
+			return fmt.Errorf("lock session: %w", err)
 		}
 		if !stands {
 			return Ended()
@@ -129,7 +129,7 @@ func (s *Standing) stands(ctx context.Context, tx *store.Tx, caller *auth.Princi
 	if IsKeyID(caller.ClientID) {
 		works, err := s.Rows.WorkingKey(ctx, tx, caller.ClientID, owner.Ref, now)
 		if err != nil {
-			return fmt.Errorf("hold key: %w", err)
+			return fmt.Errorf("lock key: %w", err)
 		}
 		if !works {
 			return Ended()
@@ -152,7 +152,7 @@ func IsKeyID(clientID string) bool { return strings.HasPrefix(clientID, "key_") 
 
 // Ended returns the refusal of a caller whose session, key or owner has ended.
 func Ended() error {
-	return domain.Refuse(domain.Ended, "The session, key or user that the token stands on has ended.")
+	return domain.Refuse(domain.Ended, "The token is no longer valid: its session or API key has ended, or its owner was disabled or changed.")
 }
 
 // HasRole reports whether the owner currently has the role.

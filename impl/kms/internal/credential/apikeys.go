@@ -107,7 +107,7 @@ func (s *Keys) Verify(ctx context.Context, text string, need []string) (Verdict,
 func (s *Keys) Identify(ctx context.Context, text string) (Verdict, error) {
 	v, err := s.check(ctx, text)
 	if err == nil && v.Code != Valid {
-		err = domain.Refuse(domain.InvalidCredentials, "The key is not good.")
+		err = domain.Refuse(domain.InvalidCredentials, "The API key is not valid.")
 	}
 	return v, err
 }
@@ -126,7 +126,7 @@ func (s *Keys) Authenticate(ctx context.Context, keyID, text string) (Verdict, e
 	}
 	if v.Code == Valid {
 		if v.Rate = s.rate(ctx, v.Key); v.Rate.Exceeded {
-			return v, domain.Refuse(domain.RateLimited, "The key was used too often.").After(v.Rate.Retry)
+			return v, domain.Refuse(domain.RateLimited, "The rate limit of the API key is exceeded.").After(v.Rate.Retry)
 		}
 		return s.use(ctx, v)
 	}
@@ -258,7 +258,7 @@ func (s *Keys) RunFlush(ctx context.Context) error {
 	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), lastFlush)
 	defer cancel()
 	if err := s.Flush(last); err != nil {
-		s.log.WarnContext(ctx, "uses of keys are lost", "error", err)
+		s.log.WarnContext(ctx, "the times of last use of API keys could not be stored", "error", err)
 	}
 	return nil
 }

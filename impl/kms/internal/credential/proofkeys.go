@@ -53,7 +53,7 @@ func (s *ProofKeys) Register(ctx context.Context, caller *auth.Principal, kid st
 			return err
 		}
 		if !held.Caller.Family || held.Caller.Name != authority.Twofactor {
-			return domain.Refuse(domain.Forbidden, "Only the twofactor service registers proof keys.")
+			return domain.Refuse(domain.Forbidden, "Only the twofactor service can register proof keys.")
 		}
 		if err := s.rows.Register(ctx, tx, kid, public, caller.Subject, domain.Now(s.clock)); err != nil {
 			return fmt.Errorf("register proof key: %w", err)

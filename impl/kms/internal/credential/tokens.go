@@ -105,7 +105,7 @@ func (t *Tokens) Revoke(ctx context.Context, id, secret, token string) (err erro
 	}
 	if strings.HasPrefix(token, "rt_") {
 		if secret != "" {
-			return domain.Refuse(domain.InvalidClient, "A refresh token is not this client's.")
+			return domain.Refuse(domain.InvalidClient, "The refresh token belongs to a client without a secret.")
 		}
 		return t.Sessions.RevokeRefresh(ctx, signing.LoginClient, token)
 	}

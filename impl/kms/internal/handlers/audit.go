@@ -59,7 +59,7 @@ func archivedProblem(err error) error {
 	if !errors.As(err, &archived) {
 		return err
 	}
-	return problem.New(problem.Gone, fmt.Sprintf("These events were archived: the trail begins with number %d. Their archives hold them.", archived.Before)).Wrap(err)
+	return problem.New(problem.Gone, fmt.Sprintf("These events were archived: the trail begins with number %d. Earlier events are in the archives.", archived.Before)).Wrap(err)
 }
 
 func eventBody(r audit.Record) kmsapi.AuditEvent {

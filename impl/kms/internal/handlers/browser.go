@@ -53,7 +53,7 @@ func (h api) ownPage(ctx context.Context) error {
 	if len(in.origin) == 1 && (in.origin[0] == in.sentTo || in.origin[0] == originOf(h.Mint.Issuer)) {
 		return nil
 	}
-	return problem.New(problem.Forbidden, "A session in a cookie is for pages of the family's own origin.")
+	return problem.New(problem.Forbidden, "A session cookie can only be used by pages of the server's own origin.")
 }
 
 // originOf returns the origin of a URL, or "" if it has none.

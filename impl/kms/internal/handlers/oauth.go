@@ -49,7 +49,7 @@ func client(in received, bodyID, bodySecret *string) (id, secret string, err err
 	case in.unreadable:
 		return "", "", domain.Refuse(domain.InvalidClient, "The Authorization header is not HTTP Basic.")
 	case in.basic && bodySecret != nil:
-		return "", "", domain.Refuse(domain.InvalidRequest, "The client authenticates twice.")
+		return "", "", domain.Refuse(domain.InvalidRequest, "The client authenticates in the Authorization header and in the body; use one of them.")
 	case !in.basic:
 		return text(bodyID), text(bodySecret), nil
 	}
@@ -60,7 +60,7 @@ func client(in received, bodyID, bodySecret *string) (id, secret string, err err
 		return "", "", domain.Refuse(domain.InvalidClient, "The credentials in the Authorization header can't be decoded.")
 	}
 	if bodyID != nil && *bodyID != id {
-		return "", "", domain.Refuse(domain.InvalidRequest, "The Authorization header does not fit the request.")
+		return "", "", domain.Refuse(domain.InvalidRequest, "The client_id in the body is not the client in the Authorization header.")
 	}
 	return id, secret, nil
 }
@@ -73,7 +73,7 @@ func (h api) refreshGrant(ctx context.Context, id, secret, refresh string, r sig
 	case openid.IsClientID(id):
 		return h.OpenID.Renew(ctx, id, secret, refresh, r)
 	case secret != "" || (id != "" && id != signing.LoginClient):
-		return signing.Issued{}, domain.Refuse(domain.InvalidGrant, "The refresh token is not this client's.")
+		return signing.Issued{}, domain.Refuse(domain.InvalidGrant, "The refresh token belongs to another client.")
 	}
 	issued, err := h.Sessions.Refresh(ctx, refresh, r)
 	if errors.Is(err, domain.SessionEnded) {

@@ -56,7 +56,7 @@ func refuse(err error) error {
 	case errors.Is(err, page.ErrInvalid):
 		return problem.BadCursor().Wrap(err)
 	case errors.Is(err, auth.ErrInvalidProof):
-		return problem.New(problem.InvalidProof, "The second-factor proof does not hold.").Wrap(err)
+		return problem.New(problem.InvalidProof, "The second-factor proof is not valid.").Wrap(err)
 	}
 	var refusal *domain.Refusal
 	if !errors.As(err, &refusal) {

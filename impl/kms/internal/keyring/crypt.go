@@ -33,8 +33,8 @@ const (
 	forDataKey = "data key"
 )
 
-// errOpen says that a text does not open: it was altered, belongs to another keyring, context or purpose, or is no ciphertext.
-var errOpen = errors.New("text does not open")
+// errOpen says that a text can't be decrypted: it was altered, belongs to another keyring, context or purpose, or is no ciphertext.
+var errOpen = errors.New("text can't be decrypted")
 
 const (
 	format    = 1 // the first byte of a ciphertext

@@ -167,7 +167,7 @@ func (s *Keyrings) use(ctx context.Context, caller *auth.Principal, action, name
 			return err
 		}
 		if !slices.Contains(good, k.Algorithm) {
-			return domain.Refuse(domain.StateConflict, "The keyring is of an algorithm that does not do this.")
+			return domain.Refuse(domain.StateConflict, "The keyring's algorithm does not support this operation.")
 		}
 		if !k.DeleteAt.IsZero() {
 			return leaving()
@@ -214,7 +214,7 @@ func (s *Keyrings) encrypt(ctx context.Context, k Keyring, purpose string, plain
 
 func (s *Keyrings) decrypt(ctx context.Context, k Keyring, purpose, pointer string, blob, bound []byte) ([]byte, error) {
 	refused := func(cause error) error {
-		return domain.Refuse(domain.ValidationFailed, "This keyring does not open that: it was altered, belongs to another keyring or context, or its key was given up.").
+		return domain.Refuse(domain.ValidationFailed, "This can't be decrypted with the keyring: it was altered, belongs to another keyring or context, or its key was given up.").
 			WithField("body", pointer, "sealed", "does not open under this keyring").Because(cause)
 	}
 	number, err := keyOf(blob)

@@ -21,7 +21,7 @@ type Restored struct{}
 // accept nothing they signed, and their private parts are erased. The next start creates new signing keys and gives the revocation feed a new name, which
 // makes its followers begin again.
 func (Restored) End(ctx context.Context, tx *store.Tx, at time.Time) (err error) {
-	defer tried.To(&err, "end what is from before the restore")
+	defer tried.To(&err, "end what was issued before the restore")
 	if err := (Settings{}).MarkRestored(ctx, tx, at); err != nil {
 		return err
 	}

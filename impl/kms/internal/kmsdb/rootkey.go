@@ -86,7 +86,7 @@ type holderRow struct {
 
 // Holders implements vault.Rows: at most 100 replicas.
 func (Keysets) Holders(ctx context.Context, q store.Querier, since time.Time) (holders []vault.Holder, err error) {
-	defer tried.To(&err, "read who holds root keys")
+	defer tried.To(&err, "read which replicas have root keys")
 	var rows []holderRow
 	err = q.Select(ctx, &rows, "SELECT replica, root_keys, fault, seen_at FROM root_key_holders WHERE seen_at > ? ORDER BY replica LIMIT 100", since.UnixMicro())
 	for _, r := range rows {
@@ -97,7 +97,7 @@ func (Keysets) Holders(ctx context.Context, q store.Querier, since time.Time) (h
 
 // PutHolder implements vault.Rows. It also deletes the rows of replicas last seen before the time.
 func (Keysets) PutHolder(ctx context.Context, tx *store.Tx, h vault.Holder, before time.Time) (err error) {
-	defer tried.To(&err, "store who holds root keys")
+	defer tried.To(&err, "store that a replica has root keys")
 	if _, err := tx.Exec(ctx, "DELETE FROM root_key_holders WHERE seen_at < ?", before.UnixMicro()); err != nil {
 		return err
 	}
@@ -109,7 +109,7 @@ func (Keysets) PutHolder(ctx context.Context, tx *store.Tx, h vault.Holder, befo
 
 // DeleteHolder implements vault.Rows.
 func (Keysets) DeleteHolder(ctx context.Context, tx *store.Tx, replica string) (err error) {
-	defer tried.To(&err, "delete who holds root keys")
+	defer tried.To(&err, "delete that a replica has root keys")
 	_, err = tx.Exec(ctx, "DELETE FROM root_key_holders WHERE replica = ?", replica)
 	return err
 }

@@ -8,7 +8,7 @@ var Tables = []store.Table{
 	{Name: "api_keys", Bound: "100 that work for each owner; deleted 30 days after their end"},
 	{Name: "audit_orders", Bound: "one for each service with an audit trail"},
 	{Name: "authorization_codes", Bound: "deleted an hour after they expire, or with their session"},
-	{Name: "bootstrap_tokens", Bound: "deleted when the next is made, or an hour is over"},
+	{Name: "bootstrap_tokens", Bound: "deleted when the next is created, or after an hour"},
 	{Name: "clients", Bound: "200"},
 	{Name: "consents", Bound: "one for each user and client"},
 	{Name: "contract_documents", Bound: "a live one and a shadow for each contract, 64 MiB together"},

@@ -51,7 +51,7 @@ func (s *Mails) claim(ctx context.Context, caller *auth.Principal) (claimed []Cl
 			return err
 		}
 		if err := s.Rows.Seen(ctx, tx, now, now.Add(-seenPause)); err != nil {
-			return fmt.Errorf("note who sends mails: %w", err)
+			return fmt.Errorf("record that mails are claimed: %w", err)
 		}
 		orders, err = s.Rows.Claim(ctx, tx, id.New("lease"), now, now.Add(leaseTime), batch)
 		return err
@@ -76,7 +76,7 @@ func (s *Mails) onlyTwofactor(ctx context.Context, tx *store.Tx, caller *auth.Pr
 		return err
 	}
 	if !held.Caller.Family || held.Caller.Name != authority.Twofactor {
-		return domain.Refuse(domain.Forbidden, "Only the twofactor service sends mails.")
+		return domain.Refuse(domain.Forbidden, "Only the twofactor service can send mails.")
 	}
 	return nil
 }

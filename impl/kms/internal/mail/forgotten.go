@@ -67,7 +67,7 @@ func (s *Mails) Request(ctx context.Context, login string) (err error) {
 		return fmt.Errorf("count requests: %w", err)
 	}
 	if waiting >= mostRequests {
-		return domain.Refuse(domain.Overloaded, "Too many ask for new passwords at the moment.").After(time.Minute)
+		return domain.Refuse(domain.Overloaded, "Too many password resets are being requested at the moment.").After(time.Minute)
 	}
 	asked, err := s.Sums.Sum([]byte("password request " + strings.ToLower(strings.TrimSpace(login))))
 	if err != nil {
@@ -183,14 +183,14 @@ func (s *Mails) enough(ctx context.Context, tx *store.Tx, userID string) (bool, 
 
 // TellChanged writes a mail to a user with a mail address that a reset was used. Where mails are off it does nothing, and the password is changed all the same.
 func (s *Mails) TellChanged(ctx context.Context, tx *store.Tx, u user.User) (err error) {
-	defer tried.To(&err, "tell of a new password")
+	defer tried.To(&err, "notify of a new password")
 	return s.notify(ctx, tx, PasswordChanged, u)
 }
 
 // TellMoved writes a mail to the user's old address, if any, that it is no longer the account's. Where mails are off it does nothing, and the address is changed
 // all the same.
 func (s *Mails) TellMoved(ctx context.Context, tx *store.Tx, before user.User) (err error) {
-	defer tried.To(&err, "tell of another mail address")
+	defer tried.To(&err, "notify of another mail address")
 	return s.notify(ctx, tx, AddressChanged, before)
 }
 

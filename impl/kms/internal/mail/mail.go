@@ -166,14 +166,14 @@ func aad(m Mail) []byte { return []byte("mail " + m.ID + " " + m.UserID) }
 
 // Off returns the refusal for a deployment in which no service sends mails.
 func Off() error {
-	return domain.Refuse(domain.MailOff, "Mails are not sent here: there is no mail server.")
+	return domain.Refuse(domain.MailOff, "Mails can't be sent: no mail server is configured, or the service that sends mails does not run.")
 }
 
 // On reports whether mails are being sent: they were claimed within seenFor.
 func (s *Mails) On(ctx context.Context, q store.Querier) (bool, error) {
 	seen, err := s.Rows.LastSeen(ctx, q)
 	if err != nil {
-		return false, fmt.Errorf("look for who sends mails: %w", err)
+		return false, fmt.Errorf("read when mails were last claimed: %w", err)
 	}
 	return s.Clock.Now().Sub(seen) < seenFor, nil
 }
@@ -220,7 +220,7 @@ func (s *Mails) order(ctx context.Context, tx *store.Tx, kind Kind, userID, addr
 	}
 	parsed, err := mailaddress.Parse(address)
 	if err != nil {
-		return Mail{}, domain.Refuse(domain.ValidationFailed, "This is no mail address.").WithField("body", "/to", "email", err.Error())
+		return Mail{}, domain.Refuse(domain.ValidationFailed, "This is not a mail address.").WithField("body", "/to", "email", err.Error())
 	}
 	m, err := s.write(ctx, tx, kind, userID, content{parsed, token}, expires)
 	if err != nil {

@@ -73,7 +73,7 @@ func (p *Provider) Check(ctx context.Context, r Request) (_ Answer, err error) {
 func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Request, said Consent) (answer Answer, err error) {
 	defer tried.To(&err, "authorize client")
 	if caller.SessionID == "" || caller.ClientID != signing.LoginClient {
-		return Answer{}, domain.Refuse(domain.Forbidden, "Only a person's own session signs in at a web app.")
+		return Answer{}, domain.Refuse(domain.Forbidden, "Only a person's own session can sign in to a web app.")
 	}
 	err = p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		held, err := p.Standing.Hold(ctx, tx, caller)
@@ -117,9 +117,9 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 		return "", j.fault, nil
 	}
 	if said == Denied {
-		return "", &fault{"access_denied", "The person did not agree."}, nil
+		return "", &fault{"access_denied", "The person has not given consent."}, nil
 	}
-	told := func(s Status, f fault) (Status, *fault, error) {
+	unlessNone := func(s Status, f fault) (Status, *fault, error) {
 		if j.asks("none") {
 			return "", &f, nil
 		}
@@ -132,14 +132,14 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 			return "", nil, err
 		}
 		if err != nil || hint.Subject != caller.Subject {
-			return "", &fault{"login_required", "Another person is signed in than the hint says."}, nil
+			return "", &fault{"login_required", "The signed-in person is not the one in the hint."}, nil
 		}
 	}
 	if age := now.Sub(caller.AuthTime); j.maxAge > 0 && (age > j.maxAge || age < -auth.Leeway) {
-		return told(SignInRequired, fault{"login_required", "The sign-in is too old."})
+		return unlessNone(SignInRequired, fault{"login_required", "The sign-in is too old."})
 	}
 	if j.factor || len(j.acr) > 0 && !slices.ContainsFunc(j.acr, func(acr string) bool { return contract.ACRSatisfies(caller.ACR, acr) }) {
-		return told(FactorRequired, fault{"unmet_authentication_requirements", "The sign-in is of a lower level."})
+		return unlessNone(FactorRequired, fault{"unmet_authentication_requirements", "The sign-in does not have the required level."})
 	}
 	if said == Granted || j.client.Trusted && !j.asks("consent") {
 		return Redirect, nil, nil
@@ -149,7 +149,7 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 		return "", nil, fmt.Errorf("read consent: %w", err)
 	}
 	if j.asks("consent") || !authority.Covers(given, scopes) {
-		return told(ConsentRequired, fault{"consent_required", "The person has not agreed yet."})
+		return unlessNone(ConsentRequired, fault{"consent_required", "The person has not given consent yet."})
 	}
 	return Redirect, nil, nil
 }

@@ -78,7 +78,7 @@ func checkURIs(field string, uris []string) error {
 		}
 	}
 	if len(slices.Compact(slices.Sorted(slices.Values(uris)))) < len(uris) {
-		return domain.Refuse(domain.ValidationFailed, "A redirect URI is there twice.").WithField("body", field, "uniqueItems", "is there twice")
+		return domain.Refuse(domain.ValidationFailed, "A redirect URI is listed twice.").WithField("body", field, "uniqueItems", "contains a URI twice")
 	}
 	return nil
 }
@@ -88,7 +88,7 @@ func wrongURI(raw string) string {
 	u, err := url.Parse(raw)
 	switch {
 	case err != nil || u.Opaque != "" || u.Hostname() == "" || u.String() != raw:
-		return "is no absolute URL in its plain form"
+		return "is not an absolute URL in its normal form"
 	case u.User != nil:
 		return "has a user"
 	case strings.Contains(raw, "#"):
@@ -104,7 +104,7 @@ func wrongURI(raw string) string {
 	}
 	for _, name := range reservedQuery {
 		if query.Has(name) {
-			return "has a parameter of the answer in its query"
+			return "has a parameter in its query that is reserved for the answer"
 		}
 	}
 	return ""
@@ -127,8 +127,8 @@ func (p *Provider) checkScopes(ctx context.Context, declares func(ctx context.Co
 	}
 	for _, scope := range scopes {
 		if !p.Mint.Catalogue.Delegable(scope) && !slices.Contains(declared, scope) {
-			return nil, domain.Refuse(domain.ValidationFailed, "A web app can't ask for a scope.").
-				WithField("body", "/scopes", "enum", "holds a scope that is neither one of sequence or search nor declared by a registered service")
+			return nil, domain.Refuse(domain.ValidationFailed, "A web app can't request one of the scopes.").
+				WithField("body", "/scopes", "enum", "contains a scope that is neither one of sequence or search nor declared by a registered service")
 		}
 	}
 	sorted := slices.Clone(scopes)

@@ -50,7 +50,7 @@ func (p *Provider) ListConsents(ctx context.Context, caller *auth.Principal, use
 func ownConsents(caller *auth.Principal, userID string) error {
 	switch {
 	case caller.SessionID == "" || caller.ClientID != signing.LoginClient:
-		return domain.Refuse(domain.Forbidden, "Only a person's own session sees and withdraws consents.")
+		return domain.Refuse(domain.Forbidden, "Consents can only be read and withdrawn in the person's own session.")
 	case userID != caller.Subject:
 		return domain.Refuse(domain.NotFound, "There is no such user.")
 	}
@@ -72,7 +72,7 @@ func (p *Provider) WithdrawConsent(ctx context.Context, caller *auth.Principal, 
 		// The client is locked before its sessions, as in the deletion of a client.
 		_, found, err := p.Rows.Client(ctx, tx, clientID, authority.Shared)
 		if err != nil {
-			return fmt.Errorf("hold client: %w", err)
+			return fmt.Errorf("lock client: %w", err)
 		}
 		if !found {
 			return noConsent()

@@ -127,7 +127,7 @@ type UserInfo struct {
 // UserInfo returns the person that a client's token was issued for, after checking the rows behind the token. A token that is not from a web app's session is
 // domain.Forbidden.
 func (p *Provider) UserInfo(ctx context.Context, caller *auth.Principal) (info UserInfo, err error) {
-	defer tried.To(&err, "tell user info")
+	defer tried.To(&err, "read user info")
 	err = p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		held, err := p.Standing.Hold(ctx, tx, caller)
 		if err != nil {
@@ -138,7 +138,7 @@ func (p *Provider) UserInfo(ctx context.Context, caller *auth.Principal) (info U
 			return err
 		}
 		if !found || f.Parent == "" {
-			return domain.Refuse(domain.Forbidden, "The token is not that of a web app.")
+			return domain.Refuse(domain.Forbidden, "The token was not issued to a web app.")
 		}
 		info.Subject = held.Caller.ID
 		if has(f.Scopes, profile) {

@@ -172,7 +172,7 @@ func (p *Provider) administered(ctx context.Context, tx *store.Tx, caller *auth.
 	}
 	c, found, err := p.Rows.Client(ctx, tx, clientID, authority.Exclusive)
 	if err != nil {
-		return Client{}, fmt.Errorf("hold client: %w", err)
+		return Client{}, fmt.Errorf("lock client: %w", err)
 	}
 	if !found {
 		return Client{}, notFound()

@@ -72,11 +72,11 @@ func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock a
 	}
 	if !found {
 		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here is not registered.").
-			WithField("body", "/client_id", "registered", "is no registered client")
+			WithField("body", "/client_id", "registered", "is not a registered client")
 	}
 	if !slices.Contains(c.RedirectURIs, r.RedirectURI) {
-		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here asks to go on at an address that is not registered for it.").
-			WithField("body", "/redirect_uri", "registered", "is not exactly one of the client's")
+		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here wants to continue at an address that is not registered for it.").
+			WithField("body", "/redirect_uri", "registered", "is not one of the client's registered URIs")
 	}
 	j := judged{Request: r, client: c, prompt: strings.Fields(r.Prompt), asked: strings.Fields(r.Scope)}
 	for _, acr := range strings.Fields(r.ACRValues) {
@@ -103,19 +103,19 @@ func wrong(r Request, prompt, scopes []string) *fault {
 	case r.ResponseType == "":
 		return &fault{"invalid_request", "response_type is missing."}
 	case r.ResponseType != "code":
-		return &fault{"unsupported_response_type", "The response type is code."}
+		return &fault{"unsupported_response_type", "The response type must be code."}
 	case r.ResponseMode != "" && r.ResponseMode != "query":
-		return &fault{"invalid_request", "The response mode is query."}
+		return &fault{"invalid_request", "The response mode must be query."}
 	case !slices.Contains(scopes, openID):
 		return &fault{"invalid_scope", "The scope openid is missing."}
 	case r.CodeChallenge == "":
 		return &fault{"invalid_request", "code_challenge is missing (RFC 7636)."}
 	case r.CodeChallengeMethod != "S256":
-		return &fault{"invalid_request", "The code challenge method is S256."}
+		return &fault{"invalid_request", "The code challenge method must be S256."}
 	case !challenge(r.CodeChallenge):
-		return &fault{"invalid_request", "code_challenge is no SHA-256 in base64url."}
+		return &fault{"invalid_request", "code_challenge is not a SHA-256 hash in base64url."}
 	case slices.Contains(prompt, "none") && len(prompt) > 1:
-		return &fault{"invalid_request", "prompt has none beside others."}
+		return &fault{"invalid_request", "prompt can't combine none with other values."}
 	case slices.ContainsFunc(prompt, func(one string) bool { return !slices.Contains(Prompts, one) }):
 		return &fault{"invalid_request", "prompt has an unknown value."}
 	}
@@ -140,7 +140,7 @@ func maxAge(text string, login bool) (time.Duration, *fault) {
 	}
 	seconds, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return 0, &fault{"invalid_request", "max_age is no number of seconds."}
+		return 0, &fault{"invalid_request", "max_age is not a number of seconds."}
 	}
 	age := max(time.Duration(seconds)*time.Second, least)
 	if login {

@@ -18,7 +18,7 @@ type SignOut struct {
 }
 
 // EndSession ends the person's session that an ID token was issued in, with all web app sessions under it. It returns where the browser is redirected; "" if
-// the client gave no address. An invalid hint, and an address that is not exactly one of the client's, are domain.ValidationFailed; then no session ends.
+// the client gave no address. An invalid hint, and an address that is not one of the client's registered URIs, are domain.ValidationFailed; then no session ends.
 // Repeating it is safe.
 func (p *Provider) EndSession(ctx context.Context, out SignOut) (location string, err error) {
 	defer tried.To(&err, "sign out by a web app")
@@ -27,7 +27,7 @@ func (p *Provider) EndSession(ctx context.Context, out SignOut) (location string
 		return "", err
 	}
 	if err != nil {
-		return "", wrongHint("does not hold").Because(err)
+		return "", wrongHint("is not valid").Because(err)
 	}
 	clientID := hint.Audience[0]
 	if out.ClientID != "" && out.ClientID != clientID {
@@ -39,8 +39,8 @@ func (p *Provider) EndSession(ctx context.Context, out SignOut) (location string
 	}
 	if out.PostLogoutRedirectURI != "" {
 		if !slices.Contains(client.PostLogoutRedirectURIs, out.PostLogoutRedirectURI) {
-			return "", domain.Refuse(domain.ValidationFailed, "The app that sent you here asks to go on at an address that is not registered for it.").
-				WithField("body", "/post_logout_redirect_uri", "registered", "is not exactly one of the client's")
+			return "", domain.Refuse(domain.ValidationFailed, "The app that sent you here wants to continue at an address that is not registered for it.").
+				WithField("body", "/post_logout_redirect_uri", "registered", "is not one of the client's registered URIs")
 		}
 		values := url.Values{}
 		if out.State != "" {

@@ -52,7 +52,7 @@ func (p *Provider) Trade(ctx context.Context, in Presented, r signing.Request) (
 		return err
 	})
 	if err == nil && refused {
-		err = domain.Refuse(domain.InvalidGrant, "The code does not hold.")
+		err = domain.Refuse(domain.InvalidGrant, "The authorization code is unknown, used or expired, or was issued for another request.")
 	}
 	if err != nil {
 		return Tokens{}, err

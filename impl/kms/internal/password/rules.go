@@ -98,7 +98,7 @@ func Check(password, username string) error {
 }
 
 func rejected(reasons ...*Reason) error {
-	refusal := domain.Refuse(domain.WeakPassword, "The password is not good enough.").Because(&Rejected{reasons})
+	refusal := domain.Refuse(domain.WeakPassword, "The password is too weak.").Because(&Rejected{reasons})
 	for _, r := range reasons {
 		refusal.WithField("body", "/password", r.Keyword, r.Message)
 	}

@@ -78,7 +78,7 @@ func (g *Gate) Admit(ctx context.Context, tx *store.Tx, caller *auth.Principal, 
 	}
 	refusal := domain.Refuse(domain.NotFound, op.Absent)
 	if len(may) > 0 || op.Makes {
-		refusal = domain.Refuse(domain.Forbidden, "No policy gives you the capability "+string(op.Needs)+" for secrets of this path; explainSecretAccess tells which it gives.")
+		refusal = domain.Refuse(domain.Forbidden, "No policy gives you the capability "+string(op.Needs)+" for secrets of this path; explainSecretAccess shows which capabilities you have.")
 	}
 	return &denied{refusal, auditlog.Event{Action: op.ID, Target: name, Detail: map[string]string{"needs": string(op.Needs), "credential": caller.ClientID}}}
 }

@@ -98,8 +98,8 @@ func (s *Policies) Put(ctx context.Context, caller *auth.Principal, p Policy, ov
 	defer tried.To(&err, "put policy of secrets")
 	p.Capabilities = slices.DeleteFunc(Capabilities(), func(c Capability) bool { return !slices.Contains(p.Capabilities, c) })
 	if p.Path == Own && p.Subject.Kind != OfService {
-		return Policy{}, false, domain.Refuse(domain.ValidationFailed, "Only services have secrets of their own name.").
-			WithField("body", "/path", "enum", "is {service} for services alone")
+		return Policy{}, false, domain.Refuse(domain.ValidationFailed, "Only a policy for services can use the path {service}.").
+			WithField("body", "/path", "enum", "can be {service} only if the subject is a service")
 	}
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		if err := s.hold(ctx, tx, caller, p.Subject); err != nil {
@@ -107,10 +107,10 @@ func (s *Policies) Put(ctx context.Context, caller *auth.Principal, p Policy, ov
 		}
 		before, found, err := s.Rows.Policy(ctx, tx, p.Name, authority.Exclusive)
 		if err != nil {
-			return fmt.Errorf("hold policy: %w", err)
+			return fmt.Errorf("lock policy: %w", err)
 		}
 		if over.Absent && found || over.Match != nil && (!found || !over.Match.HoldsState(before.Version, before.Word())) {
-			return domain.Refuse(domain.PreconditionFailed, "The policy was changed since it was read, or is there already.")
+			return domain.Refuse(domain.PreconditionFailed, "The policy was changed since it was read, or exists already.")
 		}
 		made, after = !found, p
 		after.UpdatedAt, after.CreatedAt, after.Version = domain.Now(s.Clock), before.CreatedAt, before.Version+1
@@ -129,7 +129,7 @@ func (s *Policies) Put(ctx context.Context, caller *auth.Principal, p Policy, ov
 // hold locks the caller's rows and the subject in the common order: roles, then owners. The caller must be an administrator (domain.Forbidden), and the
 // subject must exist (domain.ValidationFailed).
 func (s *Policies) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, of Subject) error {
-	unknown := domain.Refuse(domain.ValidationFailed, "There is no such subject.").WithField("body", "/subject/id", "enum", "names no role, user or service that is there")
+	unknown := domain.Refuse(domain.ValidationFailed, "There is no such subject.").WithField("body", "/subject/id", "enum", "is not an existing role, user or service")
 	var missing error
 	if of.Kind == OfRole {
 		if missing = s.Roles.Check(ctx, tx, []string{of.ID}); missing != nil && !errors.Is(missing, domain.ValidationFailed) {
@@ -170,7 +170,7 @@ func (s *Policies) insert(ctx context.Context, tx *store.Tx, p Policy) error {
 		case err != nil:
 			return fmt.Errorf("read policy: %w", err)
 		case found:
-			return domain.Refuse(domain.PreconditionFailed, "The policy was made meanwhile.")
+			return domain.Refuse(domain.PreconditionFailed, "The policy was created by another request in the meantime.")
 		}
 		return domain.Refuse(domain.LimitReached, fmt.Sprintf("There are at most %d policies of secrets.", MaxPolicies))
 	}
@@ -186,7 +186,7 @@ func (s *Policies) Delete(ctx context.Context, caller *auth.Principal, name stri
 		}
 		before, found, err := s.Rows.Policy(ctx, tx, name, authority.Exclusive)
 		if err != nil {
-			return fmt.Errorf("hold policy: %w", err)
+			return fmt.Errorf("lock policy: %w", err)
 		}
 		if !found {
 			return notThere()

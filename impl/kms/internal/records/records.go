@@ -49,7 +49,7 @@ func (r *Records) Backups(ctx context.Context, caller *auth.Principal, cursor st
 	}
 	for _, b := range found {
 		if b.Fault != nil {
-			r.Log.WarnContext(ctx, "the record of a backup tells nothing", "error", b.Fault)
+			r.Log.WarnContext(ctx, "the record of a backup can't be read", "error", b.Fault)
 		}
 	}
 	return found, next, nil
@@ -63,7 +63,7 @@ func (r *Records) Diagnosis(ctx context.Context, caller *auth.Principal) (d upke
 	}
 	d, known, err := upkeep.LastDiagnosis(r.Dir)
 	if err == nil && !known {
-		err = domain.Refuse(domain.NotFound, "No report of the doctor is kept; fountain doctor --keep keeps one.")
+		err = domain.Refuse(domain.NotFound, "No report of the doctor is stored; run fountain doctor --keep to store one.")
 	}
 	return d, err
 }

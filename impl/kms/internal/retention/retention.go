@@ -80,7 +80,7 @@ func (r *Retention) Archive(ctx context.Context, caller *auth.Principal, after i
 func (r *Retention) pass(ctx context.Context, tx *store.Tx, caller *auth.Principal, o Order) error {
 	keeps := func(m authority.Member) bool { return m.Name == o.End.Service && m.Name != authority.Gateway }
 	if !slices.ContainsFunc(authority.Family(), keeps) {
-		return domain.Refuse(domain.ValidationFailed, "No service of this name keeps an audit trail.").WithField("body", "/checkpoint/service", "service", "is no service with a trail")
+		return domain.Refuse(domain.ValidationFailed, "No service with this name has an audit trail.").WithField("body", "/checkpoint/service", "service", "is not the name of a service with an audit trail")
 	}
 	if o.End.Verify(o.End.PublicKey) != nil || o.End.Seq <= o.After {
 		return unsigned()
@@ -115,7 +115,7 @@ func (r *Retention) refuse(err error) error {
 	case errors.Is(err, audit.ErrYoung):
 		return domain.Refuse(domain.StateConflict, fmt.Sprintf("An event of the archive is younger than %s, for which events are kept.", audit.KeptFor(r.Keep))).Because(err)
 	case errors.Is(err, audit.ErrLostKey):
-		return domain.Refuse(domain.StateConflict, "A key of the trail is lost, so that nobody vouches for what would be removed.").Because(err)
+		return domain.Refuse(domain.StateConflict, "A key of the audit trail is lost, so the events that would be removed can't be verified.").Because(err)
 	case errors.Is(err, audit.ErrArchiving):
 		return domain.Refuse(domain.StateConflict, "The events of an earlier archive are still being removed.").After(time.Minute).Because(err)
 	}
@@ -131,7 +131,7 @@ func (r *Retention) Pending(ctx context.Context, caller *auth.Principal) (o *Ord
 			return err
 		}
 		if caller.Kind != auth.KindService {
-			return domain.Refuse(domain.Forbidden, "A service asks for its own audit trail alone.")
+			return domain.Refuse(domain.Forbidden, "A service can only read the order for its own audit trail.")
 		}
 		o, err = r.Rows.Order(ctx, tx, held.Caller.Name)
 		return err

@@ -207,7 +207,7 @@ func (s *Roles) Check(ctx context.Context, tx *store.Tx, names []string) (err er
 		}
 		if !found {
 			return domain.Refuse(domain.ValidationFailed, "There is no such role.").
-				WithField("body", "/roles", "enum", "holds a role that is not defined; listRoles names them")
+				WithField("body", "/roles", "enum", "contains a role that is not defined; listRoles lists the defined ones")
 		}
 	}
 	return nil
@@ -232,11 +232,11 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		// The role's row is locked first: a transaction that assigns the role to a user holds it too.
 		before, found, err := s.Rows.Get(ctx, tx, name, authority.Exclusive)
 		if err != nil {
-			return fmt.Errorf("hold role: %w", err)
+			return fmt.Errorf("lock role: %w", err)
 		}
 		if found && !authority.Covers(scopes, before.Scopes) { // their tokens will be invalidated
 			if err := s.Rows.LockHolders(ctx, tx, []string{name}, caller.Subject); err != nil {
-				return fmt.Errorf("hold who has the role: %w", err)
+				return fmt.Errorf("lock the users who have the role: %w", err)
 			}
 		}
 		if err := s.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
@@ -251,7 +251,7 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		}
 		before = roles[0]
 		if over.Absent && found || over.Match != nil && (!found || !over.Match.Holds(before.Tag())) {
-			return domain.Refuse(domain.PreconditionFailed, "The role was changed since it was read, or is there already.")
+			return domain.Refuse(domain.PreconditionFailed, "The role was changed since it was read, or exists already.")
 		}
 		made = !found
 		after = before
@@ -278,7 +278,7 @@ func (s *Roles) insert(ctx context.Context, tx *store.Tx, r Role) error {
 		return fmt.Errorf("store role: %w", err)
 	}
 	if !inserted {
-		return domain.Refuse(domain.PreconditionFailed, "The role was made meanwhile.")
+		return domain.Refuse(domain.PreconditionFailed, "The role was created by another request in the meantime.")
 	}
 	return s.record(ctx, tx, "putRole", r)
 }
@@ -301,7 +301,7 @@ func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, names ...string) er
 	for _, name := range names {
 		some, err := s.Rows.Holders(ctx, tx, name)
 		if err != nil {
-			return fmt.Errorf("find who has the role: %w", err)
+			return fmt.Errorf("find the users who have the role: %w", err)
 		}
 		holders = append(holders, some...)
 	}
@@ -320,7 +320,7 @@ func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, names ...string) er
 // administrators, in the common order. It must be called before the caller is locked: two concurrent withdrawals that each hold their caller's row would
 // deadlock. Withdraw sees roles and users that are added meanwhile.
 func (s *Roles) HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Principal, scopes []string) (err error) {
-	defer tried.To(&err, "hold who has scopes by a role")
+	defer tried.To(&err, "lock the users who have scopes by a role")
 	roles, err := s.carrying(ctx, tx, scopes)
 	if err != nil {
 		return err
@@ -347,7 +347,7 @@ func (s *Roles) carrying(ctx context.Context, tx *store.Tx, scopes []string) (ca
 		}
 		held, found, err := s.Rows.Get(ctx, tx, r.Name, authority.Exclusive)
 		if err != nil {
-			return nil, fmt.Errorf("hold role: %w", err)
+			return nil, fmt.Errorf("lock role: %w", err)
 		}
 		if found && carries(held) {
 			carrying = append(carrying, held)
@@ -389,7 +389,7 @@ func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string)
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		r, found, err := s.Rows.Get(ctx, tx, name, authority.Exclusive)
 		if err != nil {
-			return fmt.Errorf("hold role: %w", err)
+			return fmt.Errorf("lock role: %w", err)
 		}
 		if err := s.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
 			return err
@@ -399,17 +399,17 @@ func (s *Roles) Delete(ctx context.Context, caller *auth.Principal, name string)
 		}
 		holders, err := s.Rows.Holders(ctx, tx, name)
 		if err != nil {
-			return fmt.Errorf("find who has the role: %w", err)
+			return fmt.Errorf("find the users who have the role: %w", err)
 		}
 		if len(holders) > 0 {
-			return domain.Refuse(domain.StateConflict, "Users have this role; take it from them first.")
+			return domain.Refuse(domain.StateConflict, "Users have this role; remove it from them first.")
 		}
 		governed, err := s.Rows.Governed(ctx, tx, name)
 		if err != nil {
 			return fmt.Errorf("find policies for the role: %w", err)
 		}
 		if governed {
-			return domain.Refuse(domain.StateConflict, "Policies of secrets are for this role; delete them first.")
+			return domain.Refuse(domain.StateConflict, "Policies of secrets apply to this role; delete them first.")
 		}
 		if err := s.Rows.Delete(ctx, tx, name); err != nil {
 			return fmt.Errorf("delete role: %w", err)
@@ -430,8 +430,8 @@ func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) erro
 	}
 	for _, scope := range scopes {
 		if !s.Catalogue.Assignable(scope) && !slices.Contains(declared, scope) {
-			return domain.Refuse(domain.ValidationFailed, "A role can't carry one of the scopes.").
-				WithField("body", "/scopes", "enum", "holds a scope that no registered service declares and that is none of sequence, search or secrets for users")
+			return domain.Refuse(domain.ValidationFailed, "A role can't have one of the scopes.").
+				WithField("body", "/scopes", "enum", "contains a scope that no registered service declares and that is not a user's scope of sequence, search or secrets")
 		}
 	}
 	return nil
@@ -439,7 +439,7 @@ func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) erro
 
 func mayChange(name string) error {
 	if authority.BuiltIn(name) {
-		return domain.Refuse(domain.Forbidden, "The roles admin, editor and reader are the release's.")
+		return domain.Refuse(domain.Forbidden, "The roles admin, editor and reader are built in and can't be changed.")
 	}
 	return nil
 }

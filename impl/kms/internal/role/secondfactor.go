@@ -28,7 +28,7 @@ func (s *Roles) withPolicies(ctx context.Context, q store.Querier, roles []Role)
 	}
 	policies, err := s.Rows.SecondFactors(ctx, q, names)
 	if err != nil {
-		return fmt.Errorf("read what second factor roles ask for: %w", err)
+		return fmt.Errorf("read the second factors that roles require: %w", err)
 	}
 	for i, r := range roles {
 		roles[i].SecondFactor = policies[r.Name]
@@ -40,7 +40,7 @@ func (s *Roles) withPolicies(ctx context.Context, q store.Querier, roles []Role)
 func (s *Roles) together(ctx context.Context, q store.Querier, names []string, changed map[string]authority.SecondFactor) (authority.SecondFactor, error) {
 	policies, err := s.Rows.SecondFactors(ctx, q, names)
 	if err != nil {
-		return authority.SecondFactor{}, fmt.Errorf("read what second factor roles ask for: %w", err)
+		return authority.SecondFactor{}, fmt.Errorf("read the second factors that roles require: %w", err)
 	}
 	maps.Copy(policies, changed)
 	return authority.Together(names, policies), nil
@@ -49,14 +49,14 @@ func (s *Roles) together(ctx context.Context, q store.Querier, names []string, c
 // Meetable refuses roles without an accepted type of second factor in common with domain.ValidationFailed: a user with all of them could never present
 // one. If the roles are to be those of self, they must accept the second factor that self has just presented (domain.FactorNotAccepted).
 func (s *Roles) Meetable(ctx context.Context, tx *store.Tx, names []string, self *auth.Principal) (err error) {
-	defer tried.To(&err, "check what second factor roles ask for")
+	defer tried.To(&err, "check the second factors that roles require")
 	asked, err := s.together(ctx, tx, names, nil)
 	switch {
 	case err != nil:
 		return err
 	case asked.Unmeetable():
-		return domain.Refuse(domain.ValidationFailed, "The roles accept no type of second factor in common.").
-			WithField("body", "/roles", "not", "accept no type of second factor in common; getRole tells what each accepts")
+		return domain.Refuse(domain.ValidationFailed, "The roles have no accepted type of second factor in common.").
+			WithField("body", "/roles", "not", "have no accepted type of second factor in common; getRole shows what each accepts")
 	case self != nil && !ends(asked, self.Factor):
 		return locksOut()
 	}
@@ -69,7 +69,7 @@ func ends(asked authority.SecondFactor, factor string) bool {
 }
 
 func locksOut() error {
-	return domain.Refuse(domain.FactorNotAccepted, "Your roles would not accept the second factor any more that you gave. Give one that they accept, and try again.")
+	return domain.Refuse(domain.FactorNotAccepted, "Your roles would no longer accept the second factor that you used. Use one that they would accept, and try again.")
 }
 
 // PutSecondFactor sets the second-factor policy of a role. match is the precondition on the role's tag; nil for none. The caller must have just presented a
@@ -82,7 +82,7 @@ func (s *Roles) PutSecondFactor(ctx context.Context, caller *auth.Principal, nam
 		// The role's row is locked first, as in Put.
 		if !authority.BuiltIn(name) {
 			if _, _, err := s.Rows.Get(ctx, tx, name, authority.Exclusive); err != nil {
-				return fmt.Errorf("hold role: %w", err)
+				return fmt.Errorf("lock role: %w", err)
 			}
 		}
 		held, err := s.Standing.Hold(ctx, tx, caller)

@@ -29,13 +29,13 @@ type typesenseDriver struct {
 func (d typesenseDriver) Check(ctx context.Context, r secret.Rotation) error {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Host == "" || strings.Trim(u.Path, "/") != "" {
-		return domain.Refuse(domain.ValidationFailed, "An engine is named by its base URL.").WithField("body", "/url", "format", "is http[s]://HOST:PORT")
+		return domain.Refuse(domain.ValidationFailed, "The URL must be the base URL of a search engine.").WithField("body", "/url", "format", "must be http[s]://HOST:PORT")
 	}
 	if len(r.Collections) == 0 {
-		return domain.Refuse(domain.ValidationFailed, "A key is of collections.").WithField("body", "/collections", "required", "is required by the driver typesense")
+		return domain.Refuse(domain.ValidationFailed, "The driver typesense needs the collections that its keys are for.").WithField("body", "/collections", "required", "is required by the driver typesense")
 	}
 	if !slices.Contains(r.Actions, "documents:search") && !slices.Contains(r.Actions, "documents:*") {
-		return domain.Refuse(domain.ValidationFailed, "A key is tried by a search.").WithField("body", "/actions", "search", "has documents:search or documents:*")
+		return domain.Refuse(domain.ValidationFailed, "The driver typesense tests a new key with a search, which the actions must allow.").WithField("body", "/actions", "search", "must include documents:search or documents:*")
 	}
 	port := u.Port()
 	if port == "" {

@@ -25,7 +25,7 @@ type webhookDriver struct {
 func (d webhookDriver) Check(ctx context.Context, r secret.Rotation) error {
 	u, err := url.Parse(r.URL)
 	if err != nil || u.Scheme != "https" || u.Host == "" {
-		return domain.Refuse(domain.ValidationFailed, "A rotator is called by https.").WithField("body", "/url", "format", "is https://HOST[:PORT]/PATH")
+		return domain.Refuse(domain.ValidationFailed, "The URL of a rotator must use https.").WithField("body", "/url", "format", "must be https://HOST[:PORT]/PATH")
 	}
 	port := u.Port()
 	if port == "" {

@@ -82,7 +82,7 @@ func (s *Services) holdAffected(ctx context.Context, tx *store.Tx, caller *auth.
 		return nil
 	}
 	if err := s.rows.LockCarriers(ctx, tx, gone, serviceID); err != nil {
-		return fmt.Errorf("hold services with the scopes: %w", err)
+		return fmt.Errorf("lock services with the scopes: %w", err)
 	}
 	return s.roles.HoldCarrying(ctx, tx, caller, gone)
 }
@@ -109,7 +109,7 @@ func (s *Services) administered(ctx context.Context, tx *store.Tx, caller *auth.
 
 func (s *Services) mayChange(ctx context.Context, tx *store.Tx, before Service, c Change) error {
 	if before.Family && (c.Scopes != nil || c.Declared != nil) {
-		return domain.Refuse(domain.Forbidden, "The scopes of the family's services are the release's.")
+		return domain.Refuse(domain.Forbidden, "The scopes of the family's services belong to the release and can't be changed.")
 	}
 	if before.Family && before.Name == authority.Twofactor && c.Status != nil && *c.Status == Disabled {
 		// Enabling it again requires a second factor, which then nobody could present.

@@ -48,7 +48,7 @@ func (s *Services) NewEnrolment(ctx context.Context, tx *store.Tx, caller *auth.
 	}
 	if found.Family && found.Name == authority.Twofactor {
 		// A caller who enrols as twofactor can forge second factors, so an administrator could impersonate any other.
-		return Enrolment{}, domain.Refuse(domain.Forbidden, "The service twofactor enrols on the machine of the kms alone, by its token file or by fountain recover.")
+		return Enrolment{}, domain.Refuse(domain.Forbidden, "The service twofactor can only be enrolled on the machine of the kms, with its token file or with fountain recover.")
 	}
 	if found.Status != Active {
 		return Enrolment{}, domain.Refuse(domain.StateConflict, "The service is disabled.")
@@ -107,7 +107,7 @@ func (s *Services) Enrol(ctx context.Context, token string) (key apikey.Key, tex
 		})
 	})
 	if err == nil && refused {
-		err = domain.Refuse(domain.InvalidEnrolmentToken, "The enrolment token does not hold.")
+		err = domain.Refuse(domain.InvalidEnrolmentToken, "The enrolment token is unknown, used or expired.")
 	}
 	return key, text, err
 }
@@ -124,7 +124,7 @@ func (s *Services) holdForToken(ctx context.Context, tx *store.Tx, hash []byte) 
 	}
 	owner, _, err := s.standing.Rows.Owner(ctx, tx, serviceRef(serviceID), authority.Exclusive)
 	if err != nil {
-		return owner, fmt.Errorf("hold service: %w", err)
+		return owner, fmt.Errorf("lock service: %w", err)
 	}
 	return owner, nil
 }

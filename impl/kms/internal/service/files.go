@@ -118,7 +118,7 @@ func (f *Files) holds(ctx context.Context, name string, now time.Time) (bool, er
 	s := f.services
 	open, err := s.rows.TokenOpen(ctx, s.db.Read(ctx), tokenHash(strings.TrimSpace(text)), now.Add(CheckInterval))
 	if err != nil {
-		return false, fmt.Errorf("look whether the token holds: %w", err)
+		return false, fmt.Errorf("check whether the token is valid: %w", err)
 	}
 	return open, nil
 }

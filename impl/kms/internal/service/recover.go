@@ -54,7 +54,7 @@ func (s *Services) held(ctx context.Context, tx *store.Tx, name string) (Service
 		return Service{}, notFound()
 	}
 	if _, _, err := s.standing.Rows.Owner(ctx, tx, serviceRef(found.ID), authority.Exclusive); err != nil {
-		return Service{}, fmt.Errorf("hold service: %w", err)
+		return Service{}, fmt.Errorf("lock service: %w", err)
 	}
 	return found, nil
 }

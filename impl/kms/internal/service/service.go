@@ -168,8 +168,8 @@ func (s *Services) mayHave(ctx context.Context, tx *store.Tx, scopes []string) e
 	}
 	for _, scope := range scopes {
 		if !s.catalogue.Known(scope) && !slices.Contains(declared, scope) {
-			return domain.Refuse(domain.ValidationFailed, "A scope is in no contract, and no service declares it.").
-				WithField("body", "/scopes", "enum", "holds a scope that is in no contract and that no service declares")
+			return domain.Refuse(domain.ValidationFailed, "A scope is unknown: no contract has it, and no service declares it.").
+				WithField("body", "/scopes", "enum", "contains a scope that no contract has and no service declares")
 		}
 	}
 	return nil
@@ -179,7 +179,7 @@ func (s *Services) mayHave(ctx context.Context, tx *store.Tx, scopes []string) e
 func (s *Services) declare(ctx context.Context, tx *store.Tx, into *Service, scopes []string) error {
 	for _, scope := range scopes {
 		if !s.catalogue.Declares(into.Name, scope) {
-			return domain.Refuse(domain.ValidationFailed, "A service declares scopes that begin with its name and a colon.").
+			return domain.Refuse(domain.ValidationFailed, "A service can only declare scopes that begin with its name and a colon.").
 				WithField("body", "/declaredScopes", "pattern", "must be <name>:<verb>")
 		}
 	}

@@ -22,7 +22,7 @@ func (s *Sessions) ChangePassword(ctx context.Context, caller *auth.Principal, u
 	case userID != caller.Subject:
 		return user.NotFound()
 	case caller.SessionID == "":
-		return domain.Refuse(domain.Forbidden, "Only a session changes a password.")
+		return domain.Refuse(domain.Forbidden, "An API key can't change a password; sign in to change it.")
 	}
 	u, err := s.Accounts.Get(ctx, userID)
 	if err != nil {

@@ -184,7 +184,7 @@ func (s *Sessions) access(u authority.Owner, f Family, raised bool, r signing.Re
 func (s *Sessions) Active(ctx context.Context, tx *store.Tx, userID string) (authority.Owner, bool, error) {
 	u, found, err := s.Standing.Rows.Owner(ctx, tx, authority.Ref{Kind: auth.KindUser, ID: userID}, authority.Shared)
 	if err != nil {
-		return u, false, fmt.Errorf("hold user: %w", err)
+		return u, false, fmt.Errorf("lock user: %w", err)
 	}
 	return u, found && u.Active, nil
 }

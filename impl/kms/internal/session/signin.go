@@ -80,7 +80,7 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 		return signing.Issued{}, err
 	}
 	if !contract.ACRSatisfies(claims.ACR, contract.ACRSecondFactor) {
-		return signing.Issued{}, invalidProof("its level is no second factor's")
+		return signing.Issued{}, invalidProof("its level is not that of a second factor")
 	}
 	var refused error
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
@@ -227,5 +227,5 @@ func (s *Sessions) refusePasskey(ctx context.Context) error {
 }
 
 func noPasskey() error {
-	return domain.Refuse(domain.InvalidCredentials, "The passkey does not sign anybody in.")
+	return domain.Refuse(domain.InvalidCredentials, "This passkey can't be used to sign in.")
 }

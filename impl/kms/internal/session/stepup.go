@@ -41,7 +41,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		}
 		if grant, err = s.raised(held.Caller, caller, claims, word); err != nil {
 			if !family && errors.Is(err, domain.InsufficientScope) {
-				return domain.Refuse(domain.ValidationFailed, "The resource is no service, or none that a scope of this session reaches.").
+				return domain.Refuse(domain.ValidationFailed, "The resource is not a service, or none of this session's scopes is for it.").
 					WithField("body", "/resource", "enum", "must be the word or the URI of a service, or the name of a registered one")
 			}
 			return err
@@ -71,7 +71,7 @@ func fits(c *auth.ProofClaims, caller *auth.Principal) error {
 	case caller.SessionID == "":
 		return invalidProof("the caller's token belongs to no session")
 	case c.Subject != caller.Subject || c.SessionID != caller.SessionID || c.AuthorizedParty != caller.ClientID:
-		return invalidProof("it is another session's")
+		return invalidProof("it belongs to another session")
 	case !contract.ACRSatisfies(c.ACR, contract.ACRPassword):
 		return invalidProof("its level is unknown")
 	case contract.ACRSatisfies(c.ACR, contract.ACRPhishingResistant) && c.Factor != auth.FactorPasskey:
@@ -81,7 +81,7 @@ func fits(c *auth.ProofClaims, caller *auth.Principal) error {
 }
 
 func invalidProof(why string) error {
-	return domain.Refuse(domain.InvalidProof, "The second-factor proof does not hold.").Because(errors.New(why))
+	return domain.Refuse(domain.InvalidProof, "The second-factor proof is not valid.").Because(errors.New(why))
 }
 
 // raised returns the grant of a step-up: the user's scopes at the one service that the caller's token carries too. The token of a session carries no
@@ -93,7 +93,7 @@ func (s *Sessions) raised(u authority.Owner, caller *auth.Principal, c *auth.Pro
 		scopes = authority.Both(scopes, caller.Scopes)
 	}
 	if len(scopes) == 0 {
-		return signing.Grant{}, domain.Refuse(domain.InsufficientScope, "No scope of this session reaches the service.")
+		return signing.Grant{}, domain.Refuse(domain.InsufficientScope, "None of this session's scopes is for the service.")
 	}
 	return signing.Grant{
 		Subject: u.ID, Username: u.Name, Kind: auth.KindUser, ClientID: caller.ClientID, SessionID: caller.SessionID, Epoch: u.Epoch,

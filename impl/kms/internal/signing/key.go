@@ -137,7 +137,7 @@ func generate(alg string) (k Key, private []byte, err error) {
 			return Key{}, nil, err
 		}
 	default:
-		return Key{}, nil, fmt.Errorf("algorithm %q does not sign tokens here", alg)
+		return Key{}, nil, fmt.Errorf("algorithm %q is not supported for signing tokens", alg)
 	}
 	k.KID = k.thumbprint()
 	return k, private, nil

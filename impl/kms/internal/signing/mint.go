@@ -100,7 +100,7 @@ func (m *Mint) Narrow(have []string, r Request) (scopes, audience []string, err 
 	}
 	family := m.Catalogue.Family(scopes)
 	if len(r.Scopes) > 0 && len(family) < len(scopes) {
-		return nil, nil, domain.Refuse(domain.InvalidTarget, "Name the registered service that the scopes are for in resource.")
+		return nil, nil, domain.Refuse(domain.InvalidTarget, "Set resource to the registered service that the scopes belong to.")
 	}
 	return family, m.Catalogue.Audience(family), nil
 }
@@ -117,7 +117,7 @@ func (m *Mint) NarrowOne(have []string, r Request) (scopes, audience []string, e
 		audience = append(m.Catalogue.Audience(scopes), m.Catalogue.Servers(scopes)...)
 	}
 	if err == nil && len(audience) != 1 {
-		err = domain.Refuse(domain.InvalidTarget, "Name the one service that the token is for in resource.")
+		err = domain.Refuse(domain.InvalidTarget, "Set resource to the one service that the token is for.")
 	}
 	return scopes, audience, err
 }
@@ -127,7 +127,7 @@ func narrowScopes(have []string, r Request) ([]string, error) {
 	case len(r.Scopes) == 0:
 		return have, nil
 	case !authority.Covers(have, r.Scopes):
-		return nil, domain.Refuse(domain.InvalidScope, "A scope that was asked for is not given to this client.")
+		return nil, domain.Refuse(domain.InvalidScope, "A requested scope is not granted to this client.")
 	}
 	return authority.Both(have, r.Scopes), nil
 }
@@ -142,7 +142,7 @@ func (m *Mint) within(scopes, resources []string) (within, audience []string, er
 		}
 		reached := m.Catalogue.Within(service, scopes)
 		if len(reached) == 0 {
-			return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is no service, or no scope of this client reaches it.")
+			return nil, nil, domain.Refuse(domain.InvalidTarget, "The resource is not a service, or none of this client's scopes is for it.")
 		}
 		within, audience = append(within, reached...), append(audience, service)
 	}
@@ -151,7 +151,7 @@ func (m *Mint) within(scopes, resources []string) (within, audience []string, er
 	within, audience = slices.Compact(within), slices.Compact(audience)
 	if registered && len(audience) > 1 {
 		// One of the services that receives the token could otherwise use it at the others.
-		return nil, nil, domain.Refuse(domain.InvalidTarget, "A token for a registered service is for that one alone.")
+		return nil, nil, domain.Refuse(domain.InvalidTarget, "A token for a registered service can't be for other services too; request a separate token for each.")
 	}
 	return within, audience, nil
 }

@@ -308,7 +308,7 @@ func (r *Rotation) succeed(ctx context.Context, tx *store.Tx, keys []Key, algori
 		_, err = r.Ring.create(ctx, tx, signs.Alg, now, time.Time{})
 	}
 	if err != nil {
-		return Key{}, fmt.Errorf("have another key sign: %w", err)
+		return Key{}, fmt.Errorf("activate another key: %w", err)
 	}
 	return signs, nil
 }

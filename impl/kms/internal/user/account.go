@@ -203,7 +203,7 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ..
 	return s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		owner, found, err := s.standing.Rows.Owner(ctx, tx, userRef(userID), authority.Exclusive)
 		if err != nil {
-			return fmt.Errorf("hold user: %w", err)
+			return fmt.Errorf("lock user: %w", err)
 		}
 		mailed, used, err := s.rows.UseReset(ctx, tx, hash, domain.Now(s.clock))
 		if err != nil {
@@ -216,7 +216,7 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ..
 			return err
 		}
 		if err := s.rows.SetMailed(ctx, tx, userID, mailed); err != nil {
-			return fmt.Errorf("store how the password came: %w", err)
+			return fmt.Errorf("store how the password was set: %w", err)
 		}
 		if err := s.endInvitations(ctx, tx, userID); err != nil { // one mailbox with both links must not be enough to enrol a factor
 			return err
@@ -231,7 +231,7 @@ func (s *Users) ResetPassword(ctx context.Context, token, secret string, then ..
 }
 
 func invalidReset() error {
-	return domain.Refuse(domain.InvalidResetToken, "The reset token does not hold.")
+	return domain.Refuse(domain.InvalidResetToken, "The reset token is unknown, used or expired.")
 }
 
 // Delete ends every session, key and token of a user for good. The row stays, so that the username is never assigned to another person. The last active

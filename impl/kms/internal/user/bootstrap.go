@@ -152,7 +152,7 @@ func (b *Bootstrap) refuse(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("record refused bootstrap: %w", err)
 	}
-	return domain.Refuse(domain.InvalidBootstrapToken, "The bootstrap token does not hold.")
+	return domain.Refuse(domain.InvalidBootstrapToken, "The bootstrap token is unknown, used or expired.")
 }
 
 func (b *Bootstrap) remove() error {

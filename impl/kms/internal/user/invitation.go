@@ -130,11 +130,11 @@ func (s *Users) onlyTwofactor(ctx context.Context, tx *store.Tx, caller *auth.Pr
 		return err
 	}
 	if !held.Caller.Family || held.Caller.Name != authority.Twofactor {
-		return domain.Refuse(domain.Forbidden, "Only the twofactor service asks about invitations.")
+		return domain.Refuse(domain.Forbidden, "Only the twofactor service can check invitations.")
 	}
 	return nil
 }
 
 func invalidInvitation() error {
-	return domain.Refuse(domain.InvalidInvitation, "The invitation does not hold.")
+	return domain.Refuse(domain.InvalidInvitation, "The invitation is unknown, used or expired.")
 }

@@ -34,7 +34,7 @@ func (s *Users) Recover(ctx context.Context, tx *store.Tx, r Recovery) (_ Create
 		return Created{}, NotFound()
 	}
 	if _, _, err := s.standing.Rows.Owner(ctx, tx, userRef(u.ID), authority.Exclusive); err != nil {
-		return Created{}, fmt.Errorf("hold user: %w", err)
+		return Created{}, fmt.Errorf("lock user: %w", err)
 	}
 	if r.Administrator {
 		if u, err = s.promote(ctx, tx, u); err != nil {

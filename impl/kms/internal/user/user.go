@@ -134,7 +134,7 @@ func parseEmail(email string) (string, error) {
 	}
 	parsed, err := mailaddress.Parse(email)
 	if err != nil {
-		return "", domain.Refuse(domain.ValidationFailed, "This is no mail address.").WithField("body", "/email", "email", err.Error())
+		return "", domain.Refuse(domain.ValidationFailed, "This is not a mail address.").WithField("body", "/email", "email", err.Error())
 	}
 	return parsed, nil
 }
@@ -142,7 +142,7 @@ func parseEmail(email string) (string, error) {
 // emailTaken translates a violated unique constraint into a refusal of the address. It returns other errors unchanged.
 func emailTaken(err error) error {
 	if store.IsUnique(err) {
-		return domain.Refuse(domain.AlreadyExists, "Another user has this mail address.").WithField("body", "/email", "unique", "is another user's").Because(err)
+		return domain.Refuse(domain.AlreadyExists, "Another user has this mail address.").WithField("body", "/email", "unique", "is already used by another user").Because(err)
 	}
 	return err
 }
@@ -174,8 +174,8 @@ func (s *Users) Draft(ctx context.Context, username, secret, tenant string, role
 // tenantFits refuses the role admin for a user of a tenant, since administrators act on all tenants.
 func tenantFits(tenant string, roles []string) error {
 	if tenant != "" && slices.Contains(roles, authority.RoleAdmin) {
-		return domain.Refuse(domain.ValidationFailed, "An administrator belongs to no tenant.").
-			WithField("body", "/roles", "tenant", "must not hold admin for a user of a tenant")
+		return domain.Refuse(domain.ValidationFailed, "An administrator can't belong to a tenant.").
+			WithField("body", "/roles", "tenant", "must not include admin for a user of a tenant")
 	}
 	return nil
 }

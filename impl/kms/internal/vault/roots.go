@@ -83,7 +83,7 @@ func (r *roots) holds(ids ...string) error {
 	held, _, _ := r.now()
 	for _, id := range ids {
 		if !slices.Contains(held, id) {
-			return fmt.Errorf("root key %s: %w (%s; here: %s)", r.files.Current, ErrWrongRoot, id, strings.Join(held, ", "))
+			return fmt.Errorf("root key %s: %w (%s; the files have %s)", r.files.Current, ErrWrongRoot, id, strings.Join(held, ", "))
 		}
 	}
 	return nil

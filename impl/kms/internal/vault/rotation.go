@@ -143,15 +143,15 @@ func (r *Rotation) may(s Status) error {
 	_, _, fault := r.Vault.roots.now()
 	switch {
 	case fault != nil:
-		return domain.Refuse(domain.StateConflict, "A root key file is refused; the log of the kms says why.").Because(fault)
+		return domain.Refuse(domain.StateConflict, "A root key file can't be used; the log of the kms says why.").Because(fault)
 	case s.Remaining > 0:
-		return conflict("A rotation is under way; the next one can begin when nothing remains.")
+		return conflict("A rotation is under way; the next one can begin when remaining is 0.")
 	case s.Current == s.Active:
-		return conflict("The root key file holds the key that seals already; put a new one in its place, and the one that seals beside it (fountain keygen --replace).")
+		return conflict("The root key file contains the root key that is already active. Replace it with a new one, and keep the active one as the previous root key (fountain keygen --replace).")
 	}
 	for _, h := range s.Holders {
 		if h.Fault != "" || !slices.Contains(h.RootKeys, s.Active) || !slices.Contains(h.RootKeys, s.Current) {
-			return conflict("A replica does not hold both root keys, or was killed within the last 30 seconds; the state of the root key says which.")
+			return conflict("A replica does not have both root keys, or was killed within the last 30 seconds; getRootKey shows which.")
 		}
 	}
 	return nil
@@ -287,7 +287,7 @@ func (r *Rotation) finish(ctx context.Context, seen State) error {
 		return fmt.Errorf("finish rotation: %w", err)
 	}
 	if done {
-		r.Log.InfoContext(ctx, "the root key is rotated; the previous one opens backups from before, and nothing here", "active", seen.Active, "previous", seen.Previous)
+		r.Log.InfoContext(ctx, "the root key is rotated; the previous one is needed only to open older backups", "active", seen.Active, "previous", seen.Previous)
 	}
 	return nil
 }

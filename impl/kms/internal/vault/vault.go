@@ -118,7 +118,7 @@ func (v *Vault) begin(ctx context.Context, sealedBy []string) error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("name the root key that seals: %w", err)
+		return fmt.Errorf("store which root key is active: %w", err)
 	}
 	return v.roots.holds(state.Active)
 }

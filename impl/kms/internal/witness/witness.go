@@ -46,7 +46,7 @@ func (w *Witness) Record(ctx context.Context, caller *auth.Principal, c audit.Ch
 			return err
 		}
 		if caller.Kind != auth.KindService || held.Caller.Name != c.Service {
-			return domain.Refuse(domain.Forbidden, "A service tells of its own audit trail alone.")
+			return domain.Refuse(domain.Forbidden, "A service can only report checkpoints of its own audit trail.")
 		}
 		return w.Audit.Append(ctx, tx, auditlog.Event{Action: "witnessAudit", Target: c.Service, Detail: detail})
 	})

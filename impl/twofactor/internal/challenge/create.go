@@ -57,9 +57,9 @@ func (s *Service) Create(ctx context.Context, c Caller, r Request) (_ Challenge,
 func (c Caller) names(r *Request) error {
 	switch {
 	case c.Service && r.Subject == "":
-		return refuse(SubjectLack, "A service names the subject.")
+		return refuse(SubjectLack, "A service must name the subject.")
 	case !c.Service && r.Subject != "" && r.Subject != c.Subject:
-		return refuse(NotYours, "A user asks for codes of their own.")
+		return refuse(NotYours, "A user can only request codes for their own account.")
 	case !c.Service:
 		r.Subject = c.Subject
 	}
@@ -92,7 +92,7 @@ func (s *Service) choose(ctx context.Context, r Request) (address, bool, error) 
 		}
 		opened, err := s.Keys.Open(t.Sealed, targetAAD(t.FactorID, r.Subject))
 		if err != nil {
-			s.Log.ErrorContext(ctx, "a factor's target does not open", "factor", t.FactorID, "error", err)
+			s.Log.ErrorContext(ctx, "a factor's target can't be decrypted", "factor", t.FactorID, "error", err)
 			continue
 		}
 		return address{t, string(opened)}, true, nil
@@ -188,7 +188,7 @@ func (s *Service) Resend(ctx context.Context, c Caller, challengeID string) (_ C
 		return Challenge{}, err
 	}
 	if wait := was.ResendAfter().Sub(now); wait > 0 && wait <= ResendPause {
-		return Challenge{}, refuseFor(Budget, wait, "A code is on its way; wait before another is sent.")
+		return Challenge{}, refuseFor(Budget, wait, "A code was sent recently; wait before you request another one.")
 	}
 	if err := s.reachable(was.Channel); err != nil {
 		return Challenge{}, err

@@ -84,14 +84,14 @@ func (s *Service) add(ctx context.Context, tx Tx, c Caller, permit factor.Permit
 		return err
 	}
 	if counts.Total >= factor.MaxFactors {
-		return refuse(Full, "You have as many factors as there may be; revoke one first.")
+		return refuse(Full, "You have the maximum number of factors; remove one first.")
 	}
 	known, err := tx.HasTarget(ctx, c.Subject, t.Sum)
 	if err != nil {
 		return err
 	}
 	if known {
-		return refuse(Known, "You have confirmed this address before.")
+		return refuse(Known, "This address is already one of your factors.")
 	}
 	if err := tx.InsertTarget(ctx, r, t, s.raises(t.Channel)); err != nil {
 		return err

@@ -19,10 +19,10 @@ func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{}
 	m.challenges = prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "fountain_twofactor_challenges_total",
-		Help: "Challenges by what happened: created, resent, verified, wrong. Many that are created beside few that are verified are a sign of pumping.",
+		Help: "Challenges by event: created, resent, verified, wrong. Many created and few verified ones are a sign of SMS pumping.",
 	}, []string{"event"})
 	m.deliveries = prometheus.NewCounterVec(prometheus.CounterOpts{
-		Name: "fountain_twofactor_deliveries_total", Help: "Codes on their way, by channel and outcome: sent, retried, failed, delivered, undelivered.",
+		Name: "fountain_twofactor_deliveries_total", Help: "Deliveries of codes, by channel and outcome: sent, retried, failed, delivered, undelivered.",
 	}, []string{"channel", "outcome"})
 	for _, collector := range []prometheus.Collector{m.challenges, m.deliveries} {
 		if err := registerer.Register(collector); err != nil {

@@ -68,9 +68,9 @@ func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string
 func (s *Service) mayRaise(c Caller, channel delivery.Channel) error {
 	switch {
 	case c.Service || c.Session == "":
-		return refuse(NoRaise, "A code raises a session, and this token belongs to none.")
+		return refuse(NoRaise, "A code can only raise a session, and this token belongs to none.")
 	case !s.raises(channel):
-		return refuse(NoRaise, "Codes of this channel raise no session here.")
+		return refuse(NoRaise, "Codes of this channel can't raise a session: the server does not allow it.")
 	}
 	return nil
 }
@@ -100,7 +100,7 @@ func (s *Service) admit(ctx context.Context, c Caller, was Challenge, now time.T
 			return err
 		}
 		if !left {
-			return refuseFor(TooMany, untilNext(GuessWindow, now), "Too many wrong codes were given; use another factor.")
+			return refuseFor(TooMany, untilNext(GuessWindow, now), "Too many wrong codes were entered; use another factor.")
 		}
 		var open bool
 		admitted, open, err = tx.Admit(ctx, was.ID, c.Client, now)
@@ -133,10 +133,10 @@ func refusalOf(status Status, attempt bool) error {
 	case Open:
 		return nil
 	case Verified:
-		return refuse(Used, "The code of this challenge was accepted before.")
+		return refuse(Used, "The code of this challenge was already used.")
 	case Exhausted:
 		if attempt {
-			return refuseFor(TooMany, ResendPause, "Too many codes were given for this challenge; begin a new one.")
+			return refuseFor(TooMany, ResendPause, "Too many codes were entered for this challenge; begin a new one.")
 		}
 	}
 	return refuse(Gone, "The challenge has ended; begin a new one.")

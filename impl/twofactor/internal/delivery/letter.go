@@ -22,23 +22,23 @@ type LetterText struct {
 var Letters = map[string]LetterText{
 	"password_reset": {
 		"choose a new password", "An administrator asks you to choose a new password for your account.",
-		"If you know of nothing, ask an administrator. Your password stays as it is until the link is used.",
+		"If you did not expect this, ask an administrator. Your password stays valid until the link is used.",
 	},
 	"forgotten_password": {
-		"choose a new password", "Somebody, we hope you, has asked for a new password for your account.",
-		"If it was not you, there is nothing to do: your password stays as it is until the link is used. If this comes again and again, tell an administrator.",
+		"choose a new password", "A new password was requested for your account.",
+		"If you did not request it, ignore this mail: your password stays valid until the link is used. If you keep receiving such mails, tell an administrator.",
 	},
 	"password_changed": {
-		"your password was changed", "A new password was chosen for your account with a reset link. Your sessions have ended; your second factors are as they were.",
-		"If it was not you, somebody else reads your mail: tell an administrator at once.",
+		"your password was changed", "A new password was chosen for your account with a reset link. Your sessions have ended; your second factors are unchanged.",
+		"If it was not you, somebody else can read your mail: tell an administrator at once.",
 	},
 	"address_changed": {
-		"your mail address was changed", "An administrator has changed the mail address of your account. This address gets no more mails about it, and open links of it have ended.",
-		"If you know of nothing, tell an administrator at once.",
+		"your mail address was changed", "An administrator has changed the mail address of your account. No more mails about it are sent to this address, and links that were sent to it no longer work.",
+		"If you did not expect this, tell an administrator at once.",
 	},
 	"invitation": {
 		"your invitation", "You are invited to add a second factor to your account. Sign in with your user name and password; the invitation is in the link.",
-		"If you know of nothing, tell an administrator. The link asks for your password, and is over once a reset link was used to choose another.",
+		"If you did not expect this, tell an administrator. The link asks for your password, and stops working once you choose a new password with a reset link.",
 	},
 }
 

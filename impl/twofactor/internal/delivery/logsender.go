@@ -18,10 +18,10 @@ func (logSender) Name() string { return "log" }
 // Send implements Sender.
 func (s logSender) Send(ctx context.Context, m Message, _ Text) (Receipt, error) {
 	if m.Notice != "" {
-		s.log.WarnContext(ctx, "a notice for development, which is sent to nobody", "channel", m.Channel, "target", m.Target, "notice", m.Notice)
+		s.log.WarnContext(ctx, "a notice in development, which is not sent", "channel", m.Channel, "target", m.Target, "notice", m.Notice)
 		return Receipt{}, nil
 	}
-	s.log.WarnContext(ctx, "a code for development, which is sent to nobody", "channel", m.Channel, "target", m.Target, "purpose", m.Purpose,
+	s.log.WarnContext(ctx, "a code in development, which is not sent", "channel", m.Channel, "target", m.Target, "purpose", m.Purpose,
 		"operation", m.Operation, "code", m.Code)
 	return Receipt{}, nil
 }

@@ -105,7 +105,7 @@ func (r *Router) Send(ctx context.Context, m Message) (Receipt, error) {
 			return receipt, nil
 		}
 		failure := AsFailure(err)
-		r.log.WarnContext(ctx, "a provider did not take a message over", "provider", route.sender.Name(), "delivery", m.ID, "reason", failure.Reason, "error", err)
+		r.log.WarnContext(ctx, "a provider did not accept a message", "provider", route.sender.Name(), "delivery", m.ID, "reason", failure.Reason, "error", err)
 		if failure.Reason == Rejected {
 			return Receipt{}, failure
 		}

@@ -149,7 +149,7 @@ func lastAt(address string) int {
 func smtpFailure(err error) error {
 	var send *gomail.SendError
 	if !errors.As(err, &send) {
-		return temporary(Unreachable, 0, errors.New("the mail server is not reached, or does not encrypt"))
+		return temporary(Unreachable, 0, errors.New("the mail server can't be reached, or does not support TLS"))
 	}
 	cause := fmt.Errorf("the mail server answered %d", send.ErrorCode())
 	switch {

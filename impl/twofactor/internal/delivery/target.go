@@ -17,7 +17,7 @@ var (
 	ErrLocalPart   = mailaddress.ErrLocalPart
 	ErrNumber      = errors.New("it is not a phone number; begin with + and the country's code")
 	ErrCountry     = errors.New("codes are not sent to numbers of this country")
-	ErrNumberKind  = errors.New("codes are sent to mobile numbers alone")
+	ErrNumberKind  = errors.New("codes are only sent to mobile numbers")
 	ErrWebhookName = errors.New("there is no webhook of this name")
 )
 
@@ -62,7 +62,7 @@ func checkCountries(countries []string) error {
 	known := phonenumbers.GetSupportedRegions()
 	for _, country := range countries {
 		if !known[country] {
-			return errors.New("a country is given by its two capital letters, for example DE")
+			return errors.New("a country must be two capital letters, for example DE")
 		}
 	}
 	return nil

@@ -197,7 +197,7 @@ func (t *Templates) mail(f fields, subject, plain, html string) (text Text, err 
 	// A header must be one line, whatever a template or a purpose contains.
 	text.Subject = strings.TrimSpace(text.Subject)
 	if strings.ContainsFunc(text.Subject, func(c rune) bool { return c < ' ' || c == 0x7f }) {
-		return Text{}, errors.New("the subject of a mail is one line")
+		return Text{}, errors.New("the subject of a mail must be one line")
 	}
 	if text.Plain, err = t.plain(plain, f, maxMail); err != nil {
 		return Text{}, err

@@ -57,7 +57,7 @@ func (c Twilio) Validate() error {
 		}
 	}
 	if c.URL != "" && !onThisMachine(c.URL) {
-		errs = append(errs, errors.New("URL: another address than Twilio's is for tests, on this machine"))
+		errs = append(errs, errors.New("URL: an address other than Twilio's is for tests, and must be on this machine"))
 	}
 	return errors.Join(errs...)
 }

@@ -53,7 +53,7 @@ func (w Webhooks) parse() (map[string]*url.URL, error) {
 		name, raw, _ := strings.Cut(strings.TrimSpace(entry), "=")
 		u, err := url.Parse(raw)
 		if !webhookName.MatchString(name) || urls[name] != nil || err != nil || u.Scheme != "https" || u.Hostname() == "" || u.User != nil || u.Fragment != "" {
-			return nil, fmt.Errorf("URLS: entry %d must be NAME=https://host[:port]/path, with a name of its own of small letters, digits and hyphens", i+1)
+			return nil, fmt.Errorf("URLS: entry %d must be NAME=https://host[:port]/path, with a unique name of lowercase letters, digits and hyphens", i+1)
 		}
 		urls[name] = u
 	}

@@ -157,7 +157,7 @@ func (a *Attempt) match(factors []Record) match {
 func (a *Attempt) compare(r *Record) (step int64, ok bool, err error) {
 	seed, err := a.service.seed(r)
 	if err != nil {
-		a.service.Log.Error("a factor's seed does not open", "factor", r.ID, "error", err)
+		a.service.Log.Error("a factor's seed can't be decrypted", "factor", r.ID, "error", err)
 		return 0, false, err
 	}
 	return totp.Match(seed, r.Parameters, a.At, r.Clock, a.code)

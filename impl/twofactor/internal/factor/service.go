@@ -99,7 +99,7 @@ func (s *Service) Sweep(ctx context.Context) (err error) {
 	defer tried.To(&err, "remove old factors")
 	ahead, err := s.Repository.Sweep(ctx, s.Clock.Now())
 	if ahead > 0 {
-		s.Log.WarnContext(ctx, "locks or last codes of factors lay in the future and were taken away: the clock was ahead", "factors", ahead)
+		s.Log.WarnContext(ctx, "locks or last codes of factors were in the future and were removed: the clock had been ahead", "factors", ahead)
 	}
 	return err
 }

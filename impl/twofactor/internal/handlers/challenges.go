@@ -196,7 +196,7 @@ func (h *Handlers) ReceiveTwilioStatus(ctx context.Context, r twofactorapi.Recei
 		return nil, err
 	}
 	if !genuine {
-		return nil, problem.New(problem.Forbidden, "The signature does not hold.")
+		return nil, problem.New(problem.Forbidden, "The signature is not valid.")
 	}
 	status := challenge.Delivered
 	switch form.Get("MessageStatus") {

@@ -20,24 +20,24 @@ func refuse(err error) error {
 	var locked *factor.TooManyAttempts
 	switch {
 	case errors.As(err, &locked):
-		return problem.New(problem.TooManyAttempts, "Too many wrong codes were given; wait before the next one.").WithRetryAfter(locked.After)
+		return problem.New(problem.TooManyAttempts, "Too many wrong codes were entered; wait before the next attempt.").WithRetryAfter(locked.After)
 	case errors.Is(err, factor.ErrInvalidCode):
 		return problem.New(problem.InvalidCode, "The code is not valid.")
 	case errors.Is(err, factor.ErrNoSession):
-		return problem.New(problem.Forbidden, "A code raises a session, and this token belongs to none: it was got with an API key. Sign in with user name and password.")
+		return problem.New(problem.Forbidden, "A code can only raise a session, and this token belongs to none: it was issued for an API key. Sign in with user name and password.")
 	case errors.Is(err, factor.ErrSessionEnded):
 		return problem.New(problem.SessionEnded, "The session has ended; sign in again.").
 			WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`)
 	case errors.Is(err, factor.ErrInvitation):
-		return problem.New(problem.InvalidInvitation, "The invitation does not hold.").WithField("body", "/invitation", "invitation", "does not hold")
+		return problem.New(problem.InvalidInvitation, "The invitation is unknown, used or expired.").WithField("body", "/invitation", "invitation", "is unknown, used or expired")
 	case errors.Is(err, factor.ErrInvitationRequired):
 		return problem.New(problem.InvitationRequired, "An administrator's first factor needs an invitation.")
 	case errors.Is(err, factor.ErrAuthorityAway):
-		return problem.New(problem.Unavailable, "The kms can't be asked whether the session is good.").WithRetryAfter(awayPause).Wrap(err)
+		return problem.New(problem.Unavailable, "The kms can't be reached to check the session.").WithRetryAfter(awayPause).Wrap(err)
 	case errors.Is(err, factor.ErrNotAdministrator):
 		return problem.New(problem.InsufficientRole, "Only an administrator may do this.")
 	case errors.Is(err, factor.ErrNoFactor):
-		return problem.New(problem.StateConflict, "There is no authenticator that recovery codes could replace; enrol one first.")
+		return problem.New(problem.StateConflict, "Recovery codes require an active second factor; enrol one first.")
 	case errors.Is(err, factor.ErrLimit):
 		return problem.New(problem.LimitReached, fmt.Sprintf("A subject has at most %d factors.", factor.MaxFactors))
 	case errors.Is(err, factor.ErrUnknown):
@@ -47,7 +47,7 @@ func refuse(err error) error {
 	case errors.Is(err, store.ErrUnavailable):
 		return problem.New(problem.Unavailable, "The service's database does not answer.").WithRetryAfter(awayPause).Wrap(err)
 	case errors.Is(err, factor.ErrFirstRaises):
-		return problem.New(problem.Forbidden, "An administrator's first factor must be one whose codes raise a session; enrol an authenticator.")
+		return problem.New(problem.Forbidden, "An administrator's first factor must be one that can raise a session; enrol an authenticator.")
 	}
 	return refuseChallenge(refusePasskey(err))
 }
@@ -56,9 +56,9 @@ func refuse(err error) error {
 func refusePasskey(err error) error {
 	switch {
 	case errors.Is(err, passkey.ErrOff):
-		return problem.New(problem.PasskeysOff, "Passkeys are switched off here: the service has no name that they could be bound to.")
+		return problem.New(problem.PasskeysOff, "Passkeys are switched off: no host name is configured for them.")
 	case errors.Is(err, passkey.ErrInvalid):
-		return problem.New(problem.InvalidPasskey, "What the passkey made or signed does not hold; begin again.")
+		return problem.New(problem.InvalidPasskey, "The answer of the passkey is not valid; begin again.")
 	case errors.Is(err, passkey.ErrUnknown):
 		return problem.New(problem.NotFound, "There is no such challenge.")
 	case errors.Is(err, passkey.ErrGone):
@@ -66,7 +66,7 @@ func refusePasskey(err error) error {
 	case errors.Is(err, passkey.ErrNone):
 		return problem.New(problem.StateConflict, "You have no passkey; enrol one first.")
 	case errors.Is(err, passkey.ErrKnown):
-		return problem.New(problem.AlreadyExists, "This passkey is a factor already.")
+		return problem.New(problem.AlreadyExists, "This passkey is already one of your factors.")
 	}
 	return err
 }

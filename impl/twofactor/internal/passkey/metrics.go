@@ -13,7 +13,7 @@ type Metrics struct{ answers *prometheus.CounterVec }
 func NewMetrics(registerer prometheus.Registerer) (*Metrics, error) {
 	m := &Metrics{answers: prometheus.NewCounterVec(prometheus.CounterOpts{
 		Name: "fountain_twofactor_passkeys_total",
-		Help: "Signatures of passkeys by what happened: begun, right, wrong, unknown. Unknown ones are sign-ins by passkeys that are not, or no more, known.",
+		Help: "Signatures of passkeys by event: begun, right, wrong, unknown. Unknown are sign-ins by passkeys that are not registered, or no longer.",
 	}, []string{"event"})}
 	if err := registerer.Register(m.answers); err != nil {
 		return nil, fmt.Errorf("register metric: %w", err)

@@ -19,7 +19,7 @@ type Restored struct {
 // messages, open challenges and enrolments that were not confirmed are dropped. From the next start on another key signs proofs. known reports whether the kms knows a
 // subject; factors of others are revoked.
 func EndRestored(ctx context.Context, tx *store.Tx, at time.Time, known func(subject string) bool) (done Restored, err error) {
-	defer tried.To(&err, "end what is from before the restore")
+	defer tried.To(&err, "end what was issued before the restore")
 	now := micros(at)
 	if err := tx.Get(ctx, &done.Recovery, "SELECT COUNT(*) FROM recovery_codes WHERE used_at = 0"); err != nil {
 		return done, err
