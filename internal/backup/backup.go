@@ -29,11 +29,11 @@ var (
 	// ErrDamaged means that the archive is truncated, changed, or not an archive.
 	ErrDamaged = errors.New("the archive is damaged or cut off")
 	// ErrNewer means that the archive was made by a newer release.
-	ErrNewer = errors.New("the archive was made by a newer release: restore it with that one")
+	ErrNewer = errors.New("the archive was written by a newer release: restore it with that release")
 	// ErrNotEmpty means that the target of a restore is not empty.
 	ErrNotEmpty = errors.New("the place of the restore is not empty")
 	// ErrOtherParts means that the archive does not contain the databases that belong here.
-	ErrOtherParts = errors.New("the archive does not hold the databases of this place")
+	ErrOtherParts = errors.New("the archive does not contain the databases of this instance")
 )
 
 // format is the version of the archive format.
