@@ -124,7 +124,7 @@ func (s *settings) client() (*http.Client, error) {
 	var h http.Client
 	switch {
 	case s.httpClient != nil && s.rootCAs != nil:
-		return nil, errors.New("WithRootCAs and WithHTTPClient are not given together: set the roots in the HTTP client")
+		return nil, errors.New("WithRootCAs and WithHTTPClient exclude each other: set the roots in the HTTP client")
 	case s.httpClient != nil:
 		h = *s.httpClient
 	default:

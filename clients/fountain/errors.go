@@ -155,7 +155,7 @@ func decodeError(op *operation, resp *transport.Response, now time.Time) *Error 
 	case resp.Status >= 400 && media == "application/problem+json" && e.fromProblem(resp.Body):
 	case resp.Status >= 400 && media == "application/json" && e.fromOAuth(resp.Body):
 	default:
-		e.Title = "the answer is none that the contract declares"
+		e.Title = "the contract does not declare this response"
 	}
 	if e.Challenge != nil {
 		e.Challenge.Operation, e.Challenge.Audience = op.id, op.word

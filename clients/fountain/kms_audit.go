@@ -118,7 +118,7 @@ func (k *KMS) WriteAuditBefore(ctx context.Context, w io.Writer, after int64, be
 }
 
 // errCutExport says that the kms stopped in the middle of a part.
-var errCutExport = errors.New("the export has no checkpoint at its end: the audit trail does not hold, or the connection broke")
+var errCutExport = errors.New("the export has no checkpoint at its end: the audit trail is not valid, or the connection broke")
 
 // bounds returns the first and the last line of a part.
 func bounds(part []byte) (first, last kms.AuditLine, err error) {

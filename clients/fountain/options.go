@@ -52,7 +52,7 @@ type settings struct {
 
 func (s *settings) credentials(option string, source func(*Client) TokenSource) error {
 	if s.credential != "" {
-		return fmt.Errorf("%s: %s is already given, and a client has one credential", option, s.credential)
+		return fmt.Errorf("%s: %s is already set, and a client has one credential", option, s.credential)
 	}
 	s.credential, s.source = option, source
 	return nil

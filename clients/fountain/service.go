@@ -52,7 +52,7 @@ func (s *Service) Do(req *http.Request) (*http.Response, error) {
 	}
 	op := s.again[req.Method]
 	if op == nil {
-		return nil, fmt.Errorf("%s: the method is not one of HTTP's common ones", s.name)
+		return nil, fmt.Errorf("%s: unsupported HTTP method", s.name)
 	}
 	if op.repeat == never && req.Header.Get("Idempotency-Key") != "" {
 		op = &operation{id: op.id, word: op.word, method: op.method, repeat: always, asked: op}

@@ -25,9 +25,9 @@ type MfaRequiredError struct {
 // Error says what to do.
 func (e *MfaRequiredError) Error() string {
 	if e.takesCodes() {
-		return "the password is right, and a second factor is asked for (WithStepUp, or CompleteSignIn)"
+		return "the password is right, and a second factor is required (WithStepUp, or CompleteSignIn)"
 	}
-	return "the password is right, and a second factor is asked for that has no code to type: sign in in a browser, at /twofactor/v1/enroll of the gateway"
+	return "the password is right, and a second factor is required that has no code to type: sign in in a browser, at /twofactor/v1/enroll of the gateway"
 }
 
 // Is makes errors.Is work with ErrMfaRequired.

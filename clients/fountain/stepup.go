@@ -78,7 +78,7 @@ type (
 // CodeProofUsed, CodeFactorNotAccepted.
 func (c *Client) UseProof(ctx context.Context, service, proof string) error {
 	if c.raiser == nil {
-		return errors.New("use proof: the client was made without WithStepUp, and asks for no second factor")
+		return errors.New("use proof: the client was created without WithStepUp and supports no second factor")
 	}
 	_, err := c.raiser.cache.Get(context.WithValue(ctx, proofKey{}, proof), service)
 	return err
@@ -91,7 +91,7 @@ func (c *Client) UseProof(ctx context.Context, service, proof string) error {
 // such service.
 func (c *Client) RaisedToken(ctx context.Context, service string) (string, error) {
 	if c.raiser == nil {
-		return "", errors.New("raise a token: the client was made without WithStepUp, and asks for no second factor")
+		return "", errors.New("raise a token: the client was created without WithStepUp and supports no second factor")
 	}
 	token, err := c.raiser.cache.Get(context.WithValue(ctx, challengeKey{}, Challenge{Audience: service}), service)
 	if err != nil {

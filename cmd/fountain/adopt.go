@@ -107,7 +107,7 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 	case gatewayRefuses:
 		after := "what was adopted before is still served"
 		if !answer.before {
-			after = "nothing is served: adopt it again, or withdraw it with fountain retire " + a.Name
+			after = "nothing is served: adopt it again, or retire it with fountain retire " + a.Name
 		}
 		return fmt.Errorf("the kms has accepted it, but the gateway refuses its %s%s; %s", answer.Refused, refusals[answer.Refused], after)
 	case gatewayWaits:

@@ -86,7 +86,7 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Equal(t, 1, notAllowed.code)
 	require.Contains(t, notAllowed.stderr, "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW")
 	require.Contains(t, notAllowed.stderr, "the gateway refuses its upstreams")
-	require.Contains(t, notAllowed.stderr, "nothing is served: adopt it again, or withdraw it with fountain retire elsewhere")
+	require.Contains(t, notAllowed.stderr, "nothing is served: adopt it again, or retire it with fountain retire elsewhere")
 	require.NotContains(t, notAllowed.stdout, "is guarded")
 	require.Regexp(t, `(?m)^elsewhere +refused \(upstreams\) `, good("adopted").stdout)
 	require.Contains(t, good("adopted", "--output", "json").stdout, `"state": "refused"`)

@@ -87,7 +87,7 @@ func (o *adopting) sentence(answer adoptedAnswer) string {
 	if answer.Gateway == gatewayReady {
 		return said + " Callers with its scopes can use `fountain call GET /" + answer.Name + "/...`, or a token from `fountain token " + answer.Name + "`."
 	}
-	return said + " The gateway reaches nothing at " + strings.Join(o.upstreams, " or ") + ": start the service there."
+	return said + " The gateway does not reach " + strings.Join(o.upstreams, " or ") + ": start the service there."
 }
 
 func counted(n int, one string) string {

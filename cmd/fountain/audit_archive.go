@@ -62,7 +62,7 @@ minutes.`
 			return usagef("--dir and --before are needed")
 		}
 		if plain == (len(a.recipients) > 0 || a.recipientsFile != "") {
-			return usagef("give --recipient or --recipients-file, which say who can read the archive, or --plain")
+			return usagef("pass --recipient or --recipients-file, which name who can read the archive, or --plain")
 		}
 		return run(cmd, args)
 	}
@@ -326,7 +326,7 @@ func (a *archiving) write(s *trailSource, who []age.Recipient) (file string, l l
 	part := filepath.Join(a.dir, a.service+".part")
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return "", l, fmt.Errorf("%s is there, of an archive that is being written or was broken off: remove it when nothing writes", part)
+		return "", l, fmt.Errorf("%s exists, from an archive that is being written or was interrupted: remove it when nothing is writing", part)
 	}
 	if err != nil {
 		return "", l, fmt.Errorf("write archive: %w", err)
@@ -341,7 +341,7 @@ func (a *archiving) write(s *trailSource, who []age.Recipient) (file string, l l
 		return "", l, os.Remove(part)
 	}
 	if err == nil && end.After != s.after {
-		err = errors.New("the trail begins elsewhere by now: call again")
+		err = errors.New("the beginning of the trail has changed: run the command again")
 	}
 	if err != nil {
 		return "", l, errors.Join(fmt.Errorf("write archive: %w", err), os.Remove(part))
@@ -481,7 +481,7 @@ func (a *archiving) remove(cmd *cobra.Command, o *operator, c *fountain.Client, 
 		r, err := c.KMS.ArchiveAudit(ctx, order)
 		switch {
 		case err != nil:
-			return fmt.Errorf("%s is whole, but its events were not removed from the trail: %w", file, err)
+			return fmt.Errorf("%s is complete, but its events were not removed from the trail: %w", file, err)
 		case r.Removed == nil:
 			return o.done(cmd, fmt.Sprintf("%d events are in %s; %s removes them from its trail within minutes, or says why not in its log", l.Events, file, a.service))
 		case *r.Removed >= r.Ordered:
@@ -489,7 +489,7 @@ func (a *archiving) remove(cmd *cobra.Command, o *operator, c *fountain.Client, 
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("%s is whole, and its events are being removed still: the trail begins with number %d by now", file, *r.Removed+1)
+			return fmt.Errorf("%s is complete, and its events are still being removed: the trail now begins with number %d", file, *r.Removed+1)
 		case <-time.After(removalPause):
 		}
 	}

@@ -183,13 +183,13 @@ func makeBackup(ctx context.Context, at *places, to string, who []age.Recipient)
 	unfinished := to + ".part"
 	file, err := os.OpenFile(unfinished, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return m, nil, fmt.Errorf("%s is there, of a backup that runs or was killed: remove it when none runs", unfinished)
+		return m, nil, fmt.Errorf("%s exists, from a backup that is running or was killed: remove it when none is running", unfinished)
 	}
 	if err != nil {
 		return m, nil, fmt.Errorf("write archive: %w", err)
 	}
 	if err := takeLock(file); errors.Is(err, syscall.EWOULDBLOCK) { // where locks are not supported, sweep does not remove files either
-		return m, nil, errors.Join(fmt.Errorf("%s was taken for what is left of an earlier backup: begin again", unfinished), file.Close())
+		return m, nil, errors.Join(fmt.Errorf("%s was removed as a leftover of an earlier backup: run the backup again", unfinished), file.Close())
 	}
 	m, sums, err = backup.Write(ctx, file, at.parts, backup.Options{Recipients: who, Version: version, Clock: clock.System})
 	if err := errors.Join(at.documentsGone(err), file.Sync(), file.Close()); err != nil {

@@ -113,9 +113,9 @@ func (p *places) documentsGone(err error) error {
 		return err
 	}
 	if !exists(filepath.Dir(p.documents)) { // the environment of one service alone, as in a container
-		return fmt.Errorf("a backup takes the databases of all services, and there is none of search in %s: --data, or FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE of each, say where they are: %w", filepath.Dir(p.documents), err)
+		return fmt.Errorf("a backup needs the databases of all services, and %s has none of search: set --data, or FOUNTAIN_<SERVICE>_DATA_DIR and ..._DATABASE_URL_FILE of each service: %w", filepath.Dir(p.documents), err)
 	}
-	return fmt.Errorf("the documents of the embedded search engine are not in %s; where search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it: %w", p.documents, err)
+	return fmt.Errorf("the documents of the embedded search engine are not in %s; if search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it: %w", p.documents, err)
 }
 
 // scratch returns places in an empty directory, on SQLite, for the parts of an archive.

@@ -61,7 +61,7 @@ func (s schedule) run(ctx context.Context) error {
 			return err
 		case err != nil:
 			due = s.clock.Now().Add(min(s.every, retryWithin))
-			s.log.ErrorContext(ctx, "it failed, and is tried again", "error", sentence(err), "at", due)
+			s.log.ErrorContext(ctx, "it failed and is retried", "error", sentence(err), "at", due)
 		default:
 			due = s.clock.Now().Add(s.every + rand.N(s.every/20+1)) //nolint:gosec // so that many do not begin at once
 		}
@@ -144,7 +144,7 @@ func (b *backupCall) schedule(cmd *cobra.Command) error {
 			began := time.Now()
 			made, err := b.add(cmd)
 			if err != nil && made.file != "" && exists(made.file) { // the archive is complete: further attempts would fill the disk
-				log.ErrorContext(cmd.Context(), "a backup was written, but not all that belongs to it was done", "file", made.file, "error", sentence(err))
+				log.ErrorContext(cmd.Context(), "a backup was written, but a later step failed", "file", made.file, "error", sentence(err))
 				return nil
 			}
 			if err != nil {
@@ -179,7 +179,7 @@ func (c *checkCall) schedule(cmd *cobra.Command, dir string, every time.Duration
 				return m, err
 			})
 			if err == nil {
-				log.InfoContext(cmd.Context(), "a backup was restored and looked at", "id", m.ID, "seconds", time.Since(began).Seconds())
+				log.InfoContext(cmd.Context(), "a backup was restored and checked", "id", m.ID, "seconds", time.Since(began).Seconds())
 			}
 			return err
 		},

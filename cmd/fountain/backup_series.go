@@ -168,7 +168,7 @@ func (s series) trim(keep int, written string) (removed []string, err error) {
 	others := slices.DeleteFunc(whole, func(name string) bool { return name == filepath.Base(written) })
 	for _, name := range others[min(keep-1, len(others)):] {
 		if err := os.Remove(filepath.Join(s.dir, name)); err != nil {
-			return removed, fmt.Errorf("the archive is whole, but an older one is still there: %w", err)
+			return removed, fmt.Errorf("the archive is complete, but an older one still exists: %w", err)
 		}
 		removed = append(removed, name)
 	}

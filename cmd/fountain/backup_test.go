@@ -423,7 +423,7 @@ func TestRestore_refusesWithOneSentence(t *testing.T) {
 	require.Equal(t, 1, run(t, "backup", "drill", cut, "--identity", identity).code)
 	got := run(t, "restore", archive, "--identity", identity, "--administrator", "ada", "--data", place)
 	require.Zero(t, got.code, got.stderr)
-	require.Contains(t, got.stdout, "bring back the root key")
+	require.Contains(t, got.stdout, "restore the root key")
 	require.Contains(t, run(t, "up", "--data", place, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0").sentenceOf(t), "root key")
 }
 
@@ -490,7 +490,7 @@ func TestRestore_movesAFamilyToPostgreSQL(t *testing.T) {
 func TestDocumentsGone_tellsWhatIsNotThere(t *testing.T) {
 	dir := t.TempDir()
 	at := places{documents: filepath.Join(dir, "search", "engine")}
-	require.ErrorContains(t, at.documentsGone(fs.ErrNotExist), "a backup takes the databases of all services")
+	require.ErrorContains(t, at.documentsGone(fs.ErrNotExist), "a backup needs the databases of all services")
 	require.NoError(t, os.Mkdir(filepath.Join(dir, "search"), 0o700))
 	require.ErrorContains(t, at.documentsGone(fs.ErrNotExist), "FOUNTAIN_SEARCH_ENGINE_URL")
 	require.NoError(t, os.Mkdir(at.documents, 0o700))

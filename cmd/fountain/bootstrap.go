@@ -86,7 +86,7 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 		return err
 	}
 	if made.Invitation == nil {
-		return errors.New("the kms gave no invitation")
+		return errors.New("the kms returned no invitation")
 	}
 	if err := signIn(cmd, client, file, address, o.username, password, o.rememberedCA()); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (o *bootstrapping) token() (string, error) {
 	}
 	token, err := config.ReadSecret(o.tokenFile)
 	if err != nil {
-		return "", fmt.Errorf("one-time token: %w; fountain up tells where it is while there is no administrator (--token-file)", err)
+		return "", fmt.Errorf("one-time token: %w; fountain up prints its path while there is no administrator (--token-file)", err)
 	}
 	return token, nil
 }
@@ -116,14 +116,14 @@ func signIn(cmd *cobra.Command, client *fountain.Client, file *session.File, add
 	case errors.Is(err, fountain.CodeInvalidCode):
 		return fmt.Errorf("no code was accepted, so you are not signed in; whoever has no authenticator yet enrols one at %s", page)
 	case errors.Is(err, fountain.CodeFactorNotAccepted):
-		return fmt.Errorf("the code was right, but a role of yours accepts no code of this kind; sign in at %s", page)
+		return fmt.Errorf("the code was right, but one of your roles does not accept codes of this kind; sign in at %s", page)
 	case errors.Is(err, fountain.ErrMfaRequired):
-		return fmt.Errorf("a role of yours asks for a second factor that has no code to type; sign in at %s", page)
+		return fmt.Errorf("one of your roles requires a second factor that has no code to type; sign in at %s", page)
 	case err != nil:
 		return err
 	}
 	if t.RefreshToken == nil {
-		return errors.New("the kms gave no refresh token")
+		return errors.New("the kms returned no refresh token")
 	}
 	return file.Save(&session.Session{URL: address, Username: username, RefreshToken: *t.RefreshToken, CAFile: caFile})
 }

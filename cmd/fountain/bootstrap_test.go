@@ -25,7 +25,7 @@ func TestBootstrap_makesTheFirstAdministratorAndSignsIn(t *testing.T) {
 	}
 	token := filepath.Join(u.data, "kms", "bootstrap.token")
 	refused("needs --username", "--token-file", token)
-	refused("fountain up tells where it is", "--username", "ada", "--token-file", filepath.Join(t.TempDir(), "none"))
+	refused("fountain up prints its path", "--username", "ada", "--token-file", filepath.Join(t.TempDir(), "none"))
 	refused("401", "--username", "ada", "--token-file", write(t, "bt_AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"))
 
 	got := h.run("bootstrap", "--url", u.url, "--username", "ada", "--token-file", token, "--password-file", passwordFile)

@@ -39,7 +39,7 @@ has a second factor, for operations that require one: the command asks for a cod
 	one := cmd.Args
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if raised && os.Getenv("FOUNTAIN_API_KEY") != "" {
-			return usagef("--step-up raises the token of who is signed in, and none of an API key: leave FOUNTAIN_API_KEY out")
+			return usagef("--step-up raises the token of the signed-in user, not of an API key: unset FOUNTAIN_API_KEY")
 		}
 		return one(cmd, args)
 	}

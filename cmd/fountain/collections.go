@@ -86,7 +86,7 @@ func (o *operator) deleteCollection() *cobra.Command {
 // agreed asks the user to type a word at the terminal.
 func agreed(cmd *cobra.Command, question, word string) error {
 	if !terminal.Is(os.Stdin) {
-		return usagef("%s asks for confirmation, and there is no terminal to prompt on: pass --yes to go on", cmd.CommandPath())
+		return usagef("%s needs confirmation, and there is no terminal to prompt on: pass --yes to continue", cmd.CommandPath())
 	}
 	fmt.Fprint(cmd.ErrOrStderr(), question)
 	var typed string

@@ -197,7 +197,7 @@ func raises(challenge fountain.Challenge) bool {
 
 // codePrompt returns the prompt for a code.
 func codePrompt(challenge fountain.Challenge) string {
-	prompt := challenge.Operation + " asks for a code of your authenticator: "
+	prompt := challenge.Operation + " needs a code of your authenticator: "
 	if challenge.Operation == "" {
 		prompt = "a token for " + challenge.Audience + " with a second factor needs a code of your authenticator: "
 	}

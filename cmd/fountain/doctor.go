@@ -187,7 +187,7 @@ func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []stri
 	for _, word := range words {
 		p, err := loadProgram(word)
 		if err != nil {
-			d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain serve " + word + " --validate says the same"})
+			d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain serve " + word + " --validate reports the same"})
 			continue
 		}
 		at := doctor.Place{Word: word, Service: *p.service, Issuer: p.service.Issuer, URL: strings.TrimRight(e.url, "/")}
@@ -216,7 +216,7 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 		return baseErr
 	}
 	if !running && err == nil && e.url == "" {
-		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.OK, What: "fountain up does not run on " + e.data + "; what runs is not asked"})
+		d.Add(doctor.Finding{Check: doctor.Running, Level: doctor.OK, What: "fountain up does not run on " + e.data + "; running services are not queried"})
 		base = ""
 	}
 	for _, word := range openapi.Words() {
@@ -229,7 +229,7 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 		}
 		if word == "search" { // the only service setting that changes what is stored is whether the documents are here
 			if err := config.LoadFrom(searchPrefix, p.settings, settingsOf(searchPrefix, "ENGINE_")); err != nil {
-				d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain up says the same"})
+				d.Add(doctor.Finding{Service: word, Check: doctor.Settings, Level: doctor.Error, What: sentence(err), Do: "correct the settings; fountain up reports the same"})
 			}
 		}
 		e.examine(ctx, d, p, at)

@@ -118,16 +118,16 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		check         string
 		service, what string
 	}{
-		"no root key":           {remove("kms/root.key"), doctor.Keys, "kms", "is not there"},
-		"another root key":      {overwrite("kms/root.key", "0123456789abcdef\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0b\x0c\x0e\x0f\x10\x11\x12", 0o600), doctor.Keys, "kms", "another one"},
+		"no root key":           {remove("kms/root.key"), doctor.Keys, "kms", "is missing"},
+		"another root key":      {overwrite("kms/root.key", "0123456789abcdef\x01\x02\x03\x04\x05\x06\x07\x08\x09\x0b\x0c\x0e\x0f\x10\x11\x12", 0o600), doctor.Keys, "kms", "is not the one"},
 		"a short root key":      {overwrite("kms/root.key", "hunter2", 0o600), doctor.Keys, "kms", "refused"},
 		"a key others can read": {overwrite("sequence/credential.json", "", 0o644), doctor.Modes, "sequence", "others can read"},
 		"an ended key":          {overwrite("sequence/credential.json", `{"key":"hunter2","expiresAt":"2020-01-01T00:00:00Z"}`, 0o600), doctor.Keys, "sequence", "has expired"},
-		"no key but text":       {overwrite("search/credential.json", "hunter2", 0o600), doctor.Keys, "search", "no credential"},
+		"no key but text":       {overwrite("search/credential.json", "hunter2", 0o600), doctor.Keys, "search", "is not the credential of a service"},
 		"a directory for all":   {overwrite("twofactor", "", 0o777), doctor.Modes, "twofactor", "others can write"},
 		"a damaged database":    {damage("sequence"), doctor.Database, "sequence", "damaged"},
 		"no database at all":    {overwrite("search/search.db", "hunter2, and no database", 0o600), doctor.Database, "search", "damaged"},
-		"a database that went":  {remove("twofactor/twofactor.db"), doctor.Database, "twofactor", "is not there"},
+		"a database that went":  {remove("twofactor/twofactor.db"), doctor.Database, "twofactor", "is missing"},
 		"documents that went": {func(t *testing.T, data string) {
 			require.NoError(t, os.RemoveAll(filepath.Join(data, "search", "engine")))
 		}, doctor.Database, "search", "FOUNTAIN_SEARCH_ENGINE_URL"},
@@ -138,7 +138,7 @@ func TestDoctor_findsWhatIsBroken(t *testing.T) {
 		}, doctor.Restore, "kms", "not ended"},
 		"a changed trail":        {changeDatabase("kms", "UPDATE audit_events SET body = '{}' WHERE seq = 2"), doctor.Audit, "kms", "at event 2"},
 		"a trail that was cut":   {changeDatabase("kms", "DELETE FROM audit_events WHERE seq > 1", "UPDATE audit_head SET seq = 1, hash = (SELECT hash FROM audit_events WHERE seq = 1)"), doctor.Audit, "kms", "(checkpoint)"},
-		"a checkpoint of nobody": {overwrite("kms/kms.checkpoint", "hunter2", 0o600), doctor.Audit, "kms", "no checkpoint"},
+		"a checkpoint of nobody": {overwrite("kms/kms.checkpoint", "hunter2", 0o600), doctor.Audit, "kms", "is not a checkpoint"},
 		"a clock that was ahead": {changeDatabase("kms", "UPDATE audit_events SET at = at + 3600000000"), doctor.Clock, "kms", "ahead of this machine"},
 		"another issuer":         {overwrite("issuer", "https://other.example\n", 0o600), doctor.Issuer, "kms", "issuer move https://other.example"},
 	} {
@@ -203,7 +203,7 @@ func TestDoctor_looksAtTheServicesOfTheEnvironment(t *testing.T) {
 	people := finish(t, cmd)
 	require.Equal(t, exitFailed, people.code)
 	require.Contains(t, people.stdout, "ERROR")
-	require.Contains(t, people.stdout, "-> see that the server runs")
+	require.Contains(t, people.stdout, "-> check that the server runs")
 	require.Contains(t, people.stdout, "something is wrong")
 	require.Equal(t, exitFailed, run(t, "doctor", "--data", filepath.Join(dir, "none")).code)
 	require.Equal(t, exitUsage, run(t, "doctor", "--ca-file", file).code)

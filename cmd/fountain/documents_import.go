@@ -264,9 +264,9 @@ func (d *documentImport) keep(p documents.Position) error {
 func (d *documentImport) end(cmd *cobra.Command, reached documents.Position, err error) error {
 	switch {
 	case errors.Is(err, context.Canceled):
-		return fmt.Errorf("interrupted after line %d; run the same import again to go on", reached.Lines)
+		return fmt.Errorf("interrupted after line %d; run the same import again to continue", reached.Lines)
 	case errors.Is(err, fountain.ErrUnavailable), errors.Is(err, fountain.ErrRateLimited):
-		return fmt.Errorf("%w; run the same import again to go on after line %d", err, reached.Lines)
+		return fmt.Errorf("%w; run the same import again to continue after line %d", err, reached.Lines)
 	case err != nil:
 		return err
 	}
@@ -277,5 +277,5 @@ func (d *documentImport) end(cmd *cobra.Command, reached documents.Position, err
 	if reached.Failed == 0 {
 		return os.Remove(d.failedPath)
 	}
-	return fmt.Errorf("%d %s not imported: %s tells why", reached.Failed, plural(int(reached.Failed), "line"), d.failedPath)
+	return fmt.Errorf("%d %s not imported: %s has the reasons", reached.Failed, plural(int(reached.Failed), "line"), d.failedPath)
 }

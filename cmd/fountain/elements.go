@@ -55,7 +55,7 @@ func newElementsMove() *cobra.Command {
 			body := sequence.Move{Before: &before}
 			switch {
 			case (before == "") == (after == ""):
-				return usagef("name one of --before and --after")
+				return usagef("pass one of --before and --after")
 			case before == "":
 				body = sequence.Move{After: &after}
 			}

@@ -179,7 +179,7 @@ func (o *explaining) request(cmd *cobra.Command, method, url string) error {
 	if err == nil && said.Verdict == explain.Refused {
 		err = fmt.Errorf("the gateway refuses this request: %d %s, by %s", said.Answer.Status, said.Answer.Code, said.RefusedBy)
 		if said.RefusedBy == "route" && o.contract == "" && !o.adopted {
-			err = fmt.Errorf("%w; where that is an adopted service, give its document by --contract FILE, or have it read from the kms by --adopted", err)
+			err = fmt.Errorf("%w; for an adopted service, pass its document with --contract FILE, or read it from the kms with --adopted", err)
 		}
 	}
 	return err
@@ -307,7 +307,7 @@ func unread(s *explain.Story) string {
 	if s.Unread == 0 {
 		return ""
 	}
-	return fmt.Sprintf("; %d lines are too long or no JSON and were passed over", s.Unread)
+	return fmt.Sprintf("; %d lines are too long or not JSON and were skipped", s.Unread)
 }
 
 func printJSON(out io.Writer, answer any) error {
@@ -404,7 +404,7 @@ func printStory(out io.Writer, s *explain.Story) error {
 		return err
 	}
 	if s.Dropped > 0 {
-		fmt.Fprintf(out, "%d further lines are left out\n", s.Dropped)
+		fmt.Fprintf(out, "%d more lines are not shown\n", s.Dropped)
 	}
 	if s.Unread > 0 {
 		fmt.Fprintln(out, strings.TrimPrefix(unread(s), "; "))
@@ -412,7 +412,7 @@ func printStory(out io.Writer, s *explain.Story) error {
 	if r := s.Refusal; r != nil {
 		by := "the check " + plain(r.RefusedBy)
 		if r.RefusedBy == "" {
-			by = "what lies behind the checks"
+			by = "what comes after the checks"
 		}
 		fmt.Fprintf(out, "refused by %s of %s: %d %s\n", by, orNone([]string{r.Service}), r.Status, plain(r.Code))
 		if r.Origin != "" {

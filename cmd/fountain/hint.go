@@ -32,10 +32,10 @@ func hintOf(refused *fountain.Error, byKey bool) string {
 		return "you have no scope of that service, or no service has that name: fountain whoami shows your scopes, which come from your roles or the API key"
 	case fountain.CodeInvalidClient:
 		if byKey {
-			return "the key of FOUNTAIN_API_KEY has expired, was revoked, or belongs to another family"
+			return "the key of FOUNTAIN_API_KEY has expired, was revoked, or is from another family"
 		}
 	case fountain.CodeInvitationRequired:
-		return "--invitation-file takes that of fountain bootstrap, or of another administrator's fountain users invite NAME"
+		return "--invitation-file takes the invitation of fountain bootstrap, or of another administrator's fountain users invite NAME"
 	case fountain.CodeInsufficientUserAuthentication:
 		if byKey {
 			return "a code cannot raise a person's API key: sign in, without FOUNTAIN_API_KEY, or use the key of a service (fountain keys create NAME --service SERVICE)"

@@ -94,7 +94,7 @@ func TestToken_stepUpTakesNoAPIKey(t *testing.T) {
 	cmd.SetArgs([]string{"notes", "--step-up"})
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	t.Setenv("FOUNTAIN_API_KEY", "a key")
-	require.ErrorContains(t, cmd.Execute(), "leave FOUNTAIN_API_KEY out")
+	require.ErrorContains(t, cmd.Execute(), "unset FOUNTAIN_API_KEY")
 }
 
 // Without an authenticator every code is wrong, and the service does not say which is the case. After a refusal, both

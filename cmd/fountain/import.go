@@ -22,7 +22,7 @@ import (
 // scopeName is the form of a scope's name in the contract of the sequence service.
 var scopeName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._~-]{0,127}$`)
 
-const scopeRule = "must begin with a letter or digit and hold at most 128 letters, digits, dots, hyphens, underscores and tildes"
+const scopeRule = "must begin with a letter or digit and have at most 128 letters, digits, dots, hyphens, underscores and tildes"
 
 // imports holds the flags of import.
 type imports struct {
@@ -71,7 +71,7 @@ func (o *imports) run(cmd *cobra.Command, args []string) error {
 	case o.encoding != "" && !slices.Contains(screenplay.Encodings(), o.encoding):
 		return usagef("--encoding must be one of %s", strings.Join(screenplay.Encodings(), ", "))
 	case o.DryRun && o.Update:
-		return usagef("--dry-run stores nothing: --update does not go with it")
+		return usagef("--dry-run stores nothing: it cannot be combined with --update")
 	}
 	script, notices, err := readScreenplay(args[0], o.encoding)
 	if err != nil {
@@ -107,7 +107,7 @@ func readScreenplay(path, encoding string) (script *screenplay.Script, notices [
 		if err != nil {
 			return nil, nil, fmt.Errorf("%s: %w", path, err)
 		}
-		notices = append(lost, path+" was read as Final Draft's XML; lines are those of its form as Fountain, which fountain export shows")
+		notices = append(lost, path+" was read as Final Draft XML; line numbers refer to its Fountain form, which fountain export shows")
 		in = strings.NewReader(fountain)
 	}
 	script, err = screenplay.ParseWith(in, screenplay.Options{Encoding: encoding})
@@ -128,7 +128,7 @@ func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Scri
 	result, err := importer.Import(ctx, script, o.Options)
 	bar.Done()
 	if errors.Is(err, context.Canceled) {
-		return errors.New("interrupted; run the same import again to go on")
+		return errors.New("interrupted; run the same import again to continue")
 	}
 	if err != nil && !errors.Is(err, importer.ErrSecondFactor) {
 		return err
@@ -182,7 +182,7 @@ func (o *imports) tellDifference(out io.Writer, result *importer.Result) error {
 	}
 	o.tellEdited(out, result)
 	if len(result.Changes) == 0 {
-		_, err := fmt.Fprintf(out, "scope %s holds this play; nothing was stored\n", o.Scope)
+		_, err := fmt.Fprintf(out, "scope %s already has this play; nothing was stored\n", o.Scope)
 		return err
 	}
 	_, err := fmt.Fprintf(out, "scope %s: %s; nothing was stored\n", o.Scope, differences(result))
@@ -197,7 +197,7 @@ func (o *imports) tellEdited(out io.Writer, result *importer.Result) {
 }
 
 func differences(result *importer.Result) string {
-	return fmt.Sprintf("%d new, %d changed, %d gone", result.Number("new"), result.Number("changed"), result.Number("gone"))
+	return fmt.Sprintf("%d new, %d changed, %d removed", result.Number("new"), result.Number("changed"), result.Number("gone"))
 }
 
 func plural(n int, noun string) string {

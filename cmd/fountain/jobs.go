@@ -80,7 +80,7 @@ func (o *operator) followJob(cmd *cobra.Command, c *fountain.Client, collection,
 	case j.State == search.JobStateCancelled:
 		return fmt.Errorf("job %s was cancelled", id)
 	case j.Failed > 0:
-		return fmt.Errorf("%d %s failed: fountain jobs failures %s %s tells why", j.Failed, plural(int(j.Failed), "item"), collection, id)
+		return fmt.Errorf("%d %s failed: fountain jobs failures %s %s lists the reasons", j.Failed, plural(int(j.Failed), "item"), collection, id)
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func readJSON(file string, into any, printed ...any) error {
 		return nil
 	}
 	if name, ok := strings.CutPrefix(err.Error(), "json: unknown field "); ok {
-		return fmt.Errorf("%s: the member %s means nothing here", file, name)
+		return fmt.Errorf("%s: unknown member %s", file, name)
 	}
 	return fmt.Errorf("%s: %w", file, err)
 }

@@ -23,9 +23,9 @@ func TestReadJSON_refusesMisspelledMembers(t *testing.T) {
 	require.True(t, *want.Fields[0].Facet)
 
 	_, err = read(`{"name": "books", "fields": [{"name": "title", "type": "string", "facets": true}]}`)
-	require.EqualError(t, err, file+`: the member "facets" means nothing here`)
+	require.EqualError(t, err, file+`: unknown member "facets"`)
 	_, err = read(`{"name": "books", "fields": [], "default_sorting_field": "year"}`)
-	require.EqualError(t, err, file+`: the member "default_sorting_field" means nothing here`)
+	require.EqualError(t, err, file+`: unknown member "default_sorting_field"`)
 	_, err = read(`{"name": "books", "owner": "administrators", "documents": 3, "fields": [{"name": "title", "type": "string", "facets": true}]}`)
 	require.Error(t, err)
 	_, err = read(`{"name": "books"} {}`)

@@ -108,6 +108,6 @@ func (o *operator) updateKeyring() *cobra.Command {
 	cmd.Example = "  fountain keyrings update invoices --service billing --service ledger\n  fountain keyrings update invoices --min-version 3"
 	cmd.Flags().StringSliceVar(&services, "service", []string{}, "service that can use the keyring, replacing all current ones; may be repeated")
 	cmd.Flags().Int64Var(&uses, "max-uses", 0, "number of encryptions after which an AES-256-GCM key is replaced")
-	cmd.Flags().Int64Var(&oldest, "min-version", 0, "give up keys older than this version: what they have encrypted can no longer be decrypted")
+	cmd.Flags().Int64Var(&oldest, "min-version", 0, "give up keys older than this version: data that they have encrypted can no longer be decrypted")
 	return cmd
 }

@@ -23,7 +23,7 @@ func newLogout() *cobra.Command {
 			}
 			kept, err := file.Load()
 			if errors.Is(err, session.ErrNone) {
-				_, err = fmt.Fprintln(cmd.OutOrStdout(), "nobody was signed in")
+				_, err = fmt.Fprintln(cmd.OutOrStdout(), "not signed in")
 				return err
 			}
 			if err != nil {
@@ -43,7 +43,7 @@ func newLogout() *cobra.Command {
 				return err
 			}
 			if ended != nil {
-				return fmt.Errorf("the session is forgotten here, but %s could not be told: %w", kept.URL, ended)
+				return fmt.Errorf("the session was removed here, but %s could not be notified: %w", kept.URL, ended)
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "signed out at %s\n", kept.URL)
 			return err

@@ -98,7 +98,7 @@ func newRoot() *cobra.Command {
 // noArgs and oneArg are cobra's checks with a usage error.
 func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) > 0 {
-		return usagef("%s takes no argument, but %q was given", cmd.CommandPath(), args[0])
+		return usagef("%s takes no arguments, but got %q", cmd.CommandPath(), args[0])
 	}
 	return nil
 }

@@ -61,7 +61,7 @@ type moveStore struct {
 func (m moveStore) run(cmd *cobra.Command, word string) error {
 	named := m.urlFile != "" || m.toSQLite
 	if m.urlFile != "" && m.toSQLite || !named && !m.reopen {
-		return usagef("one of --to-url-file and --to-sqlite says where to")
+		return usagef("one of --to-url-file and --to-sqlite is required")
 	}
 	from, err := m.configured(word, cmd.Flags().Changed("data"))
 	if err != nil {
@@ -186,7 +186,7 @@ func (m moveStore) openAgain(cmd *cobra.Command, c store.Config, other *store.Co
 	was, err := store.Reopen(cmd.Context(), c, other)
 	switch {
 	case errors.Is(err, store.ErrEnded):
-		return fmt.Errorf("%w: the new place may be the database now; name it beside --reopen by --to-url-file or --to-sqlite, it must be empty", err)
+		return fmt.Errorf("%w: the target may be the database now; pass it with --reopen as --to-url-file or --to-sqlite, it must be empty", err)
 	case errors.Is(err, store.ErrNotEmpty):
 		return fmt.Errorf("%s, to which %s was moved, is not empty: two databases of it would be open", placeOf(*other), c.Name)
 	case errors.Is(err, store.ErrLocked):

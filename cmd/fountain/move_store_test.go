@@ -66,7 +66,7 @@ func apart(t *testing.T, data, issuer string, settings []string) (u *up, stop fu
 			case <-time.After(time.Minute):
 				t.Fatalf("%s did not end within a minute of SIGTERM", s.word)
 			}
-			require.NotContains(t, s.stderr.String(), "does not hold", "the audit trail that was moved holds")
+			require.NotContains(t, s.stderr.String(), "audit chain is not valid", "the audit trail that was moved is valid")
 		}
 	}
 }
@@ -165,7 +165,7 @@ func TestMoveStore_bringsAFamilyToPostgreSQLAndBack(t *testing.T) {
 		require.Equal(t, len(keeping), strings.Count(got.stdout, "are the same"), got.stdout)
 		require.Contains(t, run(t, "up", "--data", data, "--addr", "127.0.0.1:0", "--admin-addr", "127.0.0.1:0").stderr, "was moved to another place")
 		require.Contains(t, shell(t, dir, data, there).stderr, "not empty")
-		require.Contains(t, run(t, "move-store", "kms", "--data", data, "--reopen").sentenceOf(t), "name it beside --reopen")
+		require.Contains(t, run(t, "move-store", "kms", "--data", data, "--reopen").sentenceOf(t), "pass it with --reopen")
 		got = run(t, "move-store", "kms", "--data", data, "--reopen", "--to-url-file", filepath.Join(dir, "kms-url"))
 		require.Contains(t, got.sentenceOf(t), "two databases of it would be open")
 		for _, word := range keeping {
@@ -208,7 +208,7 @@ func TestMoveStore_bringsAFamilyToPostgreSQLAndBack(t *testing.T) {
 		require.Equal(t, "oil", secret.Value)
 		p.kept(t, home, p.elements+1)
 		require.Zero(t, home.term(t))
-		require.NotContains(t, home.stderr.String(), "does not hold")
+		require.NotContains(t, home.stderr.String(), "audit chain is not valid")
 		for _, word := range keeping {
 			tellsMoves(t, store.Config{Name: word, Dir: filepath.Join(data, word)})
 		}

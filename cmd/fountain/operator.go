@@ -77,7 +77,7 @@ func (o *operator) command(use, short, example string, args cobra.PositionalArgs
 // code returns the one-time code that an operation requires.
 func (o *operator) code(ctx context.Context, challenge fountain.Challenge) (string, error) {
 	if o.unattended.Load() {
-		return "", errors.New("the code given before is no longer valid")
+		return "", errors.New("the previous code is no longer valid")
 	}
 	if o.codeFile == "" {
 		return askCode(ctx, challenge)

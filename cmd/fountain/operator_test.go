@@ -143,7 +143,7 @@ func TestOperator_worksFromTheCommandLine(t *testing.T) {
 	// The withdrawal has ended the administrators' tokens. The stored one is no longer valid, and a code is asked for.
 	unasked = h.run("services", "delete", "reports")
 	require.Equal(t, 2, unasked.code)
-	require.Contains(t, unasked.sentenceOf(t), "services delete asks for confirmation")
+	require.Contains(t, unasked.sentenceOf(t), "services delete needs confirmation")
 	asked := h.run("services", "delete", "reports", "--yes")
 	require.Equal(t, 1, asked.code)
 	require.Contains(t, asked.sentenceOf(t), "second factor")

@@ -50,7 +50,7 @@ func newOTP() *cobra.Command {
 			if err := c.Twofactor.RevokeFactor(cmd.Context(), args[0]); err != nil {
 				return err
 			}
-			return o.done(cmd, args[0]+" no longer counts")
+			return o.done(cmd, args[0]+" is revoked")
 		})
 	rename := o.command("rename ID LABEL", "Rename one of your authenticators", "  fountain otp rename fac_01... 'old phone'\n  fountain otp rename fac_01... tablet --output json", cobra.ExactArgs(2),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {

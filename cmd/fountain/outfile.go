@@ -15,7 +15,7 @@ func writeOut(file string, write func(io.Writer) error) error {
 	part := file + ".part"
 	out, err := os.OpenFile(part, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there, of an export that runs or was killed: remove it when none runs", part)
+		return fmt.Errorf("%s exists, from an export that is running or was killed: remove it when none is running", part)
 	}
 	if err != nil {
 		return err

@@ -27,7 +27,7 @@ func (o *operator) recoveryCodes() *cobra.Command {
 				return err
 			}
 			if left.Few {
-				fmt.Fprintln(cmd.ErrOrStderr(), "few are left: fountain otp recovery-codes --new creates ten new ones")
+				fmt.Fprintln(cmd.ErrOrStderr(), "few codes are left: fountain otp recovery-codes --new creates ten new ones")
 			}
 			return o.print(cmd, left, []string{"LEFT", "MADE"}, [][]string{{strconv.Itoa(int(left.Remaining)), whenOr(left.CreatedAt, "never")}})
 		})

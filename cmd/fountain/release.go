@@ -58,5 +58,5 @@ func wayBack(err error) string {
 	if !errors.Is(err, store.ErrNewer) {
 		return ""
 	}
-	return "; this is release " + version + ", and nothing was changed: run the newer one, or restore a backup from before the upgrade"
+	return "; this is release " + version + ", and nothing was changed: run the newer release, or restore a backup from before the upgrade"
 }

@@ -77,13 +77,13 @@ func (r restore) run(cmd *cobra.Command, file string) error {
 		return &usageError{err}
 	}
 	if errors.Is(err, backup.ErrOtherParts) {
-		return fmt.Errorf("restore %s: %w; FOUNTAIN_SEARCH_ENGINE_URL must be set here as it was for the backup: where search uses a Typesense, its documents are in no archive", file, err)
+		return fmt.Errorf("restore %s: %w; FOUNTAIN_SEARCH_ENGINE_URL must be set here as it was for the backup: when search uses a Typesense, archives do not contain its documents", file, err)
 	}
 	if err != nil {
 		return fmt.Errorf("restore %s: %w", file, err)
 	}
 	if rootMissing {
-		restored.Notes = append(restored.Notes, backup.Note{Part: "kms", What: "bring back the root key: put it into " + at.kms.RootKeyFile + " before the start"})
+		restored.Notes = append(restored.Notes, backup.Note{Part: "kms", What: "restore the root key: put it into " + at.kms.RootKeyFile + " before the start"})
 	}
 	if r.asJSON {
 		return printJSON(cmd.OutOrStdout(), map[string]any{"manifest": restored.Archive, "sums": sums, "restoredAt": restored.At, "notes": restored.Notes})

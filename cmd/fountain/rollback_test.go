@@ -48,7 +48,7 @@ func TestRollback_everyCommandRefusesADatabaseOfANewerRelease(t *testing.T) {
 			got := finish(t, cmd)
 			require.Equal(t, exitFailed, got.code, "%v: %s%s", args, got.stdout, got.stderr)
 			require.Contains(t, got.sentenceOf(t), "database was migrated by a newer release", args)
-			require.Contains(t, got.stderr, "run the newer one, or restore a backup from before the upgrade", args)
+			require.Contains(t, got.stderr, "run the newer release, or restore a backup from before the upgrade", args)
 			require.Equal(t, before, contents(t, u.data), args)
 		}
 		require.NoFileExists(t, filepath.Join(dir, "archive"))

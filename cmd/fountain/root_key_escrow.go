@@ -33,7 +33,7 @@ there are backups from before the rotation.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if len(out) != 1 && len(out) != shares {
-				return usagef("--out is given once, or once for each of the %d shares", shares)
+				return usagef("pass --out once, or once for each of the %d shares", shares)
 			}
 			return splitRootKey(cmd, file, shares, threshold, out)
 		},
@@ -125,7 +125,7 @@ or from another set is reported.`,
 				return usagef("name the files of the shares, and with --out the file of the root key")
 			}
 			if len(args) > seal.MaxShares {
-				return usagef("a root key has %d shares at the most", seal.MaxShares)
+				return usagef("a root key has at most %d shares", seal.MaxShares)
 			}
 			var shares []seal.NamedShare
 			for _, path := range args {

@@ -133,7 +133,7 @@ func TestSecrets_areTurnedOverAndGivenToAProcess(t *testing.T) {
 	require.Contains(t, good("keyrings", "get", "signs", "--output", "json"), "publicKey")
 	unasked := ada.run("keyrings", "delete", "sums")
 	require.Equal(t, 2, unasked.code)
-	require.Contains(t, unasked.sentenceOf(t), "keyrings delete asks for confirmation")
+	require.Contains(t, unasked.sentenceOf(t), "keyrings delete needs confirmation")
 	good("keyrings", "mac", "sums", "--file", plain)
 	good("keyrings", "delete", "sums", "--yes")
 	require.Equal(t, 1, ada.run("keyrings", "mac", "sums", "--file", plain).code)

@@ -71,7 +71,7 @@ reported, and the exit status is then 1.`
 func (o *sequenceCheck) usage(cmd *cobra.Command, args []string) error {
 	switch {
 	case o.file != "" && (len(args) > 0 || o.readOnly || o.out != ""):
-		return usagef("--history goes with no scope, --read-only or --out")
+		return usagef("--history cannot be combined with a scope, --read-only or --out")
 	case o.output != "table" && o.output != "json":
 		return usagef("--output must be table or json")
 	case len(args) > 1 || (o.readOnly && len(args) == 0):
@@ -91,7 +91,7 @@ func (o *sequenceCheck) online(cmd *cobra.Command, c *fountain.Client, args []st
 	}
 	h, err := o.look(cmd)
 	if errors.Is(err, history.ErrUsed) {
-		return fmt.Errorf("the scope %q has elements: name one that nobody has used, or check it with --read-only", o.Scope)
+		return fmt.Errorf("the scope %q has elements: use another name, or check it with --read-only", o.Scope)
 	}
 	if err != nil {
 		return err

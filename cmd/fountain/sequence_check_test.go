@@ -57,12 +57,12 @@ func TestSequence_isCheckedFromTheCommandLine(t *testing.T) {
 	require.Contains(t, got.stdout, "lost checked/")
 	require.Regexp(t, `scope mine: [0-9]+ faults`, got.sentenceOf(t))
 	require.NoError(t, os.WriteFile(kept, text[:len(text)/2], 0o600))
-	require.Contains(t, ada.run("sequence", "check", "--history", kept).sentenceOf(t), "no whole history")
+	require.Contains(t, ada.run("sequence", "check", "--history", kept).sentenceOf(t), "not a complete history")
 	for call, want := range map[string]string{
 		"sequence check --read-only":            "takes one argument",
 		"sequence check a b":                    "takes one argument",
 		"sequence check a/b":                    "SCOPE must begin with",
-		"sequence check x --history " + kept:    "goes with no scope",
+		"sequence check x --history " + kept:    "cannot be combined with a scope",
 		"sequence check --clients 0":            "--clients must be",
 		"sequence check --output xml --appends": "flag needs an argument",
 	} {

@@ -126,7 +126,7 @@ func (p *program) serve(ctx context.Context, ready func(addr string)) error {
 			return err
 		}
 		if ctx.Err() == nil {
-			return errors.New("it ended by itself")
+			return errors.New("it ended unexpectedly")
 		}
 		return nil
 	})

@@ -59,7 +59,7 @@ func newSets(kind search.SetKind, noun, example string) *cobra.Command {
 			}
 			return o.print(cmd, one, setHead, [][]string{setRow(*one)})
 		})
-	remove := o.command("delete NAME", "Delete one of the "+noun+"; it applies to no search any more", at+"delete plays\n"+at+"delete globe.plays", oneArg("a name"),
+	remove := o.command("delete NAME", "Delete one of the "+noun+"; it no longer applies to searches", at+"delete plays\n"+at+"delete globe.plays", oneArg("a name"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			return c.Search.DeleteSearchSet(cmd.Context(), kind, args[0])
 		})

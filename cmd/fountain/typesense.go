@@ -87,7 +87,7 @@ func explainEngine(err error, dir string) error {
 	case errors.Is(err, search.ErrEngineLocked):
 		return fmt.Errorf("%s is used by another process", dir)
 	case errors.Is(err, search.ErrEngineDamaged):
-		return fmt.Errorf("%w; fountain serve typesense --data %s --repair brings back what can be read", err, dir)
+		return fmt.Errorf("%w; fountain serve typesense --data %s --repair recovers what can be read", err, dir)
 	}
 	return err
 }
@@ -95,7 +95,7 @@ func explainEngine(err error, dir string) error {
 // checkTypesense compares the documents of the engine in a directory with its indexes.
 func checkTypesense(cmd *cobra.Command, dir string) error {
 	if dir == "" {
-		return usagef("fountain serve typesense --check takes --data")
+		return usagef("fountain serve typesense --check needs --data")
 	}
 	done, err := search.CheckTypesense(cmd.Context(), dir, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 	if err != nil {
@@ -116,17 +116,17 @@ func checked(dir string, done search.Checked) (lines string, err error) {
 		lines += fmt.Sprintf("%s: %d documents are not in the index, %d are in it and not stored, %d are in it otherwise than they are stored\n", f.Collection, f.Lacking, f.Excess, f.Different)
 	}
 	if len(done.Faults) > 0 {
-		return lines, fmt.Errorf("%d of %d indexes are not those of their documents: remove %s while the engine is stopped, and the next start makes them anew",
+		return lines, fmt.Errorf("%d of %d indexes do not match their documents: remove %s while the engine is stopped, and the next start rebuilds them",
 			len(done.Faults), done.Collections, filepath.Join(dir, "index"))
 	}
-	return fmt.Sprintf("%d collections with %d documents: the indexes hold them all and nothing else\n", done.Collections, done.Documents), nil
+	return fmt.Sprintf("%d collections with %d documents: the indexes match them\n", done.Collections, done.Documents), nil
 }
 
 // repairTypesense recovers what can be read of the engine in a directory, which may be that of a search service
 // (search/engine in the data directory).
 func repairTypesense(cmd *cobra.Command, dir string) error {
 	if dir == "" {
-		return usagef("fountain serve typesense --repair takes --data")
+		return usagef("fountain serve typesense --repair needs --data")
 	}
 	done, err := search.RepairTypesense(dir, slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil)))
 	switch {
@@ -135,7 +135,7 @@ func repairTypesense(cmd *cobra.Command, dir string) error {
 	case err != nil:
 		return fmt.Errorf("repair %s: %w", dir, err)
 	case done.Kept == "":
-		return fmt.Errorf("%s holds no documents", dir)
+		return fmt.Errorf("%s has no documents", dir)
 	}
 	_, err = fmt.Fprintf(cmd.OutOrStdout(), "%d collections with %d documents are whole; at least %d documents are lost. The damaged file is kept as %s\n",
 		done.Collections, done.Documents, done.Broken, done.Kept)

@@ -105,7 +105,7 @@ continues with the same data.`,
 			defer endLog()
 			c.Log = log
 			if names := untaken(os.Environ()); len(names) > 0 {
-				log.WarnContext(cmd.Context(), "fountain up does not take these settings of fountain serve, and goes on without them", "settings", names)
+				log.WarnContext(cmd.Context(), "fountain up does not support these settings of fountain serve and ignores them", "settings", names)
 			}
 			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }
 			return explainUp(family.Run(cmd.Context(), c))

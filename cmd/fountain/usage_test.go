@@ -34,7 +34,7 @@ func TestCommands_answerAWrongCallWithOneSentence(t *testing.T) {
 		"import x --batch 0":                    "--batch must be",
 		"import x --scope a/b":                  "--scope must begin with",
 		"import x --encoding koi8":              "--encoding must be one of utf-8",
-		"import x --update --dry-run":           "does not go with it",
+		"import x --update --dry-run":           "cannot be combined with --update",
 		"export":                                "takes one argument",
 		"export a/b":                            "SCOPE must begin with",
 		"elements list hamlet":                  "SCOPE/TYPE",

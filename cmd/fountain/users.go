@@ -171,7 +171,7 @@ func confirmed(cmd *cobra.Command, question func(name string) string) *cobra.Com
 		}
 		err := terminal.Confirm(question(args[0]))
 		if errors.Is(err, terminal.ErrNoTerminal) {
-			return usagef("%s asks for confirmation, and there is no terminal to prompt on: pass --yes to go on", cmd.CommandPath())
+			return usagef("%s needs confirmation, and there is no terminal to prompt on: pass --yes to continue", cmd.CommandPath())
 		}
 		if err != nil {
 			return err
@@ -220,12 +220,12 @@ func newSessions() *cobra.Command {
 			}
 			return o.print(cmd, sessions, []string{"ID", "BEGAN", "ENDS", ""}, rows)
 		})
-	list.Flags().StringVar(&user, "user", "", "user whose sessions are meant; default: yourself")
+	list.Flags().StringVar(&user, "user", "", "user whose sessions to list; default: yourself")
 	var of string
 	revoke := o.command("revoke [ID]", "Revoke one session, or all sessions with --all", "  fountain sessions revoke ses_01...\n  fountain sessions revoke --all --user grace",
 		cobra.MaximumNArgs(1), nil)
 	var all bool
-	revoke.Flags().StringVar(&of, "user", "", "user whose sessions are meant; default: yourself")
+	revoke.Flags().StringVar(&of, "user", "", "user whose sessions to revoke; default: yourself")
 	revoke.Flags().BoolVar(&all, "all", false, "revoke all sessions of the user")
 	revoke.RunE = func(cmd *cobra.Command, args []string) error {
 		if all == (len(args) == 1) {
@@ -316,7 +316,7 @@ func (o *operator) forgottenPassword(cmd *cobra.Command, login string) error {
 	if err := c.KMS.RequestPasswordReset(cmd.Context(), kms.PasswordResetRequest{Login: login}); err != nil {
 		return err
 	}
-	return o.done(cmd, "if there is such a user with a mail address, a link is on its way; it works once, for 30 minutes, and at most three an hour are sent")
+	return o.done(cmd, "if this user exists and has a mail address, a link is sent; it works once, for 30 minutes, and at most three an hour are sent")
 }
 
 // resetPassword needs no session, because a user who has forgotten the password has none.

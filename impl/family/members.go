@@ -194,7 +194,7 @@ func (h *house) launch(word, url string, s *config.Service, run func(context.Con
 		case err != nil:
 			h.failed <- fmt.Errorf("%s: %w", word, err)
 		case ctx.Err() == nil:
-			h.failed <- fmt.Errorf("%s ended by itself", word)
+			h.failed <- fmt.Errorf("%s ended unexpectedly", word)
 		}
 	}()
 }
@@ -243,7 +243,7 @@ func askIssuer(ctx context.Context, kmsURL string) (string, error) {
 		return "", fmt.Errorf("ask the kms for its issuer: %w", err)
 	}
 	if metadata.Issuer == "" {
-		return "", errors.New("the kms tells no issuer")
+		return "", errors.New("the kms reports no issuer")
 	}
 	return metadata.Issuer, nil
 }

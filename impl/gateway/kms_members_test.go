@@ -124,7 +124,7 @@ func TestMember_comesFromTheKMS(t *testing.T) {
 	require.Equal(t, gets+1, k.gets.Load(), "only what has changed is read")
 
 	k.keep(kept("notes", "{", "c", 3), kept("other", notes, "a", 1))
-	again("one that can't be taken", func() bool { return strings.Contains(h.log.String(), "what was in force stays") })
+	again("one that can't be taken", func() bool { return strings.Contains(h.log.String(), "the one in force stays") })
 	require.Equal(t, "2.0.0", version())
 
 	k.refuse(403)

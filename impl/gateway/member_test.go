@@ -342,7 +342,7 @@ func TestMember_aShadowTellsWhatItWouldRefuse(t *testing.T) {
 	}
 	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "invalid_body", "notes", "notes.createNote", "request"))
 	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "bad_upstream", "notes", "notes.listNotes", "answer"))
-	require.Equal(t, 2, strings.Count(h.log.String(), "would refuse what passes"), "each kind once")
+	require.Equal(t, 2, strings.Count(h.log.String(), "would refuse a request that passes now"), "each kind once")
 	require.Equal(t, 201, h.do("POST", "/notes/v2/notes", `{"text":"abc"}`, "Authorization", h.notesToken(nil)).StatusCode)
 	require.EqualValues(t, 2, metric(t, h.registry, "fountain_gateway_shadow_rejections_total", "invalid_body", "notes", "notes.createNote", "request"))
 }

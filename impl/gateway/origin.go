@@ -39,7 +39,7 @@ func (g *gate) noPartOfAPage(x *httpserver.Exchange) error {
 	if x.Operation.Mount == "" || g.config.MembersOrigin != "" || !loads[x.Request.Header.Get("Sec-Fetch-Dest")] {
 		return nil
 	}
-	return problem.New(problem.Forbidden, "Answers of adopted services can't become a part of a page here.")
+	return problem.New(problem.Forbidden, "Responses of adopted services cannot be embedded in a page of this origin.")
 }
 
 // atItsOrigin refuses requests for members at the family's host, and for the family at the members' host, if the hosts differ.
@@ -51,5 +51,5 @@ func (g *gate) atItsOrigin(x *httpserver.Exchange) error {
 	if atMembers == (x.Operation.Mount != "") || httpserver.Probe(x.Operation) {
 		return nil
 	}
-	return problem.New(problem.Misdirected, "This host does not serve this path: adopted services have a host of their own.")
+	return problem.New(problem.Misdirected, "This host does not serve this path: adopted services have a separate host.")
 }

@@ -269,7 +269,7 @@ func TestPutContract_namesWhatIsWrongWithADocument(t *testing.T) {
 		code     string
 		contains string
 	}{
-		"no OpenAPI": {func(p *api.ContractPut) { p.Files[0].Text = "title: no contract\n" }, "invalid_contract", "api.yaml:1: the document does not say its version; write openapi: 3.0.3"},
+		"no OpenAPI": {func(p *api.ContractPut) { p.Files[0].Text = "title: no contract\n" }, "invalid_contract", "api.yaml:1: the document does not declare its version; write openapi: 3.0.3"},
 		"no YAML":    {func(p *api.ContractPut) { p.Files[0].Text = "openapi: 3.0.3\na: {\n" }, "invalid_contract", "api.yaml:"},
 		"a URL as reference": {func(p *api.ContractPut) {
 			p.Files[0].Text = documentOf("orders", "  /things: {$ref: 'https://example.org/x.yaml'}\n") + "x-fountain: {no: 1}\n"

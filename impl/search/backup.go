@@ -32,7 +32,7 @@ func markRestored(ctx context.Context, tx *store.Tx, r *backup.Restored) error {
 		return fmt.Errorf("end jobs of the backup: %w", err)
 	}
 	if err := searchstore.LeapVersions(ctx, tx); err != nil {
-		return fmt.Errorf("go on with versions beyond those of the backup: %w", err)
+		return fmt.Errorf("continue with versions above those of the backup: %w", err)
 	}
 	return audit.AppendLater(ctx, tx, audit.Event{
 		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),

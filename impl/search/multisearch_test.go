@@ -153,7 +153,7 @@ func TestMultiSearch_refusesWhatHasNoPlaceInTheAnswer(t *testing.T) {
 				continue
 			}
 			require.Equal(t, "validation_failed", r.(map[string]any)["code"], i)
-			require.Contains(t, r.(map[string]any)["message"], "too large for one answer")
+			require.Contains(t, r.(map[string]any)["message"], "too large for one response")
 		}
 	})
 }

@@ -12,9 +12,9 @@ func (s *service) nodeChanged(n tsclient.NodeState) {
 	switch {
 	case s.config.embedded():
 	case n.Healthy:
-		s.config.Log.Info("a node of the search engine is back", "node", n.Address)
+		s.config.Log.Info("a node of the search engine answers again", "node", n.Address)
 	default:
-		s.config.Log.Warn("a node of the search engine is away", "node", n.Address, "error", n.Cause)
+		s.config.Log.Warn("a node of the search engine does not answer", "node", n.Address, "error", n.Cause)
 	}
 }
 

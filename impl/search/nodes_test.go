@@ -200,8 +200,8 @@ fountain_search_engine_node_healthy{node="%s"} 1
 	}
 	l.end(t)
 	t.Logf("%d searches and %d writes, 3 nodes died in turn: none failed", l.searches.Load(), l.writes.Load())
-	require.Equal(t, 3, strings.Count(w.logs.String(), "a node of the search engine is away"), "a change is told once")
-	require.Equal(t, 3, strings.Count(w.logs.String(), "a node of the search engine is back"))
+	require.Equal(t, 3, strings.Count(w.logs.String(), "a node of the search engine does not answer"), "a change is told once")
+	require.Equal(t, 3, strings.Count(w.logs.String(), "a node of the search engine answers again"))
 }
 
 // The key is rotated in the kms, while the nodes change to it at different times.

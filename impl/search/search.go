@@ -189,7 +189,7 @@ func (s *service) work(ctx context.Context) error {
 	}
 	group.Go("tell of writes", func(ctx context.Context) error {
 		return replica.Run(ctx, func(err error) {
-			s.config.Log.WarnContext(ctx, "the writes under way could not be told to other replicas", "error", err)
+			s.config.Log.WarnContext(ctx, "the writes in progress could not be announced to other replicas", "error", err)
 			s.life.CountFailure("tell of writes under way")
 		})
 	})
@@ -212,7 +212,7 @@ func (s *service) tendKeys(group *runner.Group, minter *searchkeys.Minter, rows 
 
 // unapplied reports that the engine does not have the change of a request yet. The change is applied again in the background.
 func (s *service) unapplied(ctx context.Context, err error) {
-	s.config.Log.WarnContext(ctx, "the search engine has not got the change of a set yet", "error", err)
+	s.config.Log.WarnContext(ctx, "a change of a set is not yet applied to the search engine", "error", err)
 	s.life.CountFailure(applySets)
 }
 
@@ -236,7 +236,7 @@ func (s *service) leave() error {
 	ctx, cancel := context.WithTimeout(context.Background(), leaveTime)
 	defer cancel()
 	if err := s.replica.Leave(ctx); err != nil {
-		s.config.Log.WarnContext(ctx, "other replicas could not be told of this one's end; a reindex may wait for it for two minutes", "error", err)
+		s.config.Log.WarnContext(ctx, "the shutdown could not be announced to other replicas; a reindex may wait for this one for two minutes", "error", err)
 	}
 	return nil
 }

@@ -210,7 +210,7 @@ func TestSets_areKeptWhileTheEngineIsAway(t *testing.T) {
 		return 0
 	})
 	w.must(t, 201, admin, "PUT", "/sets/synonyms/seats", `{"synonyms":[{"words":["sofa","couch"]}]}`)
-	require.Contains(t, w.logs.String(), "has not got the change of a set yet")
+	require.Contains(t, w.logs.String(), "a change of a set is not yet applied")
 	engine.failing(nil)
 	w.must(t, 201, admin, "PUT", "/sets/synonyms/beds", `{"synonyms":[{"words":["bed","bunk"]}]}`)
 	require.Contains(t, engine.must(t, "GET", "/synonym_sets", ""), "couch")

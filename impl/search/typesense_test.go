@@ -29,7 +29,7 @@ func door(t *testing.T, c TypesenseConfig) (base string, stop func() error) {
 	case err := <-done:
 		cancel()
 		require.NoError(t, err)
-		panic("it ended by itself")
+		panic("it ended unexpectedly")
 	}
 }
 

@@ -27,7 +27,7 @@ func markRestored(ctx context.Context, tx *database.Tx, r *backup.Restored) erro
 	if err := store.RenameFeeds(ctx, tx, rand.Text()); err != nil {
 		return err
 	}
-	r.Note("who follows changes of scopes is refused once, and begins again: positions are given anew")
+	r.Note("followers of changes of scopes are refused once and begin again: positions are assigned anew")
 	r.Note("every element is brought to the search service again")
 	return audit.AppendLater(ctx, tx, audit.Event{
 		At: r.At, Action: audit.RestoreBackup, ActorKind: audit.System, Outcome: audit.OK, Detail: r.Detail(),

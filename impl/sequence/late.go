@@ -18,7 +18,7 @@ import (
 // fail with errNoKey. They are not called before the service is ready.
 type lateKey struct{ key atomic.Pointer[seal.Key] }
 
-var errNoKey = errors.New("the data key is not there yet")
+var errNoKey = errors.New("the data key does not exist yet")
 
 func (l *lateKey) Sum(data []byte) ([]byte, error) {
 	if k := l.key.Load(); k != nil {

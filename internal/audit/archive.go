@@ -133,7 +133,7 @@ func (c *Chain) mayGo(ctx context.Context, tx *store.Tx, b base, o Order) error 
 		return fmt.Errorf("read audit event: %w", err)
 	}
 	if !bytes.Equal(hash, o.End.Hash) {
-		return c.tampered("it does not hold the end of an archive that it has signed")
+		return c.tampered("it does not contain the end of an archive that it has signed")
 	}
 	var newest int64
 	err = tx.Get(ctx, &newest, "SELECT COALESCE(MAX(at), 0) FROM audit_events WHERE seq > ? AND seq <= ?", b.Seq, o.End.Seq)

@@ -281,7 +281,7 @@ func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []row) er
 		return c.tampered("its head was changed")
 	}
 	if h.Seq < c.end.Load() { // end is set only after commits, and the head is locked
-		return c.tampered("an older state was put back")
+		return c.tampered("an older state was restored")
 	}
 	to := c.follow(h, events)
 	if _, err := tx.Exec(ctx, "UPDATE audit_head SET hash = ?, mac = ? WHERE id = 1", to.Hash, to.MAC); err != nil {

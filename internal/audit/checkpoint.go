@@ -17,7 +17,7 @@ import (
 var ErrSignature = errors.New("the checkpoint is not signed by this audit chain")
 
 // ErrTampered means that the chain was changed. Nothing of such a chain is signed.
-var ErrTampered = errors.New("the audit chain does not hold")
+var ErrTampered = errors.New("the audit chain is not valid")
 
 // Checkpoint is the signed end of a service's chain at one moment (Ed25519, RFC 8032). A copy that is stored elsewhere proves later whether the chain
 // still contains everything up to that event.
@@ -122,7 +122,7 @@ func (c *Chain) vouchedHead(ctx context.Context, q store.Querier) (head, error) 
 	case !c.key.vouchesFor(h):
 		return head{}, fmt.Errorf("%w: its head was changed", ErrTampered)
 	case h.Seq < known:
-		return head{}, fmt.Errorf("%w: an older state was put back", ErrTampered)
+		return head{}, fmt.Errorf("%w: an older state was restored", ErrTampered)
 	}
 	return h, nil
 }

@@ -352,7 +352,7 @@ func (v *exportVerifier) goOn(l Line) error {
 
 func (v *exportVerifier) event(l Line) error {
 	if l.Seq != v.at.seq+1 {
-		return fmt.Errorf("event %d is missing, or stands at another place", v.at.seq+1)
+		return fmt.Errorf("event %d is missing or out of place", v.at.seq+1)
 	}
 	if _, err := decode(l.Event); err != nil {
 		return fmt.Errorf("event %d is not one", l.Seq)

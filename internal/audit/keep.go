@@ -87,7 +87,7 @@ func NewKeeper(c *Chain, k Keeping) *Keeper {
 // Run makes checkpoints, removes archived events, and verifies the chain at the start and every day, until ctx ends.
 func (k *Keeper) Run(ctx context.Context) error {
 	if n := k.chain.Lost(); n > 0 {
-		k.Log.ErrorContext(ctx, "keys of the audit chain do not open; fountain audit verify tells more", "keys", n)
+		k.Log.ErrorContext(ctx, "keys of the audit chain can't be opened; fountain audit verify reports why", "keys", n)
 	}
 	k.compare(ctx)
 	var group sync.WaitGroup
@@ -168,7 +168,7 @@ func (k *Keeper) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := k.holdsLast(ctx, c.Seq); err != nil { // a new checkpoint must not replace the proof that an older state was put back
+	if err := k.holdsLast(ctx, c.Seq); err != nil { // a new checkpoint must not replace the proof that an older state was restored
 		return err
 	}
 	k.last = &c
@@ -205,7 +205,7 @@ func (k *Keeper) holdsLast(ctx context.Context, end int64) error {
 	}
 	k.cut = true
 	k.alarm(ctx, Report{FirstBreak: min(k.last.Seq, end+1), Reason: BreakCheckpoint})
-	return fmt.Errorf("%w: it does not hold its last checkpoint", ErrTampered)
+	return fmt.Errorf("%w: it does not contain its last checkpoint", ErrTampered)
 }
 
 // witness exchanges checkpoints with another service. It returns the number of the last event that needs no further checkpoint. This includes the
@@ -250,7 +250,7 @@ func (k *Keeper) compareOther(ctx context.Context, other Checkpoint) error {
 		return nil
 	}
 	k.behind.Set(1)
-	k.Log.ErrorContext(ctx, "the audit trail of the other service is not the one that was recorded: an older state of it was put back, or a copy answers beside it",
+	k.Log.ErrorContext(ctx, "the audit trail of the other service is not the one that was recorded: an older state was restored, or a copy answers too",
 		"service", other.Service, "event", other.Seq, "recorded", before.Seq)
 	return nil
 }
@@ -345,7 +345,7 @@ func (k *Keeper) verified(ctx context.Context) {
 	case err == nil || ctx.Err() != nil:
 	case errors.Is(err, ErrTampered):
 		k.intact.Set(0)
-		k.Log.ErrorContext(ctx, "the audit chain does not hold: it was changed in the database", "error", err)
+		k.Log.ErrorContext(ctx, "the audit chain is not valid: it was changed in the database", "error", err)
 	default:
 		k.Log.ErrorContext(ctx, "the audit chain could not be compared with its last checkpoint", "error", err)
 		k.Failed("verify the audit chain")
@@ -354,7 +354,7 @@ func (k *Keeper) verified(ctx context.Context) {
 
 func (k *Keeper) alarm(ctx context.Context, r Report, more ...any) {
 	k.intact.Set(0)
-	k.Log.ErrorContext(ctx, "the audit chain does not hold: it was changed in the database", append(more, "event", r.FirstBreak, "reason", r.Reason)...)
+	k.Log.ErrorContext(ctx, "the audit chain is not valid: it was changed in the database", append(more, "event", r.FirstBreak, "reason", r.Reason)...)
 }
 
 // ReadCheckpoint reads a file with one checkpoint. The error is fs.ErrNotExist when there is no file.
@@ -364,7 +364,7 @@ func ReadCheckpoint(path string) (c Checkpoint, err error) {
 		return Checkpoint{}, fmt.Errorf("read checkpoint: %w", err)
 	}
 	if err := json.Unmarshal(text, &c); err != nil {
-		return Checkpoint{}, fmt.Errorf("read checkpoint %s: it is none, as fountain audit checkpoint --output json prints it: %w", path, err)
+		return Checkpoint{}, fmt.Errorf("read checkpoint %s: not a checkpoint in the form of fountain audit checkpoint --output json: %w", path, err)
 	}
 	return c, nil
 }

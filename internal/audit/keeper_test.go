@@ -157,14 +157,14 @@ func TestKeeper_alarmsWhenAnOlderStateWasPutBack(t *testing.T) {
 	k := keep(t, audittest.Open(t, db), file)
 	k.started(t)
 	require.EqualValues(t, 0, k.gauge(t, "fountain_audit_intact"))
-	require.Contains(t, k.log.String(), `"the audit chain does not hold`)
+	require.Contains(t, k.log.String(), `"the audit chain is not valid`)
 	require.NoError(t, k.Close())
 	still, err := os.ReadFile(file)
 	require.NoError(t, err)
 	require.Equal(t, known, still, "the file stays: it is what shows it")
 }
 
-// Another replica that starts after an older state was put back continues after that state. The keeper of this replica must not sign it.
+// Another replica that starts after an older state was restored continues after that state. The keeper of this replica must not sign it.
 func TestKeeper_neverSignsOverAnOlderStateThatWasPutBack(t *testing.T) {
 	db, file := sqlite(t), filepath.Join(t.TempDir(), "checkpoint")
 	chain := audittest.Open(t, db)

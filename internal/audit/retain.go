@@ -48,7 +48,7 @@ func (k *Keeper) takeOrder(ctx context.Context) {
 		k.Log.ErrorContext(ctx, "events of the audit trail that are in an archive are not removed", "error", err, "event", order.End.Seq)
 		k.Failed("remove archived audit events")
 	default:
-		k.Log.WarnContext(ctx, "the kms was not asked which events of the audit trail are in an archive", "error", err)
+		k.Log.WarnContext(ctx, "the archive order of the audit trail could not be fetched from the kms", "error", err)
 		k.Failed("ask for orders to the audit trail")
 	}
 }

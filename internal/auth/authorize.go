@@ -70,5 +70,5 @@ func ForItAlone(p *Principal, op *contract.Operation) error {
 	if op.Mount == "" || p == nil || len(p.Audience) == 1 {
 		return nil
 	}
-	return refusedToken("This service takes tokens that are for it alone: ask for one with resource="+op.Word+".", "it has several audiences")
+	return refusedToken("This service accepts only tokens that are for it alone: request one with resource="+op.Word+".", "it has several audiences")
 }

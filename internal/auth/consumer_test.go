@@ -127,7 +127,7 @@ func TestConsumer_judgesAsTheFamilyDoes(t *testing.T) {
 		var refusal *verify.Problem
 		require.ErrorAs(t, theirs, &refusal, name)
 		require.Equal(t, "invalid_token", refusal.Code, name)
-		require.Equal(t, "The access token does not hold.", refusal.Detail, name)
+		require.Equal(t, "The access token is not valid.", refusal.Detail, name)
 		if len(token) > 20 {
 			require.NotContains(t, theirs.Error(), token[len(token)-20:], name)
 		}

@@ -96,7 +96,7 @@ func (h *tokenHeader) fill(raw []byte) error {
 		members++
 		text, err := strconv.Unquote(string(value))
 		if err != nil {
-			return errors.New("a member is no text")
+			return errors.New("a member is not a string")
 		}
 		switch name {
 		case "alg":

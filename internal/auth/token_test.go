@@ -266,7 +266,7 @@ func TestVerify_refusesTheAttackCorpus(t *testing.T) {
 			e := problem.From(err)
 			require.Equal(t, 401, e.Status())
 			require.Equal(t, []string{`Bearer realm="fountain", error="invalid_token"`}, e.Header["Www-Authenticate"])
-			require.Equal(t, "The access token does not hold.", e.Detail, "the caller learns nothing more")
+			require.Equal(t, "The access token is not valid.", e.Detail, "the caller learns nothing more")
 			if len(token) > 20 {
 				require.NotContains(t, e.Error(), token[len(token)-20:], "not even the log has the token")
 			}

@@ -96,7 +96,7 @@ func (v *Verifier) Verify(ctx context.Context, token, audience string) (*Princip
 	}
 	revoked, err := v.config.Revocations.Revoked(p)
 	if err != nil {
-		return nil, problem.New(problem.Unavailable, "It can't be told whether the token was revoked.").WithRetryAfter(time.Second).Wrap(err)
+		return nil, problem.New(problem.Unavailable, "The service cannot check whether the token was revoked.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	if revoked {
 		v.cache.drop(token)
@@ -116,7 +116,7 @@ func (v *Verifier) verify(ctx context.Context, token, audience string) (*Princip
 		return nil, invalidToken("kid is unknown")
 	}
 	if err != nil {
-		return nil, problem.New(problem.Unavailable, "The keys that verify tokens cannot be had.").WithRetryAfter(time.Second).Wrap(err)
+		return nil, problem.New(problem.Unavailable, "The keys that verify tokens cannot be fetched.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	var c Claims
 	want := expected{issuer: v.config.Issuer(), audience: audience, now: v.config.Clock.Now}
@@ -161,7 +161,7 @@ func (c *Claims) principal(token string) (*Principal, error) {
 	}
 	prefix := map[string]string{KindUser: "usr_", KindService: "svc_"}[c.Principal]
 	if prefix == "" || !strings.HasPrefix(c.Subject, prefix) {
-		return nil, errors.New("principal and sub do not fit")
+		return nil, errors.New("principal and sub do not match")
 	}
 	if c.Principal == KindService && len(c.Audience) != 1 {
 		return nil, errors.New("a service token has exactly one aud")
@@ -206,7 +206,7 @@ const (
 )
 
 // ErrInvalidProof means that a second-factor proof is not valid.
-var ErrInvalidProof = errors.New("the second-factor proof does not hold")
+var ErrInvalidProof = errors.New("the second-factor proof is not valid")
 
 // VerifyProof checks a second-factor proof with the keys that twofactor registered. The caller must still consume its jti and compare sub, sid and
 // azp with the session. An invalid proof is ErrInvalidProof.
@@ -279,7 +279,7 @@ func Sign(typ, kid, alg string, key crypto.PrivateKey, claims jwt.Claims) (strin
 // IsInvalid reports whether Verify refused the token itself, as opposed to failing because keys or revocations were not available.
 func IsInvalid(err error) bool { return errors.Is(err, problem.InvalidToken) }
 
-func invalidToken(why string) error { return refusedToken("The access token does not hold.", why) }
+func invalidToken(why string) error { return refusedToken("The access token is not valid.", why) }
 
 func refusedToken(sentence, why string) error {
 	return problem.New(problem.InvalidToken, sentence).

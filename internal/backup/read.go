@@ -81,7 +81,7 @@ func (r *reader) advance() error {
 		return nil
 	}
 	if err != nil {
-		return damaged("it can't be read to its end", err)
+		return damaged("it can't be read completely", err)
 	}
 	if next.Typeflag != tar.TypeReg || next.Size > maxEntry {
 		return damaged("it has an entry of another kind", nil)

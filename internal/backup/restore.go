@@ -206,7 +206,7 @@ func (p Part) rows(ctx context.Context, l *store.Loader, t store.CopiedTable) (f
 
 func (r *restoring) file(p Part, dir, name string, body []byte) error {
 	if !slices.Contains(p.Files, name) {
-		return damaged("it has a file that belongs nowhere", nil)
+		return damaged("it has an unexpected file", nil)
 	}
 	file, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {

@@ -124,7 +124,7 @@ func (r *tracesReader) header() http.Header {
 	name, text := r.exporter("HEADERS")
 	if path := r.values[headersFile]; path != "" {
 		if text != "" {
-			r.fault(headersFile, "and "+name+" are not given together")
+			r.fault(headersFile, "and "+name+" exclude each other")
 		}
 		secret, err := ReadSecret(path)
 		if err != nil {

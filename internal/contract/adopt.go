@@ -61,7 +61,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	}
 	b.root = b.files[a.File].root
 	if !b.root.isMap() {
-		return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, wrong(b.root, "the file must hold an object, as every OpenAPI document does"))
+		return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, wrong(b.root, "the file must contain an object, as every OpenAPI document does"))
 	}
 	c, err := b.contract()
 	if err != nil {
@@ -83,7 +83,7 @@ func (a *Adoption) check() error {
 	case slices.Contains(openapi.Words(), a.Name) || slices.Contains(reservedNames, a.Name):
 		return fmt.Errorf("adopt: %s is a service of the family, the beginning of its paths or of its scopes; choose another name", a.Name)
 	case len(a.Files) > MaxDocumentFiles:
-		return fmt.Errorf("adopt %s: %d files are given; a document and its files are at most %d", a.Name, len(a.Files), MaxDocumentFiles)
+		return fmt.Errorf("adopt %s: %d files; a document and its files are at most %d", a.Name, len(a.Files), MaxDocumentFiles)
 	case a.Files[a.File] == nil:
 		return fmt.Errorf("adopt %s: the document %q is not among the files", a.Name, a.File)
 	}
@@ -169,7 +169,7 @@ func (b *adopter) version() error {
 	case b.root.get("swagger") != nil:
 		return wrong(b.root.get("swagger"), "the document is of Swagger 2.0; convert it to OpenAPI 3.0 (npx swagger2openapi)")
 	case said == nil:
-		return wrong(b.root, "the document does not say its version; write openapi: 3.0.3 and the rest of an OpenAPI document")
+		return wrong(b.root, "the document does not declare its version; write openapi: 3.0.3 and the rest of an OpenAPI document")
 	}
 	version := said.text
 	switch {

@@ -152,11 +152,11 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 	const head = "openapi: 3.0.3\ninfo: {title: Pets, version: 1.0.0}\n"
 	for text, want := range map[string]string{
 		"":                            "pets.yaml:1: the file is empty",
-		"- a\n":                       "pets.yaml:1: the file must hold an object",
+		"- a\n":                       "pets.yaml:1: the file must contain an object",
 		"a: 1\nb: [\n":                "pets.yaml:2: the file is not valid YAML",
-		"a: 1\na: 2\n":                `pets.yaml:2: the key "a" is there twice`,
+		"a: 1\na: 2\n":                `pets.yaml:2: the key "a" occurs twice`,
 		"{\n\"a\": 1,\n\"a\": 2}":     "pets.yaml:3: the text has the same key twice",
-		"info: {}\npaths: {}\n":       "pets.yaml:1: the document does not say its version; write openapi: 3.0.3",
+		"info: {}\npaths: {}\n":       "pets.yaml:1: the document does not declare its version; write openapi: 3.0.3",
 		"swagger: '2.0'\npaths: {}\n": "pets.yaml:1: the document is of Swagger 2.0; convert it",
 		"openapi: 4.0.0\npaths: {}\n": "pets.yaml:1: OpenAPI 4.0.0 is not supported; write",
 		head + "x: 1\n":               "pets.yaml:1: the document has no paths; write paths:",
@@ -180,7 +180,7 @@ func TestAdopt_refusesWhatCannotHold_withPlaceAndHint(t *testing.T) {
 		"openapi: 3.0.3\ninfo:\n  title: 'a\n":                                                   "pets.yaml:3: the file is not valid YAML: found unexpected end of stream; close the quote",
 		head + "x-fountain: {timout: 3s}\npaths: {}":                                             "pets.yaml:3: x-fountain has no key timout; write timeout",
 		head + "paths:\n  /a:\n    get:\n      x-fountain: {timeout: soon}\n      responses: {}": "pets.yaml:6: GET /a: x-fountain.timeout: must be a positive duration such as 3s",
-		head + "paths:\n  /a:\n    get:\n      x-fountain:\n        body: {max: 1KiB}":           "pets.yaml:5: GET /a: body.max is said for an operation without a request body",
+		head + "paths:\n  /a:\n    get:\n      x-fountain:\n        body: {max: 1KiB}":           "pets.yaml:5: GET /a: body.max is set for an operation without a request body",
 	} {
 		_, _, err := Adopt(Adoption{Name: "pets", File: "pets.yaml", Files: map[string][]byte{"pets.yaml": []byte(text)}})
 		require.ErrorContains(t, err, want, text)
@@ -297,10 +297,10 @@ paths:
 	require.Equal(t, "1", name, "parameters of one position may have different names")
 	told := fmt.Sprint(warnings)
 	require.Contains(t, told, "/tokens#refresh has a fragment or a query")
-	require.Contains(t, told, "requests of late cannot be told from those of refresh; they fit when they fit one of the two")
+	require.Contains(t, told, "requests of late cannot be distinguished from those of refresh; they pass when they match one of the two")
 	require.Contains(t, told, "the path bare does not begin with /")
 	require.Contains(t, told, "empty segment")
-	require.Contains(t, told, "two parameters stand side by side")
+	require.Contains(t, told, "two parameters are adjacent")
 	require.Nil(t, c.Operation("double"))
 }
 
@@ -348,7 +348,7 @@ paths:
 	require.NoError(t, op.CheckResponse(200, http.Header{}, nil))
 	require.Error(t, op.CheckResponse(201, http.Header{}, nil))
 	require.Empty(t, op.Policy.Roles.AnyOf)
-	require.Contains(t, fmt.Sprint(warnings), "requests of lock cannot be told from those of change, which asks something else of callers; change holds")
+	require.Contains(t, fmt.Sprint(warnings), "requests of lock cannot be distinguished from those of change, which has other requirements for callers; change applies")
 }
 
 func TestAdopt_namesOperationsThatHaveNoName(t *testing.T) {
@@ -384,7 +384,7 @@ func TestAdopt_readsOnlyTheFilesThatWereGiven(t *testing.T) {
 	}
 	for ref, why := range map[string]string{
 		"https://evil.example/x.yaml#/a": "never followed", "//evil.example/x.yaml": "never followed", "/etc/passwd": "never followed", "file:///etc/passwd": "never followed",
-		"../../etc/passwd": "not given", "other.yaml#/a": "not given; give other.yaml too", "common.yaml#/nothing": "leads nowhere", "#/components/schemas/None": "leads nowhere", "%zz": "leads nowhere",
+		"../../etc/passwd": "is missing", "other.yaml#/a": "is missing; pass other.yaml too", "common.yaml#/nothing": "leads nowhere", "#/components/schemas/None": "leads nowhere", "%zz": "leads nowhere",
 	} {
 		require.Contains(t, adopted(ref).Operation("send").Unsupported, why, ref)
 	}
@@ -518,18 +518,18 @@ paths:
 		told = append(told, strings.TrimPrefix(w.String(), "pets.yaml:"))
 	}
 	for _, want := range []string{
-		"4: the key servres means nothing here; it is passed over; write servers",
-		"7: the key gte means nothing here; it is passed over; write get",
+		"4: the key servres is unknown here; it is ignored; write servers",
+		"7: the key gte is unknown here; it is ignored; write get",
 		"11: POST /a: the key reqestBody", // beside the right one it is not told
 		"13: required is neither true nor false; it is read as false; write true or false, without quotes",
-		"13: type beside a parameter is of Swagger 2.0; the parameter takes any text; write schema: {type: integer}",
-		"14: the key Schema means nothing here; it is passed over; write schema",
-		"16: the key require means nothing here; it is passed over; write required",
-		"17: the key addtionalProperties means nothing here; it is passed over; write additionalProperties",
-		"17: the key maxlength means nothing here; it is passed over; write maxLength",
-		"18: the key descripton means nothing here; it is passed over; write description",
-		"18: the key item means nothing here; it is passed over; write items",
-		"18: the key ref means nothing here; it is passed over; write $ref",
+		"13: type beside a parameter is from Swagger 2.0; the parameter accepts any text; write schema: {type: integer}",
+		"14: the key Schema is unknown here; it is ignored; write schema",
+		"16: the key require is unknown here; it is ignored; write required",
+		"17: the key addtionalProperties is unknown here; it is ignored; write additionalProperties",
+		"17: the key maxlength is unknown here; it is ignored; write maxLength",
+		"18: the key descripton is unknown here; it is ignored; write description",
+		"18: the key item is unknown here; it is ignored; write items",
+		"18: the key ref is unknown here; it is ignored; write $ref",
 		"18: uniqueItems is neither true nor false; it is read as false; write true or false, without quotes",
 		"18: text/html is active content, which browsers run; answers of it are 502 unless the operator accepts it; accept it (fountain adopt --active-content), or answer with another media type",
 		"8: TRACE /a: requests are answered with 501: pets.yaml:8: the gateway lets no TRACE through; use GET or POST",

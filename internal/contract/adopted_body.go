@@ -41,7 +41,7 @@ func (b *adopter) body(at *element) (*bodyContract, error) {
 			return nil, err
 		}
 		if body.media[m.name] != nil {
-			b.warn(WarnBody, content.items[i], "keep one of them", "media type %s is there twice; the first one holds", shortened(m.name))
+			b.warn(WarnBody, content.items[i], "keep one of them", "media type %s is declared twice; the first one applies", shortened(m.name))
 			continue
 		}
 		body.media[m.name] = m
@@ -179,7 +179,7 @@ func (m *mediaContract) streams() bool {
 // adoptedMedia is mediaType for adopted documents: it supports ranges, and accepts media type parameters that the document does not declare.
 func (op *Operation) adoptedMedia(header []string) (*mediaContract, map[string]string, error) {
 	refuse := func(rule, message string) error {
-		return problem.New(problem.UnsupportedMedia, "The body's media type is not one of this operation.").
+		return problem.New(problem.UnsupportedMedia, "This operation does not accept the body's media type.").
 			WithHeader("Accept", strings.Join(op.body.types(), ", ")).WithField("header", "Content-Type", rule, message)
 	}
 	if len(header) != 1 || header[0] == "" {
@@ -231,7 +231,7 @@ func (op *Operation) checkAdoptedBody(contentType string, body []byte) error {
 	if err := c.adoptedBody(m, parameters, body); err != nil {
 		return err
 	}
-	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
+	return c.problem(problem.InvalidBody, "The body does not match the contract.")
 }
 
 // adoptedBody reads and checks a body. It returns an error when the body cannot be read.
@@ -271,7 +271,7 @@ func (c *checker) adoptedForm(m *mediaContract) {
 			structured := textTypes(memberOf(m.schema, base))&(typeArray|typeObject) != 0
 			if !structured || !fields.put("["+base+"]"+brackets, one.value) {
 				c.reset("")
-				c.fail(0, string(RuleQueryBrackets), "has brackets where none may be, or that are not well formed", base)
+				c.fail(0, string(RuleQueryBrackets), "has brackets that are not allowed or not well formed", base)
 			}
 			continue
 		}

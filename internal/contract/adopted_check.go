@@ -179,7 +179,7 @@ func (c *checker) contains(a *adoptedSchema, v int) bool {
 		item = c.after(item)
 	}
 	if count < a.minContains || a.maxContains >= 0 && count > a.maxContains {
-		return c.fail(v, "contains", "has too few or too many of the items that it must have")
+		return c.fail(v, "contains", "has too few or too many items that match")
 	}
 	return true
 }
@@ -388,5 +388,5 @@ func (c *checker) adoptedAlternatives(d *discriminator, list []*schema, keyword,
 	case 1:
 		return true
 	}
-	return c.fail(v, keyword, "fits more than one alternative")
+	return c.fail(v, keyword, "matches more than one alternative")
 }

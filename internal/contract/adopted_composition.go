@@ -33,7 +33,7 @@ func (b *adopter) fillAdoptedComposition(s *schema, e *element) error {
 	if s.not, err = b.part("not", e.get("not")); err != nil {
 		return err
 	}
-	s.say.oneOf, s.say.anyOf = sentence("fits none of the %d alternatives", len(s.oneOf)), sentence("fits none of the %d alternatives", len(s.anyOf))
+	s.say.oneOf, s.say.anyOf = sentence("matches none of the %d alternatives", len(s.oneOf)), sentence("matches none of the %d alternatives", len(s.anyOf))
 	s.composed = s.not != nil || len(s.oneOf)+len(s.anyOf)+len(s.allOf) > 0
 	b.fillAdoptedDiscriminator(s, e)
 	return b.dynamicReference(s, e)
@@ -53,7 +53,7 @@ func (b *adopter) dynamicReference(s *schema, e *element) error {
 		s.allOf, s.composed = append(s.allOf, made), true
 	}
 	if at := e.get("$recursiveRef"); at != nil {
-		b.warn(WarnVersion, at, "write $ref", "$recursiveRef is not of OpenAPI 3; it is read as a $ref to the next schema around it with $recursiveAnchor")
+		b.warn(WarnVersion, at, "write $ref", "$recursiveRef is not part of OpenAPI 3; it is read as a $ref to the next enclosing schema with $recursiveAnchor")
 		for i := len(b.open) - 1; i >= 0; i-- {
 			if b.open[i].get("$recursiveAnchor").is(true) {
 				s.allOf, s.composed = append(s.allOf, b.schemas[b.open[i]]), true
@@ -112,7 +112,7 @@ func (b *adopter) fillAdoptedDiscriminator(s *schema, e *element) {
 		}
 		if i == elsewhere {
 			b.warn(WarnDiscriminator, target, "name one of the alternatives",
-				"the mapping of %s names none of the alternatives; such values are held against all of them", shortened(value))
+				"the mapping of %s names none of the alternatives; such values are checked against all of them", shortened(value))
 		}
 		d.choice[value] = i
 	})

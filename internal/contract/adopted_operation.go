@@ -22,7 +22,7 @@ func (b *adopter) operations(c *Contract) error {
 		at := item
 		item, err := b.deref(item)
 		if err != nil || !item.isMap() {
-			b.warn(WarnPath, at, "write its methods below it, such as get:", "path %s has no operations that can be read", shortened(template))
+			b.warn(WarnPath, at, "write its methods below it, such as get:", "the operations of path %s can't be read", shortened(template))
 			return
 		}
 		for _, later := range []string{"query", "additionalOperations"} {
@@ -64,11 +64,11 @@ func (b *adopter) add(c *Contract, op *Operation, o *element) {
 	other, joined := c.Operations[i], false
 	if c.Operations[i], joined = join(other, op); joined {
 		b.warn(WarnPath, o, "give it a path of its own",
-			"requests of %s cannot be told from those of %s; they fit when they fit one of the two", op.ID, other.ID)
+			"requests of %s cannot be distinguished from those of %s; they pass when they match one of the two", op.ID, other.ID)
 		return
 	}
-	b.warn(WarnPath, o, "give it a path of its own, or ask the same of callers",
-		"requests of %s cannot be told from those of %s, which asks something else of callers; %s holds", op.ID, other.ID, c.Operations[i].ID)
+	b.warn(WarnPath, o, "give it a path of its own, or the same requirements for callers",
+		"requests of %s cannot be distinguished from those of %s, which has other requirements for callers; %s applies", op.ID, other.ID, c.Operations[i].ID)
 }
 
 // operationID returns the document's operationId, or one derived from method and path.
@@ -117,7 +117,7 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 		op.Tags = append(op.Tags, tag.str())
 	}
 	if own := cmp.Or(o.get("servers"), item.get("servers")); own != nil {
-		b.warn(WarnServer, own, "adopt it as a member of its own where it is another service",
+		b.warn(WarnServer, own, "adopt it as a separate member if it is another service",
 			"the servers of single operations do not count; requests go to the member's upstream")
 	}
 	op.ID = b.operationID(method, template, o)
@@ -126,7 +126,7 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 	var parts []error
 	var err error
 	if op.route, op.pathNames, err = adoptedRoute(op.Path); err != nil {
-		b.warn(WarnPath, o, "give it a path that can be told from others", "the path cannot be matched: %v; the operation is left out", err)
+		b.warn(WarnPath, o, "give it a path that can be distinguished from others", "the path cannot be matched: %v; the operation is left out", err)
 		return nil, nil
 	}
 	b.misspelled(WarnOperation, o, operationKeys)
@@ -150,7 +150,7 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 // outbound warns that requests which the service itself sends are not handled by the gateway.
 func (b *adopter) outbound(e *element, keyword string) {
 	if at := e.get(keyword); at != nil {
-		b.warn(WarnOutbound, at, "let the service send them itself, and sign them where their receivers must know it",
+		b.warn(WarnOutbound, at, "let the service send them itself, and sign them if receivers must verify the sender",
 			"%s are requests that the service sends; they do not pass the gateway", keyword)
 	}
 }

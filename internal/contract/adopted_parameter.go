@@ -68,7 +68,7 @@ func (b *adopter) pathParameters(op *Operation, o *element, all []*parameter) []
 	for position, name := range op.pathNames {
 		i := slices.IndexFunc(all, func(p *parameter) bool { return p.in == "path" && p.name == name })
 		if i < 0 {
-			b.warn(WarnParameter, o, "declare it under parameters", "%s: path parameter %s is not declared; it takes any text", b.operation, shortened(name))
+			b.warn(WarnParameter, o, "declare it under parameters", "%s: path parameter %s is not declared; it accepts any text", b.operation, shortened(name))
 			s, _ := b.schema(&element{kind: elementMap, file: o.file, line: o.line})
 			i, all = len(all), append(all, &parameter{name: name, in: "path", schema: s, scalar: s, style: &style{name: "simple"}})
 		}
@@ -104,7 +104,7 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 	if said := e.get("style").str(); said != "" && slices.Contains(stylesOf[in], said) {
 		p.style.name = said
 	} else if said != "" {
-		b.warn(WarnParameter, e.get("style"), "write "+strings.Join(stylesOf[in], " or "), "style %s is not one of parameters in %s; it is read as %s", shortened(said), in, p.style.name)
+		b.warn(WarnParameter, e.get("style"), "write "+strings.Join(stylesOf[in], " or "), "style %s is not allowed for parameters in %s; it is read as %s", shortened(said), in, p.style.name)
 	}
 	p.style.explode = p.style.name == "form" || p.style.name == "deepObject"
 	if said := e.get("explode"); said != nil {
@@ -122,7 +122,7 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 	}
 	if described == nil {
 		if old := e.get("type"); old != nil {
-			b.warn(WarnParameter, old, "write schema: {type: "+shortened(old.text)+"}", "type beside a parameter is of Swagger 2.0; the parameter takes any text")
+			b.warn(WarnParameter, old, "write schema: {type: "+shortened(old.text)+"}", "type beside a parameter is from Swagger 2.0; the parameter accepts any text")
 		}
 		described = &element{kind: elementMap, file: e.file, line: e.line}
 	}
@@ -194,7 +194,7 @@ func (op *Operation) ownParameters(r *http.Request, m *Match) error {
 		}
 		c.failAt(p.name, "required", "is required")
 	}
-	return c.problem(problem.InvalidParameter, "A parameter does not fit the contract.")
+	return c.problem(problem.InvalidParameter, "A parameter does not match the contract.")
 }
 
 func (c *checker) adoptedHeader(p *parameter, r *http.Request) bool {
@@ -401,7 +401,7 @@ func (b *values) object(p *parameter, text string) bool {
 		texts = members
 	}
 	if len(texts)%2 != 0 {
-		return b.failAt(p.name, "style", "must be names and values in turn")
+		return b.failAt(p.name, "style", "must be alternating names and values")
 	}
 	return b.objectOf(p.schema, texts)
 }

@@ -27,8 +27,8 @@ func (b *adopter) basePath() string {
 		}
 	}
 	if len(others) > 1 {
-		b.warn(WarnServer, servers[0], "put the server whose path holds first",
-			"the servers have %d different paths; the first one holds: %s", len(others), base+"/")
+		b.warn(WarnServer, servers[0], "put the server whose path applies first",
+			"the servers have %d different paths; the first one applies: %s", len(others), base+"/")
 	}
 	return base
 }
@@ -108,10 +108,10 @@ func adoptedRoute(template string) (route string, names []string, err error) {
 		for rest, first := segment, true; rest != ""; first = false {
 			literal, after, found := strings.Cut(rest, "{")
 			if strings.Contains(literal, "}") {
-				return "", nil, errors.New("it has a brace that nothing opens")
+				return "", nil, errors.New("it has a closing brace without an opening one")
 			}
 			if found && !first && literal == "" {
-				return "", nil, errors.New("two parameters stand side by side")
+				return "", nil, errors.New("two parameters are adjacent")
 			}
 			out.WriteString(escapeLiteral(literal))
 			if !found {
@@ -119,7 +119,7 @@ func adoptedRoute(template string) (route string, names []string, err error) {
 			}
 			name, tail, closed := strings.Cut(after, "}")
 			if !closed || name == "" || slices.Contains(names, name) {
-				return "", nil, fmt.Errorf("the parameter {%s} is not closed, has no name, or is there twice", shortened(name))
+				return "", nil, fmt.Errorf("the parameter {%s} is not closed, has no name, or occurs twice", shortened(name))
 			}
 			out.WriteString(anyName)
 			names, rest = append(names, name), tail

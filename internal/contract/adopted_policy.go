@@ -57,7 +57,7 @@ func excesses(op *Operation) []error {
 	most(p.Response.Max > maxAdoptedHeld, "response.max", "16MiB")
 	most(len(p.Rate) > maxAdoptedRates, "rate", fmt.Sprint(maxAdoptedRates, " limits"))
 	if p.Validate.Request.Kind != ModeEnforce {
-		errs = append(errs, about(extension+".validate", fmt.Errorf("%s.validate.request: only enforce is supported; a shadow tells what it would refuse", extension)))
+		errs = append(errs, about(extension+".validate", fmt.Errorf("%s.validate.request: only enforce is supported; a shadow reports what it would refuse", extension)))
 	}
 	if p.Stream != nil {
 		most(p.Stream.MaxDuration > maxAdoptedStream, "stream.maxDuration", maxAdoptedStream.String())
@@ -97,7 +97,7 @@ func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	}
 	p, err := decodePolicyText(text)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w; docs/adopt.md tells what x-fountain may say", at.place(), err)
+		return nil, fmt.Errorf("%s: %w; docs/adopt.md describes x-fountain", at.place(), err)
 	}
 	return p, nil
 }

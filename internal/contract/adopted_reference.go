@@ -33,7 +33,7 @@ func (b *adopter) deref(e *element) (*element, error) {
 		}
 		e = next
 	}
-	return nil, wrong(e, "references lead to one another without an end; write the value out at one of them")
+	return nil, wrong(e, "references form a cycle; write the value out at one of them")
 }
 
 // target returns what a $ref refers to: a place in one of the given files, never anything else.
@@ -67,7 +67,7 @@ func (b *adopter) lookUp(from *elementFile, ref string) (*element, error) {
 			return nil, errNowhere
 		}
 		if file = b.files[path.Join(path.Dir(from.name), plain)]; file == nil {
-			return nil, fmt.Errorf("refers to a file that was not given; give %s too", shortened(name))
+			return nil, fmt.Errorf("refers to a file that is missing; pass %s too", shortened(name))
 		}
 	}
 	pointer, err := url.PathUnescape(fragment)

@@ -82,10 +82,10 @@ func (b *adopter) schema(e *element) (*schema, error) {
 			break
 		}
 		if asserting(e) {
-			b.warn(WarnVersion, e, "write allOf with the $ref as one part", "what stands beside $ref does not count in OpenAPI 3.0")
+			b.warn(WarnVersion, e, "write allOf with the $ref as one part", "keywords beside $ref are ignored in OpenAPI 3.0")
 		}
 		if hop == maxHops {
-			return nil, wrong(e, "references lead to one another without an end; write the value out at one of them")
+			return nil, wrong(e, "references form a cycle; write the value out at one of them")
 		}
 		target, err := b.target(ref)
 		if err != nil {
@@ -123,7 +123,7 @@ func (b *adopter) fillAdopted(s *schema, e *element) error {
 		s.adopted.never = e.is(false)
 		return nil
 	case e.kind != elementMap:
-		return wrong(e, "a schema must be an object; write {} for one that takes anything")
+		return wrong(e, "a schema must be an object; write {} for one that accepts anything")
 	}
 	if !b.later {
 		b.laterKeywords(e)
@@ -216,7 +216,7 @@ func (b *adopter) fillAdoptedNumber(s *schema, e *element) {
 			if b.later {
 				hint = "write a number"
 			}
-			b.warn(WarnVersion, exclusive, hint, "%s is written as in another version of OpenAPI; it is read as that says", side.exclusive)
+			b.warn(WarnVersion, exclusive, hint, "%s has the form of another version of OpenAPI; it is read as that version defines", side.exclusive)
 		}
 		switch {
 		case limit != nil && strict:
@@ -256,7 +256,7 @@ func (b *adopter) count(e *element, keyword string, none int) int {
 	if n := at.count(); n >= 0 {
 		return n
 	}
-	b.warn(WarnSchema, at, "write a whole number that is not negative", "%s is no whole number; it is not checked", keyword)
+	b.warn(WarnSchema, at, "write a whole number that is not negative", "%s is not a whole number; it is not checked", keyword)
 	return none
 }
 
@@ -283,7 +283,7 @@ func (b *adopter) fillAdoptedString(s *schema, e *element) {
 func (b *adopter) fillValues(s *schema, e *element) error {
 	if at := e.get("enum"); at != nil {
 		if at.kind != elementList || len(at.items) == 0 {
-			b.warn(WarnSchema, at, "list the values", "enum is no list of values; it is not checked")
+			b.warn(WarnSchema, at, "list the values", "enum is not a list of values; it is not checked")
 		} else {
 			var err error
 			if s.enum, s.say.enum, err = newEnum(at.items); err != nil {
@@ -404,7 +404,7 @@ func (b *adopter) flag(e *element, name string) bool {
 
 func (b *adopter) requiredNames(at *element) []string {
 	if at != nil && at.kind != elementList {
-		b.warn(WarnSchema, at, "list the required names beside properties", "required is no list of names; it is not checked")
+		b.warn(WarnSchema, at, "list the required names beside properties", "required is not a list of names; it is not checked")
 	}
 	var names []string
 	for _, name := range at.list() {

@@ -144,7 +144,7 @@ func (b *adopter) requirement(alternative *element) (r Requirement, ok bool) {
 	})
 	if b.security.kinds != nil && (!withToken || !held) {
 		b.warn(WarnSecurity, alternative, "name the oauth2 scheme with scopes of "+b.adoption.Name,
-			"an alternative of security does not hold: it asks for no token of the member's own scopes")
+			"an alternative of security is ignored: it requires no token with the member's own scopes")
 	}
 	sort.Strings(r.Scopes)
 	return r, withToken && held

@@ -194,7 +194,7 @@ func (b *values) tree(s *schema, of *branch) bool {
 	types := textTypes(s)
 	if len(of.inner) > 0 {
 		if len(of.texts) > 0 {
-			return b.failAt(b.name, string(RuleRepeated), "has a name that stands for a value and for an object")
+			return b.failAt(b.name, string(RuleRepeated), "has a name that is used for a value and for an object")
 		}
 		kind := kindObject
 		if types&typeArray != 0 && types&typeObject == 0 {

@@ -133,7 +133,7 @@ func (op *Operation) ownBody(contentType string, body []byte) error {
 	if err := c.body(m, body, op.Policy.Errors == ErrorsOAuth); err != nil {
 		return err
 	}
-	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
+	return c.problem(problem.InvalidBody, "The body does not match the contract.")
 }
 
 // body parses and checks a body of media m. Violations of the schema are collected; a body that cannot be parsed is the error.

@@ -106,7 +106,7 @@ func (e *element) measure(depth int) error {
 		return nil
 	}
 	if e.size < 0 {
-		return fmt.Errorf("%s: a YAML alias is within what it stands for; write the value out", e.place())
+		return fmt.Errorf("%s: a YAML alias is inside its own anchor; write the value out", e.place())
 	}
 	e.size = -1
 	total := int64(1)
@@ -302,7 +302,7 @@ func (r *yamlElements) members(e *element, node *yaml.Node, depth int) error {
 			continue
 		}
 		if seen[key.Value] {
-			return fmt.Errorf("%s:%d: the key %q is there twice; keep one of them", r.file.name, key.Line, shortened(key.Value))
+			return fmt.Errorf("%s:%d: the key %q occurs twice; keep one of them", r.file.name, key.Line, shortened(key.Value))
 		}
 		seen[key.Value] = true
 		if node.Content[i+1].Kind != yaml.AliasNode && node.Content[i+1].Anchor == "" {

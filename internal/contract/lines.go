@@ -30,7 +30,7 @@ func checkLine(m *mediaContract, line []byte, n int) error {
 	if m.schema != nil {
 		c.check(m.schema, 0)
 	}
-	return c.problem(problem.InvalidBody, fmt.Sprintf("Line %d of the body does not fit the contract.", n))
+	return c.problem(problem.InvalidBody, fmt.Sprintf("Line %d of the body does not match the contract.", n))
 }
 
 // checkLines checks a whole NDJSON body.

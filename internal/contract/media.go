@@ -88,7 +88,7 @@ var errBodyRequired = problem.New(problem.MalformedBody, "This operation needs a
 // mediaType resolves the Content-Type of a request to one that the contract declares.
 func (op *Operation) mediaType(header []string) (*mediaContract, error) {
 	refuse := func(rule, message string) error {
-		return problem.New(problem.UnsupportedMedia, "The body's media type is not one of this operation.").
+		return problem.New(problem.UnsupportedMedia, "This operation does not accept the body's media type.").
 			WithHeader("Accept", strings.Join(op.body.types(), ", ")).WithField("header", "Content-Type", rule, message)
 	}
 	if len(header) != 1 {
@@ -130,7 +130,7 @@ func (op *Operation) CheckAccept(h http.Header) error {
 	if slices.ContainsFunc(op.accepts, func(t string) bool { return accepts(accept, t) }) {
 		return nil
 	}
-	return problem.New(problem.NotAcceptable, "No answer of this operation has a media type that Accept admits.")
+	return problem.New(problem.NotAcceptable, "No response of this operation has a media type that Accept allows.")
 }
 
 // Preferred returns the type that an Accept header prefers (RFC 9110, section 12.5.1), the first one among equals. It returns the first type when the

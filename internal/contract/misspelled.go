@@ -42,7 +42,7 @@ func (b *adopter) misspelled(kind string, e *element, known []string) {
 			return
 		}
 		if meant := closest(name, known); meant != "" && e.get(meant) == nil {
-			b.warn(kind, e.items[i], "write "+meant, "the key %s means nothing here; it is passed over", shortened(name))
+			b.warn(kind, e.items[i], "write "+meant, "the key %s is unknown here; it is ignored", shortened(name))
 		}
 	}
 }

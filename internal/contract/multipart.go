@@ -279,7 +279,7 @@ func (op *Operation) CheckStream(contentType string, body io.ReadCloser) (io.Rea
 		defer c.release()
 		err := c.multipart(m, parameters["boundary"], checked)
 		if err == nil {
-			err = c.problem(problem.InvalidBody, "The body does not fit the contract.")
+			err = c.problem(problem.InvalidBody, "The body does not match the contract.")
 		}
 		s.verdict <- err
 		_ = checked.CloseWithError(errChecked)

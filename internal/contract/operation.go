@@ -282,7 +282,7 @@ func (b *builder) security(op *Operation, o *openapi3.Operation) error {
 	requirements := o.Security
 	if requirements == nil {
 		if b.doc.Security == nil {
-			return errors.New("security is missing: say [] aloud for a public operation")
+			return errors.New("security is missing: write [] for a public operation")
 		}
 		requirements = &b.doc.Security
 	}
@@ -329,21 +329,21 @@ func contradictions(op *Operation, root, onPath, own *policyText) []error {
 			say("a public operation has no principals, roles, stepUp or apiKey")
 		}
 		if p.StepUp != nil && own.StepUp == nil {
-			say("a public operation inherits stepUp, which nobody could satisfy")
+			say("a public operation inherits stepUp, which no caller can satisfy")
 		}
 	}
 	if own.Roles != nil && !slices.Contains(p.Principals, "user") {
-		say("roles apply to users, whom principals exclude")
+		say("roles apply to users, which principals exclude")
 	}
 	if p.StepUp != nil {
 		for _, kind := range p.StepUp.For {
 			if !slices.Contains(p.Principals, kind) {
-				say("stepUp is for %s, whom principals exclude", kind)
+				say("stepUp is for %s, which principals exclude", kind)
 			}
 		}
 	}
 	if op.AcceptsOTP() && p.StepUp == nil {
-		say("security accepts a code, but no stepUp asks for one")
+		say("security accepts a code, but no stepUp requires one")
 	}
 	for _, r := range op.Requirements {
 		if r.OTP && !slices.ContainsFunc(op.Requirements, func(plain Requirement) bool { return !plain.OTP && slices.Equal(plain.Scopes, r.Scopes) }) {
@@ -355,7 +355,7 @@ func contradictions(op *Operation, root, onPath, own *policyText) []error {
 		say("a stream is exempt from timeout and response.max; use stream.idle and stream.maxDuration")
 	}
 	if own.Body != nil && op.body == nil {
-		say("body.max is said for an operation without a request body")
+		say("body.max is set for an operation without a request body")
 	}
 	if op.body != nil && op.body.streams != (p.Stream != nil && p.Stream.Kind == StreamNDJSON) && op.body.streams {
 		say("a request body of application/x-ndjson needs stream.kind ndjson")

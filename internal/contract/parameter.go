@@ -183,7 +183,7 @@ func (op *Operation) CheckParameters(r *http.Request, m *Match) error {
 			c.failAt(name, string(RuleUndeclared), "is not a parameter of this operation")
 		}
 	}
-	return c.problem(problem.InvalidParameter, "A parameter does not fit the contract.")
+	return c.problem(problem.InvalidParameter, "A parameter does not match the contract.")
 }
 
 func (op *Operation) queryParameter(name string) *parameter {

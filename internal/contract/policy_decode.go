@@ -310,7 +310,7 @@ func resolveRate(fault faultFunc, t rateText) Rate {
 	r := Rate{Name: t.Name, Key: t.Key, Quota: t.Quota, Burst: t.Burst, Cost: 1, Preauth: t.Phase == "preauth"}
 	key := "rate." + t.Name
 	if t.Name == "" || len(t.Name) > maxRateName || strings.ContainsFunc(t.Name, func(r rune) bool { return r <= ' ' || r > '~' || strings.ContainsRune("\"\\;,", r) }) {
-		fault("rate", "every limit has a name of at most 64 letters, without spaces, quotes, semicolons and commas: headers tell it; write name: per-subject")
+		fault("rate", "every limit has a name of at most 64 letters, without spaces, quotes, semicolons and commas: response headers contain it; write name: per-subject")
 		return r
 	}
 	checkWords(fault, key+".key", []string{t.Key}, "sub", "ip", "client", "operation")
@@ -325,7 +325,7 @@ func resolveRate(fault faultFunc, t rateText) Rate {
 		fault(key+".phase", "must be preauth or absent")
 	}
 	if r.Preauth && (t.Key == "sub" || t.Key == "client") {
-		fault(key, "nobody is known before authentication: key must be ip or operation")
+		fault(key, "the caller is unknown before authentication: key must be ip or operation")
 	}
 	return r
 }
@@ -339,7 +339,7 @@ func checkWords(fault faultFunc, key string, words []string, allowed ...string) 
 			fault(key, "%q is not one of %s", w, strings.Join(allowed, ", "))
 		}
 		if slices.Contains(words[:i], w) {
-			fault(key, "%q is said twice", w)
+			fault(key, "%q occurs twice", w)
 		}
 	}
 }

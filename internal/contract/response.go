@@ -130,7 +130,7 @@ func (op *Operation) CheckEnvelope(h Head) error {
 // plainCoding checks that an answer has no content coding.
 func (c *checker) plainCoding(h Head) bool {
 	if coding := h.Header.Get("Content-Encoding"); coding != "" && !strings.EqualFold(coding, "identity") {
-		return c.failAt("Content-Encoding", string(RuleContentEncoding), "is not asked for")
+		return c.failAt("Content-Encoding", string(RuleContentEncoding), "is not requested")
 	}
 	return true
 }
@@ -150,7 +150,7 @@ func (op *Operation) envelope(c *checker, h Head) *responseContract {
 	switch {
 	case h.Empty && (h.Status == http.StatusNoContent || h.Status == http.StatusNotModified || h.Header.Get("Content-Type") == ""):
 	case h.Status >= http.StatusInternalServerError && name != problem.MediaType:
-		ok = c.failAt("Content-Type", string(RuleResponseError), fmt.Sprintf("status %d must be told by a problem document", h.Status))
+		ok = c.failAt("Content-Type", string(RuleResponseError), fmt.Sprintf("status %d must have a problem document", h.Status))
 	case len(r.media) > 0 && m == nil:
 		ok = c.failAt("Content-Type", string(RuleResponseMedia), "has a media type that is not declared")
 	}
@@ -245,5 +245,5 @@ func (c *checker) responseBody(r *responseContract, h Head, body []byte, head bo
 }
 
 func (c *checker) violations() error {
-	return c.problem(problem.BadUpstream, "The service's answer does not fit the contract.")
+	return c.problem(problem.BadUpstream, "The service's answer does not match the contract.")
 }

@@ -168,7 +168,7 @@ func (n *node) child(segment string) (next *node, name string, err error) {
 	for _, have := range n.templates {
 		if have.prefix == prefix && have.suffix == suffix {
 			if have.name != name {
-				return nil, "", fmt.Errorf("parameters {%s} and {%s} stand at the same position", have.name, name)
+				return nil, "", fmt.Errorf("parameters {%s} and {%s} are at the same position", have.name, name)
 			}
 			return have.next, name, nil
 		}

@@ -343,7 +343,7 @@ func (b *builder) fillComposition(s *schema, o *openapi3.Schema) error {
 		}
 		s.not = not
 	}
-	s.say.oneOf, s.say.anyOf = sentence("fits none of the %d alternatives", len(s.oneOf)), sentence("fits none of the %d alternatives", len(s.anyOf))
+	s.say.oneOf, s.say.anyOf = sentence("matches none of the %d alternatives", len(s.oneOf)), sentence("matches none of the %d alternatives", len(s.anyOf))
 	s.composed = s.not != nil || len(s.oneOf)+len(s.anyOf)+len(s.allOf) > 0
 	if s.loops(map[*schema]bool{}) {
 		return errors.New("the schema is part of itself without a property or an item between")

@@ -29,7 +29,7 @@ func Served(a Adoption, c *Contract) ([]byte, error) {
 	}
 	root := mapping(&document)
 	if root == nil {
-		return nil, fmt.Errorf("read document: it is no mapping")
+		return nil, fmt.Errorf("read document: not a mapping")
 	}
 	put(root, "servers", []map[string]string{{"url": cmp.Or(c.BasePath, "/")}})
 	if components := mapping(get(root, "components")); components != nil {

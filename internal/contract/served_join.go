@@ -80,7 +80,7 @@ func joined(a Adoption) ([]byte, error) {
 	}
 	root := mapping(j.files[a.File])
 	if root == nil {
-		return nil, fmt.Errorf("read %s: it is no mapping", a.File)
+		return nil, fmt.Errorf("read %s: not a mapping", a.File)
 	}
 	j.begin(mapping(get(root, "components")))
 	made := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map"}

@@ -49,7 +49,7 @@ func tapeBody(d direction, s *schema, text []byte) error {
 	if err := c.body(&mediaContract{kind: mediaJSON, schema: s}, text, false); err != nil {
 		return err
 	}
-	return c.problem(problem.InvalidBody, "The body does not fit the contract.")
+	return c.problem(problem.InvalidBody, "The body does not match the contract.")
 }
 
 // differ describes how the verdicts of tape and tree on a text differ, or returns "", and the tape's verdict.

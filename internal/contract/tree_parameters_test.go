@@ -44,7 +44,7 @@ func treeParameters(op *Operation, r *http.Request, m *Match) error {
 			c.fail(&treePlace{parent: &treePlace{}, key: name}, string(RuleUndeclared), "is not a parameter of this operation")
 		}
 	}
-	return c.problem(problem.InvalidParameter, "A parameter does not fit the contract.")
+	return c.problem(problem.InvalidParameter, "A parameter does not match the contract.")
 }
 
 // problem returns the violations as one problem, or nil. A parameter's pointer is its name.

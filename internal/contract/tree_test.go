@@ -27,7 +27,7 @@ func treeBody(d direction, s *schema, text []byte) error {
 	if len(c.found) == 0 {
 		return nil
 	}
-	e := problem.New(problem.InvalidBody, "The body does not fit the contract.")
+	e := problem.New(problem.InvalidBody, "The body does not match the contract.")
 	e.Fields, e.Truncated = c.found, c.more
 	return e
 }
@@ -690,9 +690,9 @@ func (c *treeChecker) alternatives(s *schema, list []*schema, keyword string, va
 	}
 	switch {
 	case count == 0:
-		return c.fail(at, keyword, "fits none of the %d alternatives", len(list))
+		return c.fail(at, keyword, "matches none of the %d alternatives", len(list))
 	case count > 1 && keyword == "oneOf":
-		return c.fail(at, keyword, "fits more than one alternative")
+		return c.fail(at, keyword, "matches more than one alternative")
 	}
 	return true
 }

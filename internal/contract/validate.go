@@ -403,7 +403,7 @@ func (c *checker) alternatives(d *discriminator, list []*schema, keyword, none s
 	case count == 0:
 		return c.fail(v, keyword, none)
 	case count > 1 && keyword == "oneOf":
-		return c.fail(v, keyword, "fits more than one alternative")
+		return c.fail(v, keyword, "matches more than one alternative")
 	}
 	return true
 }

@@ -97,7 +97,7 @@ func (b *adopter) told() []Warning {
 		return cmp.Or(cmp.Compare(x.Origin.File, y.Origin.File), cmp.Compare(x.Origin.Line, y.Origin.Line), cmp.Compare(x.Cause, y.Cause))
 	})
 	if b.unsaid > 0 {
-		b.warnings = append(b.warnings, Warning{Kind: WarnSchema, Origin: b.root.origin(), Cause: fmt.Sprintf("%d more warnings are not told", b.unsaid)})
+		b.warnings = append(b.warnings, Warning{Kind: WarnSchema, Origin: b.root.origin(), Cause: fmt.Sprintf("%d more warnings are not shown", b.unsaid)})
 	}
 	return b.warnings
 }

@@ -19,7 +19,7 @@ var yamlHints = []struct{ said, hint string }{
 	{"did not find expected ','", `close the bracket, put a comma between its parts, and put texts that have ": ", commas or brackets in them into quotes`},
 	{"did not find expected node", "put a value here, and close each bracket"},
 	{"could not find expected ':'", "put a colon and a space behind the key"},
-	{"found unknown escape", `put the text into single quotes, where \ stands for itself`},
+	{"found unknown escape", `put the text into single quotes, where \ is literal`},
 	{"unknown anchor", "put a text that begins with * into quotes"},
 	{"while scanning an alias", "put a text that begins with * into quotes"},
 	{"while scanning an anchor", "put a text that begins with & into quotes"},

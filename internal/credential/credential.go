@@ -76,7 +76,7 @@ func Open(c Config) (*Source, error) {
 }
 
 // ErrClock means that the service's clock or the kms's is wrong. Its text may be published.
-var ErrClock = errors.New("its clock is more than 15 s off the kms's")
+var ErrClock = errors.New("its clock differs from the kms's by more than 15 s")
 
 // Ready returns nil while the service has a key that the kms accepts and a correct clock; otherwise the error says why not, in words that may be
 // published.

@@ -55,7 +55,7 @@ func (s *Source) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
 	opened, err := s.askKeyring(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Status == http.StatusUnprocessableEntity {
-		return nil, fmt.Errorf("%w: give the kms its own database back, or let the service begin anew with fountain recover data-key %s",
+		return nil, fmt.Errorf("%w: restore the kms's own database, or let the service start over with fountain recover data-key %s",
 			ErrForeignDataKey, s.Word)
 	}
 	if err != nil {

@@ -25,12 +25,12 @@ func parseDenied(entries []string, resolver Resolver) (denied, error) {
 	for i, entry := range entries {
 		text, portText, err := net.SplitHostPort(entry)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("denied address %d: it is no host:port", i+1))
+			errs = append(errs, fmt.Errorf("denied address %d: not host:port", i+1))
 			continue
 		}
 		number, err := net.LookupPort("tcp", portText)
 		if err != nil {
-			errs = append(errs, fmt.Errorf("denied address %d: its port is none", i+1))
+			errs = append(errs, fmt.Errorf("denied address %d: invalid port", i+1))
 			continue
 		}
 		port := uint16(number)

@@ -51,7 +51,7 @@ func malformed(format string, args ...any) *RefusedError {
 var (
 	errUnlisted = &RefusedError{Unlisted, "the operator's list of targets does not allow this address"}
 	errSpecial  = &RefusedError{Special, "the address is not public, and the operator's list of targets does not name its range"}
-	errDenied   = &RefusedError{Denied, "the address belongs to the family itself"}
+	errDenied   = &RefusedError{Denied, "the address is one of the family's own"}
 )
 
 // Resolver looks up the addresses of names; *net.Resolver is one.

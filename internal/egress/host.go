@@ -49,7 +49,7 @@ func splitPort(s string) (host, port string, err error) {
 	case strings.HasSuffix(s, "]") || at < 0:
 		return "", "", malformed("it has no port")
 	case strings.Contains(s[:at], ":") && !strings.HasPrefix(s, "["):
-		return "", "", malformed("an IPv6 address stands in brackets, before its port")
+		return "", "", malformed("an IPv6 address must be in brackets, before its port")
 	}
 	return s[:at], s[at+1:], nil
 }
@@ -77,7 +77,7 @@ func parseHost(s string) (host, error) {
 		return host{addr: addr}, err
 	}
 	if strings.Contains(s, ":") {
-		return host{}, malformed("an IPv6 address stands in brackets, before its port")
+		return host{}, malformed("an IPv6 address must be in brackets, before its port")
 	}
 	if endsInNumber(s) {
 		addr, err := parseAddr(s)
@@ -115,7 +115,7 @@ func parseName(s string) (string, error) {
 		}
 		for i := range len(label) {
 			if c := label[i] | 0x20; label[i] >= 0x80 || !('a' <= c && c <= 'z' || '0' <= label[i] && label[i] <= '9' || label[i] == '-' || label[i] == '_') {
-				return "", malformed("a name has letters, digits, hyphens and underscores of ASCII; another is given in its xn-- form")
+				return "", malformed("a host name must consist of ASCII letters, digits, hyphens and underscores; write other names in their xn-- form")
 			}
 		}
 	}

@@ -71,7 +71,7 @@ func (d *demands) rates(preauth bool) {
 
 func (d *demands) authenticate() {
 	if d.op.Public {
-		d.say("security", "public: no credentials are looked at")
+		d.say("security", "public: credentials are not checked")
 		return
 	}
 	requires := "an access token for " + d.op.Word
@@ -128,7 +128,7 @@ func (d *demands) stepUp() {
 	}
 	requires := fmt.Sprintf("acr %s within %s, of %s", s.ACR, Short(s.MaxAge), strings.Join(s.For, " and "))
 	if s.Dynamic {
-		requires += ", when a rule of the service asks for it"
+		requires += ", if a rule of the service requires it"
 	}
 	d.say("x-fountain.stepUp", requires)
 }
@@ -160,13 +160,13 @@ func (d *demands) body() {
 	if !d.op.HasBody() {
 		return
 	}
-	d.say("requestBody", "what its schema says")
+	d.say("requestBody", "as its schema defines")
 	d.say("x-fountain.body", "at most "+size(d.op.Policy.Body.Max))
 }
 
 func (d *demands) redeem() {
 	if d.op.AcceptsOTP() {
-		d.say("security", "a code in X-OTP may stand for the second factor")
+		d.say("security", "a code in X-OTP can replace the second factor")
 	}
 }
 
@@ -193,7 +193,7 @@ func (d *demands) serve() {
 		d.say("x-fountain.errors", "refusals have the form of OAuth")
 	}
 	if p.Sensitive {
-		d.say("x-fountain.sensitive", "nothing of it is logged, and answers are not stored")
+		d.say("x-fountain.sensitive", "its contents are not logged, and responses are not stored")
 	}
 }
 

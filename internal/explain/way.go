@@ -89,7 +89,7 @@ func (r Request) read() (*http.Request, error) {
 	}
 	read, err := http.ReadRequest(bufio.NewReader(io.MultiReader(bytes.NewReader(head), bytes.NewReader(r.Body))))
 	if err != nil {
-		return nil, problem.New(problem.MalformedRequest, "The head of the request can't be read.").Wrap(errors.New("net/http answers it by itself, without a problem"))
+		return nil, problem.New(problem.MalformedRequest, "The head of the request can't be read.").Wrap(errors.New("net/http answers it itself, without a problem document"))
 	}
 	if r.Token != "" {
 		read.Header.Set("Authorization", "Bearer "+r.Token)
@@ -113,7 +113,7 @@ func (w *way) find() bool {
 	if read.Method == http.MethodOptions {
 		allow, err := w.explainer.table.Allow(path)
 		if err == nil {
-			err = depends("the gateway answers this itself: 204 with Allow: " + allow + ", and what a page of the CORS origins asks for")
+			err = depends("the gateway answers this itself: 204 with Allow: " + allow + ", and the CORS headers for pages of allowed origins")
 		}
 		w.note(httpserver.ByRoute, nil, err)
 		return false
@@ -153,7 +153,7 @@ func (w *way) stations() httpserver.Stations {
 		Body:         w.body,
 		Admission:    func(*httpserver.Exchange) error { return depends("how fast the service answers at the moment") },
 		RedeemCode:   redeem,
-		Serve:        func(*httpserver.Exchange) error { return depends("what the service says") },
+		Serve:        func(*httpserver.Exchange) error { return depends("the service's response") },
 	}
 }
 
@@ -198,7 +198,7 @@ func (w *way) authenticate(x *httpserver.Exchange) error {
 		return nil
 	}
 	if w.request.Token == "" {
-		return undecided("no token was given")
+		return undecided("no token was passed")
 	}
 	text, err := auth.Bearer(x.Request)
 	if err != nil {
@@ -218,7 +218,7 @@ func (w *way) authenticate(x *httpserver.Exchange) error {
 	return auth.ForItAlone(token.Principal, x.Operation)
 }
 
-const unknownCaller = "who calls is not known"
+const unknownCaller = "the caller is unknown"
 
 func (w *way) permit(x *httpserver.Exchange) error {
 	if x.Principal == nil && !x.Operation.Public {
@@ -243,7 +243,7 @@ func (w *way) stepUp(x *httpserver.Exchange) error {
 // noBody reports whether the operation has a body that is unknown here.
 func (w *way) noBody() bool { return w.request.Body == nil && w.x.Operation.HasBody() }
 
-const unknownBody = "no body was given"
+const unknownBody = "no body was passed"
 
 func (w *way) media(x *httpserver.Exchange) error {
 	if err := x.Operation.CheckAccept(x.Request.Header); err != nil {
@@ -271,7 +271,7 @@ func (w *way) parameters(x *httpserver.Exchange) error {
 	if len(missing) == 0 {
 		return err
 	}
-	return undecided("no header was given, and these are needed: " + strings.Join(missing, ", "))
+	return undecided("no header was passed, and these are required: " + strings.Join(missing, ", "))
 }
 
 func (w *way) body(x *httpserver.Exchange) error {

@@ -354,7 +354,7 @@ func take[Req, Res any](requests []*waiting[Req, Res]) (batch []*waiting[Req, Re
 const remembered = 64
 
 // errNobody ends a transaction whose callers have all given up.
-var errNobody = errors.New("nobody waits for this commit")
+var errNobody = errors.New("no caller waits for this commit")
 
 // commit applies the requests in began, together with those that are queued by the time its transaction is open. Without that second look at the
 // queue, answers and new requests would alternate, and a batch would hold only half of the waiting requests. No request is taken before the

@@ -13,7 +13,7 @@ import (
 // ParameterError is the chi server's ErrorHandlerFunc. The contract's own check runs first, so this is reached only when the two disagree. The
 // generated text may repeat the value, so it is only logged.
 func ParameterError(w http.ResponseWriter, r *http.Request, err error) {
-	problem.Write(w, r, problem.New(problem.InvalidParameter, "A parameter does not fit the contract.").Wrap(err))
+	problem.Write(w, r, problem.New(problem.InvalidParameter, "A parameter does not match the contract.").Wrap(err))
 }
 
 // RequestError is the strict server's RequestErrorHandlerFunc: the body could not be decoded, or was refused while it was read.

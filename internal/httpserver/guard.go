@@ -48,7 +48,7 @@ func Guard(r *http.Request) error {
 		return err
 	}
 	if !knownMethods[r.Method] {
-		return problem.New(problem.MethodUnknown, "The method is not known here.")
+		return problem.New(problem.MethodUnknown, "This server does not support the method.")
 	}
 	originForm(r)
 	if r.URL.Host != "" || !strings.HasPrefix(r.URL.Path, "/") {
@@ -194,7 +194,7 @@ func unread(r *http.Request, err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(r.Context().Err(), context.DeadlineExceeded):
 		return problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
 	}
-	return problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
+	return problem.New(problem.MalformedBody, "The body could not be read completely.").Wrap(err)
 }
 
 // heldBody is a body that has been read.

@@ -62,7 +62,7 @@ func checkRequestLine(line []byte) (minor byte, authority []byte, fault *problem
 		return 0, nil, malformed("The request line does not end with a version of HTTP.")
 	}
 	if version[5] != '1' || version[7] > '1' {
-		return 0, nil, problem.New(problem.VersionUnsupported, "HTTP/1.0 and HTTP/1.1 are spoken here.")
+		return 0, nil, problem.New(problem.VersionUnsupported, "This server supports HTTP/1.0 and HTTP/1.1.")
 	}
 	return version[7], authorityOf(target), checkTarget(method, target)
 }
@@ -148,7 +148,7 @@ func (f *fields) framing(minor byte) (framing, *problem.Error) {
 	case f.hosts > 1 || f.hosts == 0 && minor == '1':
 		return framing{}, malformed("There must be one Host header.")
 	case f.lengths > 1 || f.codings > 1:
-		return framing{}, malformed("The length of the body is said twice.")
+		return framing{}, malformed("The length of the body is declared twice.")
 	case f.lengths > 0 && f.codings > 0:
 		return framing{}, malformed("Content-Length and Transfer-Encoding must not both be sent.")
 	case f.codings > 0 && minor == '0':

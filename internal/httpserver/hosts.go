@@ -72,5 +72,5 @@ func (h *Hosts) calling(host string) calling {
 }
 
 func misdirected() error {
-	return problem.New(problem.Misdirected, "This server is not called by this Host. If it should be, add the name to its hosts.")
+	return problem.New(problem.Misdirected, "This server does not serve this Host. If it should, add the name to its hosts.")
 }

@@ -288,7 +288,7 @@ func TestOAuthOperation_failsInItsOwnForm(t *testing.T) {
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	rec := w.do(r)
 	require.Equal(t, 400, rec.Code)
-	require.JSONEq(t, `{"error":"invalid_request","error_description":"The body does not fit the contract."}`, rec.Body.String())
+	require.JSONEq(t, `{"error":"invalid_request","error_description":"The body does not match the contract."}`, rec.Body.String())
 	r = httptest.NewRequest(http.MethodPost, "/sample/v1/tokens", strings.NewReader("x"))
 	require.Equal(t, "unsupported_media_type", code(t, w.do(r)))
 }

@@ -153,7 +153,7 @@ func recovered(log *slog.Logger, w *response, r *http.Request, v any) bool {
 	if w.status != 0 {
 		return true
 	}
-	problem.Write(w, r, problem.New(problem.InternalError, "The service failed. The request id finds the cause in its log."))
+	problem.Write(w, r, problem.New(problem.InternalError, "The service failed. Its log has the cause under the request ID."))
 	return false
 }
 

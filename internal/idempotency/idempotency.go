@@ -144,7 +144,7 @@ func Conflict() *problem.Error {
 func InFlight(err error) bool { return errors.Is(err, problem.IdempotencyInFlight) }
 
 func expired() *problem.Error {
-	return problem.New(problem.ReplayExpired, "The request was carried out, but its answer held a secret and is no longer kept.")
+	return problem.New(problem.ReplayExpired, "The request was carried out, but its response contained a secret and is no longer stored.")
 }
 
 // Sweep blanks answers whose secret has expired and deletes up to 1000 expired keys; call it again while removed is not 0. Keys that are not swept

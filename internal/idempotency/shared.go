@@ -212,6 +212,6 @@ func badValue() *problem.Error {
 
 // AtWork returns the problem of a key whose first request is still running.
 func AtWork() *problem.Error {
-	return problem.New(problem.IdempotencyInFlight, "The first request with this Idempotency-Key is still at work.").
+	return problem.New(problem.IdempotencyInFlight, "The first request with this Idempotency-Key is still in progress.").
 		WithRetryAfter(inFlight)
 }

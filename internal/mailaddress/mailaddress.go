@@ -12,7 +12,7 @@ import (
 // Errors for addresses. Their texts may be shown to the person who entered the address.
 var (
 	ErrForm      = errors.New("it is not one mail address of the form name@domain")
-	ErrLocalPart = errors.New("the part before the @ has characters outside ASCII, which many mail servers do not take; give another address")
+	ErrLocalPart = errors.New("the part before the @ has non-ASCII characters, which many mail servers refuse; use another address")
 )
 
 const (

@@ -280,7 +280,7 @@ func (w *Worker) fail(ctx context.Context, o *outcome, m Message, cause error) {
 		o.failed = append(o.failed, m)
 		return
 	}
-	w.o.Log.DebugContext(ctx, "outbox message given up", "topic", m.Topic, "key", m.Key, "reason", reason, "error", cause)
+	w.o.Log.DebugContext(ctx, "outbox message became a dead letter", "topic", m.Topic, "key", m.Key, "reason", reason, "error", cause)
 	o.dead = append(o.dead, dead{m, reason})
 }
 

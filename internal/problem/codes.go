@@ -9,7 +9,7 @@ type Code string
 // Error makes a Code usable as the target of errors.Is: errors.Is(err, problem.NotFound).
 func (c Code) Error() string { return string(c) }
 
-// Requests that could not be parsed or do not fit the contract.
+// Requests that could not be parsed or do not match the contract.
 const (
 	InvalidRequest   Code = "invalid_request"   // the request as a whole makes no sense
 	MalformedRequest Code = "malformed_request" // the head of the request breaks the rules of HTTP/1.1

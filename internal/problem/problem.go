@@ -52,7 +52,7 @@ func BadCursor() *Error {
 		WithField("query", "cursor", "cursor", "is not a cursor of this list")
 }
 
-const internalDetail = "The service failed. The request id finds the cause in its log."
+const internalDetail = "The service failed. Its log has the cause under the request ID."
 
 // Error returns code, detail and cause for logs. It is never sent.
 func (e *Error) Error() string {

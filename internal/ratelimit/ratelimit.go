@@ -75,7 +75,7 @@ func (l *Limiter) Run(ctx context.Context) error {
 }
 
 // Take counts a request against all its limits, and reports whether all allow it; a refused request takes nothing from any. With Redis all are
-// decided in one round trip. When Redis does not answer, they are decided in this process: no request is refused or admitted because Redis is away.
+// decided in one round trip. When Redis does not answer, they are decided in this process: no request is refused or admitted because Redis does not answer.
 func (l *Limiter) Take(ctx context.Context, counts []Count) bool {
 	now := clock.Elapsed(l.clock).Truncate(time.Microsecond)
 	if l.shared != nil && !l.shared.away.Load() {

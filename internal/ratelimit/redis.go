@@ -47,7 +47,7 @@ type shared struct {
 	log      *slog.Logger
 	failed   atomic.Int32 // failures in a row
 	away     atomic.Bool
-	wake     chan struct{} // tells run that Redis is away
+	wake     chan struct{} // tells run that Redis does not answer
 	failures prometheus.Counter
 	gauge    prometheus.Gauge
 }
@@ -126,7 +126,7 @@ func (s *shared) take(ctx context.Context, counts []Count, used []time.Duration)
 	s.failures.Inc()
 	if s.failed.Add(1) >= maxFailures && s.away.CompareAndSwap(false, true) {
 		s.gauge.Set(0)
-		s.log.WarnContext(ctx, "Redis is away: this process counts limits alone", "error", err)
+		s.log.WarnContext(ctx, "Redis does not answer: this process counts limits alone", "error", err)
 		s.wake <- struct{}{} // has room: run emptied it before the last outage ended
 	}
 	return false
@@ -181,7 +181,7 @@ func (s *shared) run(ctx context.Context) {
 		s.failed.Store(0)
 		s.gauge.Set(1)
 		s.away.Store(false)
-		s.log.InfoContext(ctx, "Redis is back: limits are shared again")
+		s.log.InfoContext(ctx, "Redis answers again: limits are shared")
 	}
 }
 

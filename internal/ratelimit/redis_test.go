@@ -148,7 +148,7 @@ func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
 	require.Equal(t, 704, admitted)
 	for _, m := range two {
 		require.Zero(t, testutil.ToFloat64(m.shared.gauge))
-		require.Equal(t, 1, m.log.count("Redis is away"), "one line for a change")
+		require.Equal(t, 1, m.log.count("Redis does not answer"), "one line for a change")
 	}
 	require.True(t, one(a.Limiter, "grace", limit).Allowed, "a new key is not refused")
 	admitted += flood(two, limit, "ada", 4000)
@@ -158,7 +158,7 @@ func TestShared_aRedisThatGoesAndComesAdmitsAtMostTwice(t *testing.T) {
 	server.Restart()
 	for _, m := range two {
 		require.Eventually(t, func() bool { return testutil.ToFloat64(m.shared.gauge) == 1 }, 20*time.Second, 10*time.Millisecond)
-		require.Equal(t, 1, m.log.count("Redis is back"))
+		require.Equal(t, 1, m.log.count("Redis answers again"))
 	}
 	admitted += flood(two, limit, "ada", 4000)
 	require.LessOrEqual(t, admitted, 2000)
@@ -173,7 +173,7 @@ func TestShared_aRedisThatHangsIsAway(t *testing.T) {
 	m, admin := launch(t, config.Redis{URL: server.URL}, "", brief), join(t, server.URL).shared
 	admin.do(t, "CLIENT", "PAUSE", 1000)
 	require.Equal(t, 50, flood([]*member{m}, hourly(50), "ada", 4000))
-	require.Equal(t, 1, m.log.count("Redis is away"))
+	require.Equal(t, 1, m.log.count("Redis does not answer"))
 	require.Less(t, testutil.ToFloat64(m.shared.failures), 100.0, "it is not asked by each request")
 	require.Eventually(t, func() bool { return !m.shared.away.Load() }, 20*time.Second, 10*time.Millisecond)
 }

@@ -87,7 +87,7 @@ func NewFollower(c Config) *Follower {
 	c.Registerer.MustRegister(f.failures,
 		gauge("fountain_revocation_entries", "Endings that can still concern a token.", func() float64 { return float64(f.set.Len()) }),
 		gauge("fountain_revocation_position", "Position in the revocation feed up to which everything is known.", func() float64 { return float64(f.at()) }),
-		gauge("fountain_kms_copies", "1 while two kms answer in turn, of which one is a copy of the other, restored or put back beside it; else 0.", f.copies),
+		gauge("fountain_kms_copies", "1 while two kms answer in turn, of which one is a restored copy of the other; else 0.", f.copies),
 		gauge("fountain_revocation_feed_age_seconds", "Time since the revocation feed was read.", func() float64 { return f.age().Seconds() }))
 	return f
 }
@@ -256,9 +256,9 @@ func (f *Follower) tellChange(ctx context.Context, from, to string, position int
 	f.mu.Unlock()
 	switch {
 	case taken && !before:
-		f.Log.ErrorContext(ctx, "two kms answer in turn, and one of them is a copy of the other: stop the copy; until then it is not known what was revoked", "position", position)
+		f.Log.ErrorContext(ctx, "two kms answer in turn, and one of them is a copy of the other: stop the copy; until then revocations are unknown", "position", position)
 	case !taken:
-		f.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?", "position", position)
+		f.Log.WarnContext(ctx, "the kms has a different revocation feed than before: was its database restored or replaced?", "position", position)
 	}
 }
 

@@ -39,7 +39,7 @@ func decode(raw []byte, name string) (text []byte, used string, err error) {
 	case UTF8:
 		text = raw
 	default:
-		return nil, "", fmt.Errorf("there is no encoding of that name; there are %s", strings.Join(Encodings(), ", "))
+		return nil, "", fmt.Errorf("unknown encoding; the encodings are %s", strings.Join(Encodings(), ", "))
 	}
 	return bytes.TrimPrefix(text, []byte("\ufeff")), name, err
 }

@@ -106,7 +106,7 @@ func (w *writer) notices() []string {
 			"the order of the title page and empty lines were not kept; import it again with --update")
 	}
 	if w.changed > 0 {
-		all = append(all, fmt.Sprintf("%s changed since the import, or what stands around it was: written anew, with notes behind instead of within",
+		all = append(all, fmt.Sprintf("%s changed since the import, or its neighbours did: written again, with notes after the text instead of inside",
 			counted(w.changed, "element was", "elements were")))
 	}
 	if w.foreign > 0 {

@@ -67,11 +67,11 @@ const maxShare = 1024
 
 func parseShare(name string, text []byte) (s share, err error) {
 	if len(text) > maxShare {
-		return s, fmt.Errorf("%s: %w: it is no share of a root key", name, ErrShare)
+		return s, fmt.Errorf("%s: %w: it is not a share of a root key", name, ErrShare)
 	}
 	m := shareLine.FindSubmatch(text)
 	if m == nil {
-		return s, fmt.Errorf("%s: %w: it is no share of a root key, or was damaged", name, ErrShare)
+		return s, fmt.Errorf("%s: %w: it is not a share of a root key, or is damaged", name, ErrShare)
 	}
 	if lineSum(string(m[1])) != string(m[9]) {
 		return s, fmt.Errorf("%s: %w: it was damaged: its checksum is another", name, ErrShare)

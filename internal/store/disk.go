@@ -26,7 +26,7 @@ func (db *DB) room() error {
 	}
 	free, err := freeBytes(filepath.Dir(db.identity.path))
 	if err != nil {
-		return fmt.Errorf("tell the free space of the disk: %w", err)
+		return fmt.Errorf("read the free space of the disk: %w", err)
 	}
 	if free < spareDisk {
 		return fmt.Errorf("%w: %w: %d bytes are free", ErrUnavailable, ErrFull, free)

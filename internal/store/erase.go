@@ -47,7 +47,7 @@ func (db *DB) Erase(ctx context.Context, fn func(ctx context.Context, tx *Tx) er
 	// The change is committed: a failure from here on is not the caller's error.
 	held, err := db.emptyLog(context.WithoutCancel(ctx))
 	if err != nil {
-		db.log.WarnContext(ctx, "the write-ahead log can't be emptied of what was erased", "database", db.name, "error", err)
+		db.log.WarnContext(ctx, "erased data can't be removed from the write-ahead log", "database", db.name, "error", err)
 	}
 	if held || err != nil {
 		remains.Log = true
@@ -154,7 +154,7 @@ func (e *emptying) try(db *DB, n int) bool {
 		return true
 	}
 	if n%emptyingFails == 0 {
-		db.log.Warn("what was erased may still lie in the write-ahead log: a reader holds it", "database", db.name, "tries", n, "error", err)
+		db.log.Warn("erased data may still be in the write-ahead log: a reader blocks its checkpoint", "database", db.name, "tries", n, "error", err)
 	}
 	return false
 }

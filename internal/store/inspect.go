@@ -94,7 +94,7 @@ func (db *DB) Standing(ctx context.Context, c Config) (missing []int64, err erro
 func Free(dir string) (uint64, error) {
 	free, err := freeBytes(dir)
 	if err != nil {
-		return 0, fmt.Errorf("tell the free space of %s: %w", dir, err)
+		return 0, fmt.Errorf("read the free space of %s: %w", dir, err)
 	}
 	return free, nil
 }

@@ -116,7 +116,7 @@ func mergeMigrations(d Dialect, parts []fs.FS) (files fs.FS, err error) {
 		}
 		for _, name := range names {
 			if seen[name] {
-				return nil, fmt.Errorf("migration %s is given twice", name)
+				return nil, fmt.Errorf("migration %s exists twice", name)
 			}
 			seen[name] = true
 			if err := addMigration(w, d, part, name); err != nil {

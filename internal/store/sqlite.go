@@ -105,7 +105,7 @@ func noOrphanLog(path string) error {
 	if file, err := os.Stat(path); err == nil && file.Size() > 0 {
 		return nil
 	}
-	return fmt.Errorf("%w: the file is missing or empty, and the write-ahead log of the one that was there lies beside it; restore a backup, or move the log away to begin anew", ErrDamaged)
+	return fmt.Errorf("%w: the file is missing or empty, but the write-ahead log of an earlier one exists; restore a backup, or move the log away to begin with an empty database", ErrDamaged)
 }
 
 func sqlitePool(path string, size int, readOnly bool) (*sqlx.DB, error) {

@@ -269,7 +269,7 @@ func TestOpen_leavesNothingOfAFailedMigration(t *testing.T) {
 func TestOpen_refusesTheSameMigrationNumberTwice(t *testing.T) {
 	c := store.Config{Dir: t.TempDir(), Name: "test", Migrations: append(counters, counters...)}
 	_, err := store.Open(t.Context(), c)
-	require.ErrorContains(t, err, "given twice")
+	require.ErrorContains(t, err, "exists twice")
 }
 
 func TestOpen_letsReplicasStartTogether(t *testing.T) {

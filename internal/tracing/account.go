@@ -44,9 +44,9 @@ func (a *account) exported(ctx context.Context, n int, err error) {
 	defer a.mu.Unlock()
 	switch {
 	case err != nil && !a.failing:
-		a.log.WarnContext(ctx, "the collector takes no traces; they are dropped until it does", "error", err)
+		a.log.WarnContext(ctx, "the collector does not accept traces; they are dropped until it does", "error", err)
 	case err == nil && a.failing:
-		a.log.InfoContext(ctx, "the collector takes traces again")
+		a.log.InfoContext(ctx, "the collector accepts traces again")
 	}
 	a.failing = err != nil
 }
@@ -55,7 +55,7 @@ func (a *account) exported(ctx context.Context, n int, err error) {
 func (a *account) closed(err error) {
 	left := max(a.pending.Load(), 0)
 	a.spans.WithLabelValues("dropped").Add(float64(left))
-	a.log.Warn("traces were not sent before the end", "spans", left, "error", err)
+	a.log.Warn("traces were not sent before shutdown", "spans", left, "error", err)
 }
 
 // bounded forwards a span while the queue has room, and counts those that it drops: the library's own queue would drop them silently.

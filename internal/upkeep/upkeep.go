@@ -171,7 +171,7 @@ func read(dir *os.Root, name string, into any) error {
 		return err
 	}
 	if !info.Mode().IsRegular() {
-		return fmt.Errorf("%s: %w: it is no regular file", name, ErrDamaged)
+		return fmt.Errorf("%s: %w: not a regular file", name, ErrDamaged)
 	}
 	text, err := io.ReadAll(io.LimitReader(file, maxFile+1))
 	switch {

@@ -384,7 +384,7 @@ func TestRecords_waitForNobody(t *testing.T) {
 	dir := t.TempDir()
 	require.NoError(t, syscall.Mkfifo(filepath.Join(dir, "doctor.json"), 0o600))
 	_, _, err := upkeep.LastDiagnosis(dir)
-	require.ErrorContains(t, err, "no regular file")
+	require.ErrorContains(t, err, "not a regular file")
 }
 
 // Partial files of a command that was killed are removed by a later one. Files that another command is writing are not.

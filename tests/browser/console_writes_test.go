@@ -58,7 +58,7 @@ type write struct {
 
 // says is what a refusal is told in, by its code: what happened, or what to do.
 var says = map[string]string{
-	"already_exists": "", "validation_failed": "", "state_conflict": "", "invalid_body": "The body does not fit the contract.", "precondition_failed": "changed", "not_found": "There is no such",
+	"already_exists": "", "validation_failed": "", "state_conflict": "", "invalid_body": "The body does not match the contract.", "precondition_failed": "changed", "not_found": "There is no such",
 	"insufficient_scope":  "The access token lacks a scope that this operation needs.",
 	"invalid_credentials": "The user name or password is incorrect.", "unavailable": "Try again in a moment.",
 }

@@ -281,7 +281,7 @@ const (
 var (
 	seed    = regexp.MustCompile(`type the seed: (\S+)`)
 	prompts = regexp.MustCompile(`a password for ada, of 12 characters at least: |once more: |password of ada: |password of grace: |password of grace, of 12 characters at least: |` +
-		`first code of the authenticator: |needs a code of your authenticator: |asks for a code of your authenticator: |code of your authenticator, or a recovery code: |that code was not accepted; the next one: `)
+		`first code of the authenticator: |needs a code of your authenticator: |code of your authenticator, or a recovery code: |that code was not accepted; the next one: `)
 )
 
 // attend types what is asked for, until the shell has ended.

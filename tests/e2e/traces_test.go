@@ -305,7 +305,7 @@ func TestTraces_areLostWhenTheCollectorIsAway(t *testing.T) {
 	p.Stop()
 	said := 0
 	for text := range strings.Lines(p.Output()) {
-		if strings.Contains(text, "the collector takes no traces") && strings.Contains(text, `"service":"gateway"`) {
+		if strings.Contains(text, "the collector does not accept traces") && strings.Contains(text, `"service":"gateway"`) {
 			said++
 		}
 	}

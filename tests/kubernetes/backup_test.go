@@ -115,7 +115,7 @@ func goesOn(t *testing.T, program string, c corev1.Container, postgres bool) {
 	require.NoError(t, cmd.Start())
 	lines := bufio.NewScanner(stderr)
 	require.True(t, lines.Scan())
-	require.Contains(t, lines.Text(), "it failed, and is tried again")
+	require.Contains(t, lines.Text(), "it failed and is retried")
 	require.NoError(t, cmd.Process.Signal(os.Interrupt))
 	for lines.Scan() {
 		require.NotContains(t, lines.Text(), "panic")

@@ -121,7 +121,7 @@ func (j *judge) numbers() {
 		e := &j.h.Elements[i]
 		k := key{e.ElementType, e.ID}
 		if seen[k] {
-			j.fault(IDTwice, k, e.Number, "is there more than once")
+			j.fault(IDTwice, k, e.Number, "is stored more than once")
 		}
 		seen[k] = true
 		byType[e.ElementType] = append(byType[e.ElementType], e)
@@ -167,7 +167,7 @@ func (j *judge) calls() {
 			numbers[c.ElementType] = map[int64]string{}
 		}
 		if other, twice := numbers[c.ElementType][c.Number]; twice {
-			j.fault(NumberTwice, key{c.ElementType, c.ID}, c.Number, "was told number %d, as %s was", c.Number, other)
+			j.fault(NumberTwice, key{c.ElementType, c.ID}, c.Number, "was acknowledged with number %d, as %s was", c.Number, other)
 		}
 		numbers[c.ElementType][c.Number] = c.ID
 	}
@@ -188,12 +188,12 @@ func (j *judge) append(c *Call) {
 	switch c.Outcome {
 	case Refused:
 		if e != nil {
-			j.fault(RefusedDone, k, e.Number, "was refused, and is there with number %d", e.Number)
+			j.fault(RefusedDone, k, e.Number, "was refused, but is stored with number %d", e.Number)
 		}
 	case Acknowledged:
 		switch {
 		case e == nil:
-			j.fault(Lost, k, c.Number, "was acknowledged with number %d, and is not there", c.Number)
+			j.fault(Lost, k, c.Number, "was acknowledged with number %d, but is not stored", c.Number)
 		case e.Number != c.Number && !j.reordered[c.ElementType]:
 			j.fault(Different, k, c.Number, "was acknowledged with number %d, and has %d", c.Number, e.Number)
 		case e.FormattedNumber != c.FormattedNumber:
@@ -209,19 +209,19 @@ func (j *judge) revision(c *Call, told map[key]map[int64]bool) {
 	e := j.stored[k]
 	switch {
 	case c.Outcome == Acknowledged && e == nil:
-		j.fault(Lost, k, c.Version, "version %d was acknowledged, and the element is not there", c.Version)
+		j.fault(Lost, k, c.Version, "version %d was acknowledged, but the element is not stored", c.Version)
 	case c.Outcome == Acknowledged:
 		if told[k] == nil {
 			told[k] = map[int64]bool{}
 		}
 		if told[k][c.Version] {
-			j.fault(VersionTwice, k, c.Version, "two calls were told version %d", c.Version)
+			j.fault(VersionTwice, k, c.Version, "two calls were acknowledged with version %d", c.Version)
 		}
 		told[k][c.Version] = true
 		j.requireVersion(c, e, c.Version)
 	case c.Outcome == Refused && e != nil:
 		if slices.ContainsFunc(e.Versions, func(v Version) bool { return v.Sum == c.Sum }) {
-			j.fault(RefusedDone, k, 0, "a version was refused, and is there")
+			j.fault(RefusedDone, k, 0, "a version was refused, but is stored")
 		}
 	}
 }
@@ -232,7 +232,7 @@ func (j *judge) requireVersion(c *Call, e *Element, version int64) {
 	at := slices.IndexFunc(e.Versions, func(v Version) bool { return v.Version == version })
 	switch {
 	case at < 0:
-		j.fault(Lost, k, version, "version %d was acknowledged, and is not there", version)
+		j.fault(Lost, k, version, "version %d was acknowledged, but is not stored", version)
 	case e.Versions[at].Sum != c.Sum:
 		j.fault(Different, k, version, "version %d has other data than were sent", version)
 	}
@@ -244,12 +244,12 @@ func (j *judge) phantoms(asked map[key]map[string]bool) {
 		e := &j.h.Elements[i]
 		k := key{e.ElementType, e.ID}
 		if asked[k] == nil {
-			j.fault(Phantom, k, e.Number, "is there with number %d, and nobody appended it", e.Number)
+			j.fault(Phantom, k, e.Number, "is stored with number %d, but no call appended it", e.Number)
 			continue
 		}
 		for _, v := range e.Versions {
 			if !asked[k][v.Sum] {
-				j.fault(Phantom, k, v.Version, "version %d is there, and nobody sent its data", v.Version)
+				j.fault(Phantom, k, v.Version, "version %d is stored, but no call sent its data", v.Version)
 			}
 		}
 	}
@@ -297,7 +297,7 @@ func (j *judge) ordered(calls []*Call, what string, of func(*Call) int64) {
 			}
 		}
 		if highest != nil && of(highest) > of(c) {
-			j.fault(TimeOrder, key{c.ElementType, c.ID}, of(c), "was told %s %d, and began after %s had been told %d", what, of(c), highest.ID, of(highest))
+			j.fault(TimeOrder, key{c.ElementType, c.ID}, of(c), "was acknowledged with %s %d, but began after %s had been acknowledged with %d", what, of(c), highest.ID, of(highest))
 		}
 	}
 }
@@ -310,12 +310,12 @@ func (j *judge) versions() {
 		k := key{e.ElementType, e.ID}
 		for n, v := range e.Versions {
 			if v.Version != int64(n)+1 {
-				j.fault(VersionGap, k, v.Version, "version %d stands in the place of %d", v.Version, n+1)
+				j.fault(VersionGap, k, v.Version, "has version %d in the place of %d", v.Version, n+1)
 				break
 			}
 		}
 		if int64(len(e.Versions)) != e.Version {
-			j.fault(VersionGap, k, e.Version, "its version is %d, and there are %d", e.Version, len(e.Versions))
+			j.fault(VersionGap, k, e.Version, "its version is %d, but %d versions are stored", e.Version, len(e.Versions))
 		}
 	}
 }
@@ -332,11 +332,11 @@ func (j *judge) search() {
 		e := j.stored[k]
 		switch {
 		case e == nil:
-			j.fault(SearchStray, k, hit.Number, "is found, and is not there")
+			j.fault(SearchStray, k, hit.Number, "is found, but is not stored")
 		case found[k]:
 			j.fault(SearchStray, k, hit.Number, "is found twice")
 		case e.Number != hit.Number || e.Version != hit.Version:
-			j.fault(SearchStray, k, hit.Number, "is found with number %d and version %d, and has %d and %d", hit.Number, hit.Version, e.Number, e.Version)
+			j.fault(SearchStray, k, hit.Number, "is found with number %d and version %d, but has %d and %d", hit.Number, hit.Version, e.Number, e.Version)
 		}
 		found[k] = true
 	}
@@ -349,7 +349,7 @@ func (j *judge) search() {
 	}
 	for _, f := range j.h.Found {
 		if f.Count != count[f.ElementType] {
-			j.fault(SearchStray, key{f.ElementType, ""}, 0, "search counts %d elements, and there are %d", f.Count, count[f.ElementType])
+			j.fault(SearchStray, key{f.ElementType, ""}, 0, "search counts %d elements, but %d are stored", f.Count, count[f.ElementType])
 		}
 	}
 }

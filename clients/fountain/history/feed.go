@@ -31,7 +31,7 @@ func (j *judge) feed() {
 	j.result.Looked = len(j.h.Feed)
 	for i, c := range j.h.Feed {
 		if c.Position != int64(i)+1 {
-			j.fault(FeedGap, key{c.ElementType, c.ID}, c.Position, "position %d stands in the place of %d", c.Position, i+1)
+			j.fault(FeedGap, key{c.ElementType, c.ID}, c.Position, "has position %d in the place of %d", c.Position, i+1)
 			break
 		}
 	}
@@ -57,12 +57,12 @@ func (j *judge) feed() {
 func (j *judge) followed() {
 	for i, c := range j.h.Followed {
 		if i >= len(j.h.Feed) || !reflect.DeepEqual(c, j.h.Feed[i]) {
-			j.fault(FeedFollowed, key{c.ElementType, c.ID}, c.Position, "a follower saw position %d otherwise than it is read later", c.Position)
+			j.fault(FeedFollowed, key{c.ElementType, c.ID}, c.Position, "a follower saw position %d with another content than it has now", c.Position)
 			return
 		}
 	}
 	if j.h.Own && len(j.h.Followed) < len(j.h.Feed) {
-		j.fault(FeedFollowed, key{}, int64(len(j.h.Followed)), "a follower saw %d of %d changes, and was told of no more", len(j.h.Followed), len(j.h.Feed))
+		j.fault(FeedFollowed, key{}, int64(len(j.h.Followed)), "a follower received only %d of %d changes", len(j.h.Followed), len(j.h.Feed))
 	}
 }
 
@@ -82,7 +82,7 @@ func (r *replay) one(c Change) {
 		return
 	}
 	if c.Number != e.Number {
-		r.broken(c, "%s with number %d, and it had %d", c.Kind, c.Number, e.Number)
+		r.broken(c, "%s with number %d, but it had %d", c.Kind, c.Number, e.Number)
 	}
 	switch c.Kind {
 	case revised:
@@ -96,7 +96,7 @@ func (r *replay) one(c Change) {
 		}
 		e.Omitted = c.Kind == omitted
 	default:
-		r.broken(c, "its kind is none that is known")
+		r.broken(c, "its kind is unknown")
 	}
 }
 
@@ -143,7 +143,7 @@ func (r *replay) order(parts []Change) {
 				continue
 			}
 			if e.Number != n.From {
-				r.broken(c, "takes %s from number %d, and it had %d", n.ID, n.From, e.Number)
+				r.broken(c, "moves %s from number %d, but it had %d", n.ID, n.From, e.Number)
 			}
 			if holder[e.Number] == n.ID {
 				delete(holder, e.Number)
@@ -188,7 +188,7 @@ func (r *replay) compare() {
 		told := r.elements[k]
 		switch {
 		case told == nil:
-			r.j.fault(FeedState, k, e.Number, "is stored, and the feed does not tell of it")
+			r.j.fault(FeedState, k, e.Number, "is stored, but is not in the feed")
 		case told.Number != e.Number || told.Version != e.Version || told.Omitted != e.Omitted:
 			r.j.fault(FeedState, k, e.Number, "the feed ends with number %d, version %d, omitted %t; stored are %d, %d, %t",
 				told.Number, told.Version, told.Omitted, e.Number, e.Version, e.Omitted)
@@ -196,7 +196,7 @@ func (r *replay) compare() {
 	}
 	for k, told := range r.elements {
 		if r.j.stored[k] == nil {
-			r.j.fault(FeedState, k, told.Number, "the feed tells of it, and it is not stored")
+			r.j.fault(FeedState, k, told.Number, "is in the feed, but is not stored")
 		}
 	}
 }
@@ -241,7 +241,7 @@ func (j *judge) period(f Format, period string, numbers []int64) {
 	numbers = slices.Compact(numbers)
 	for i, n := range numbers {
 		if n != int64(i)+1 {
-			j.fault(FormattedGap, key{f.ElementType, ""}, n, "period %q: number %d stands in the place of %d", period, n, i+1)
+			j.fault(FormattedGap, key{f.ElementType, ""}, n, "period %q: number %d is in the place of %d", period, n, i+1)
 			return
 		}
 	}

@@ -48,7 +48,7 @@ type end struct {
 }
 
 // ErrDamaged means that a file is not a complete history as Write writes it: it is truncated, changed or something else.
-var ErrDamaged = errors.New("the file is no whole history")
+var ErrDamaged = errors.New("the file is not a complete history")
 
 // writer writes lines and computes their checksum.
 type writer struct {
@@ -123,7 +123,7 @@ func ReadFile(from io.Reader) (*History, error) {
 		case l.End != nil && l.End.Sum != before:
 			return nil, fmt.Errorf("%w: its checksum is another one", ErrDamaged)
 		case l.End != nil && in.Scan():
-			return nil, fmt.Errorf("%w: it goes on behind its end", ErrDamaged)
+			return nil, fmt.Errorf("%w: it has data after its end", ErrDamaged)
 		case l.End != nil:
 			return h, nil
 		}
@@ -143,10 +143,10 @@ func readLine(text []byte) (l line, err error) {
 		return line{}, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	if _, err := decoder.Token(); !errors.Is(err, io.EOF) {
-		return line{}, fmt.Errorf("%w: a line goes on behind its end", ErrDamaged)
+		return line{}, fmt.Errorf("%w: a line has data after its end", ErrDamaged)
 	}
 	if l.History != nil && l.History.Format != fileFormat {
-		return line{}, fmt.Errorf("%w: format %d is not known here", ErrDamaged, l.History.Format)
+		return line{}, fmt.Errorf("%w: unknown format %d", ErrDamaged, l.History.Format)
 	}
 	return l, nil
 }

@@ -18,7 +18,7 @@ const (
 )
 
 // ErrBusy means that the scope changes all the time, so that its contents and its feed can't be read at the same state.
-var ErrBusy = errors.New("the scope changes all the time: read it when nobody writes")
+var ErrBusy = errors.New("the scope keeps changing: read it while nothing writes to it")
 
 // Read reads the contents of a scope as of one moment, for all types: feed, elements, versions, and what search finds
 // within searchWithin (0: search is not asked). It writes nothing. Error: ErrBusy.

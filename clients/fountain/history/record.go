@@ -61,7 +61,7 @@ func (o *Options) complete() {
 }
 
 // ErrUsed means that the scope has elements. The recorder needs a scope of its own, so that it can detect elements that no call created.
-var ErrUsed = errors.New("the scope has elements: choose a name that nobody has used")
+var ErrUsed = errors.New("the scope has elements: choose an unused name")
 
 // recorder makes the calls of a recording and stores their results.
 type recorder struct {

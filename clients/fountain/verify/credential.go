@@ -87,7 +87,7 @@ func (c *credential) trade(ctx context.Context, key string) (text string, life t
 		Error       string `json:"error"`
 	}
 	if err := json.Unmarshal(raw, &body); err != nil && answer.StatusCode == http.StatusOK {
-		return "", 0, errors.New("the answer is no token")
+		return "", 0, errors.New("the response has no token")
 	}
 	switch {
 	case body.Error == "invalid_scope":
@@ -95,7 +95,7 @@ func (c *credential) trade(ctx context.Context, key string) (text string, life t
 	case answer.StatusCode != http.StatusOK:
 		return "", 0, fmt.Errorf("the kms answered %d", answer.StatusCode)
 	case body.AccessToken == "" || body.ExpiresIn <= 0 || body.ExpiresIn > int64(24*time.Hour/time.Second):
-		return "", 0, errors.New("the answer is no token")
+		return "", 0, errors.New("the response has no token")
 	}
 	return body.AccessToken, time.Duration(body.ExpiresIn) * time.Second, nil
 }

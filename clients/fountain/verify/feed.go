@@ -199,7 +199,7 @@ func (f *follower) apply(ctx context.Context, page feedPage, feed string, positi
 	defer f.mu.Unlock()
 	if page.Feed != feed || page.Position < position {
 		if feed != "" {
-			f.config.Log.WarnContext(ctx, "the kms has another revocation feed than before: was its database restored or replaced?")
+			f.config.Log.WarnContext(ctx, "the kms has a different revocation feed than before: was its database restored or replaced?")
 		}
 		f.forget() // the page starts at the beginning of the feed
 	}

@@ -240,7 +240,7 @@ func readMetadata(ctx context.Context, c Config) (metadata, error) {
 		return metadata{}, errors.New("fetch the issuer's metadata: it is not that of this issuer")
 	}
 	if !isHTTP(m.JWKSURL) || !isHTTP(m.TokenURL) {
-		return metadata{}, errors.New("fetch the issuer's metadata: it does not say where keys and tokens are")
+		return metadata{}, errors.New("fetch the issuer's metadata: jwks_uri or token_endpoint is missing")
 	}
 	return m, nil
 }

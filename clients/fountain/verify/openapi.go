@@ -95,7 +95,7 @@ func (d *apiDocument) base() (string, error) {
 		url = "/" + path
 	}
 	if strings.ContainsAny(url, "{}?#") {
-		return "", errors.New("the first server's URL is no plain path")
+		return "", errors.New("the path of the first server's URL is not a plain path")
 	}
 	return strings.TrimSuffix(url, "/"), nil
 }
@@ -113,7 +113,7 @@ func (d *apiDocument) rule(raw []byte, onPath *apiPolicy) (Rule, error) {
 	if op.Security != nil {
 		security = *op.Security
 	} else if security == nil {
-		return Rule{}, errors.New("neither the operation nor the document says security")
+		return Rule{}, errors.New("neither the operation nor the document declares security")
 	}
 	r := Rule{Public: len(security) == 0}
 	if r.Public {
@@ -148,7 +148,7 @@ func (d *apiDocument) scopes(requirement map[string][]string) ([]string, error) 
 		}
 	}
 	if !withToken {
-		return nil, errors.New("an alternative of security asks for no token")
+		return nil, errors.New("an alternative of security requires no token")
 	}
 	slices.Sort(scopes)
 	return scopes, nil

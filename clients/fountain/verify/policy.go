@@ -78,7 +78,7 @@ func newTable(p Policy) (table, error) {
 	for i, a := range t {
 		for _, b := range t[i+1:] {
 			if a.crosses(b) {
-				return nil, fmt.Errorf("%s and %s: both fit some paths, and neither is more exact", a.path, b.path)
+				return nil, fmt.Errorf("%s and %s: both match some paths, and neither is more specific", a.path, b.path)
 			}
 		}
 	}
@@ -165,7 +165,7 @@ func (t table) find(r *http.Request) (Rule, *Problem) {
 		}
 		slices.Sort(allow)
 		return Rule{}, &Problem{Status: http.StatusMethodNotAllowed, Code: "method_not_allowed", Title: "Method not allowed",
-			Detail: "The path does not know this method.", Header: http.Header{"Allow": {strings.Join(allow, ", ")}}}
+			Detail: "The path exists, but not with this method.", Header: http.Header{"Allow": {strings.Join(allow, ", ")}}}
 	}
 	return Rule{}, notFound()
 }

@@ -101,7 +101,7 @@ func (v *Verifier) noCredentials() *Problem {
 
 func (v *Verifier) invalidToken(cause error) *Problem {
 	return &Problem{Status: http.StatusUnauthorized, Code: "invalid_token", Title: "Invalid token",
-		Detail: "The access token does not hold.", Header: v.challenge("error", "invalid_token"), cause: cause}
+		Detail: "The access token is not valid.", Header: v.challenge("error", "invalid_token"), cause: cause}
 }
 
 func (v *Verifier) insufficientScope(scopes []string) *Problem {

@@ -49,10 +49,10 @@ var levels = []string{"aal1", "aal2", "phr"}
 // check returns an error for a rule that contradicts itself or contains unknown words.
 func (r Rule) check() error {
 	if r.Public && (len(r.Scopes) > 0 || r.StepUp != nil || len(r.Principals)+len(r.AnyRole)+len(r.AllRoles) > 0) {
-		return errors.New("a public operation asks for nothing else")
+		return errors.New("a public operation has no other requirement")
 	}
 	if !r.Public && len(r.Scopes) == 0 {
-		return errors.New("the rule admits nobody: say Require or Public")
+		return errors.New("the rule admits no caller: use Require or Public")
 	}
 	for _, scope := range slices.Concat(r.Scopes...) {
 		if scope == "" || strings.ContainsFunc(scope, notScopeCharacter) {
@@ -62,7 +62,7 @@ func (r Rule) check() error {
 	kinds := r.Principals
 	if s := r.StepUp; s != nil {
 		if slices.Index(levels, s.ACR) < 1 || s.MaxAge < time.Second {
-			return errors.New("a step-up asks for aal2 or phr, and for an age of at least a second")
+			return errors.New("a step-up requires aal2 or phr, and an age of at least a second")
 		}
 		kinds = slices.Concat(kinds, s.For)
 	}

@@ -59,7 +59,7 @@ func decodeHeader(raw []byte) (kid string, err error) {
 	err = checkObject(raw, func(member string, value json.RawMessage) error {
 		var text *string
 		if json.Unmarshal(value, &text) != nil || text == nil {
-			return errors.New("a member is no text")
+			return errors.New("a member is not a string")
 		}
 		found[member] = *text
 		return nil
@@ -141,7 +141,7 @@ func (c *claims) principal() (*Principal, error) {
 	}
 	prefix := map[string]string{User: "usr_", Service: "svc_"}[c.Principal]
 	if prefix == "" || !strings.HasPrefix(c.Subject, prefix) {
-		return nil, errors.New("principal and sub do not fit")
+		return nil, errors.New("principal and sub do not match")
 	}
 	p := &Principal{
 		Subject: c.Subject, Kind: c.Principal, Username: c.Username, ClientID: c.ClientID, SessionID: c.SessionID, TokenID: c.ID, Tenant: c.Tenant,

@@ -78,7 +78,7 @@ func New(c Config) (*Verifier, error) {
 	c.Client = &client
 	v := &Verifier{config: c, keys: newKeySet(c)}
 	if c.Feed == nil {
-		c.Log.Warn("the revocation feed is not followed: a token whose session, key or user has ended holds until it expires, for up to 15 minutes", "audience", c.Audience)
+		c.Log.Warn("the revocation feed is not followed: a token whose session, key or user has ended stays valid until it expires, for up to 15 minutes", "audience", c.Audience)
 		return v, nil
 	}
 	var err error
@@ -115,7 +115,7 @@ func (v *Verifier) Run(ctx context.Context) error {
 // Ready returns why tokens cannot be verified now, or nil if they can. It fetches the keys if there are none.
 func (v *Verifier) Ready(ctx context.Context) error {
 	if err := v.keys.ready(ctx); err != nil {
-		return fmt.Errorf("the keys that verify tokens can't be had: %w", err)
+		return fmt.Errorf("the keys that verify tokens can't be fetched: %w", err)
 	}
 	if v.feed != nil && v.feed.silent() {
 		return errSilent
@@ -138,7 +138,7 @@ func (v *Verifier) Verify(ctx context.Context, token string) (*Principal, error)
 	}
 	switch ended, err := v.feed.ended(p, kid); {
 	case err != nil:
-		return nil, v.unavailable("It can't be told whether the token was revoked.", err)
+		return nil, v.unavailable("The service cannot check whether the token was revoked.", err)
 	case ended:
 		v.known.drop(token)
 		return nil, v.invalidToken(errors.New("it has ended"))
@@ -161,7 +161,7 @@ func (v *Verifier) verify(ctx context.Context, token string) (*Principal, string
 		return nil, "", v.invalidToken(err)
 	}
 	if err != nil {
-		return nil, "", v.unavailable("The keys that verify tokens cannot be had.", err)
+		return nil, "", v.unavailable("The keys that verify tokens cannot be fetched.", err)
 	}
 	p, notBefore, err := readClaims(token, key, v.config)
 	if err != nil {

@@ -60,7 +60,7 @@ func (c *comparer) newParts(p *place, live, next group, kept []int) {
 		new := c.view(part.through())
 		for j, old := range live.parts {
 			if kept[j] >= 0 && !c.apart(c.view(old.through()), new) {
-				p.say(words{"oneOf may fit twice"}, "a value of alternative %d of the live contract may fit the new alternative %d too, and oneOf refuses it", j+1, i+1)
+				p.say(words{"oneOf may fit twice"}, "a value of alternative %d of the live contract may match the new alternative %d too, and oneOf refuses it", j+1, i+1)
 				return
 			}
 		}
@@ -76,7 +76,7 @@ func (c *comparer) once(p *place, sub, super *view, chosen int) {
 	}
 	for i, part := range g.parts {
 		if i != chosen && !c.apart(sub, c.view(part.through())) {
-			p.say(words{"oneOf may fit twice"}, "a value that was taken may fit alternatives %d and %d, and oneOf refuses it", chosen+1, i+1)
+			p.say(words{"oneOf may fit twice"}, "a value that was accepted may match alternatives %d and %d, and oneOf refuses it", chosen+1, i+1)
 			return
 		}
 	}

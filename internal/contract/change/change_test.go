@@ -349,10 +349,10 @@ func TestCompare_tellsKindOperationAndPlace(t *testing.T) {
 	origin := func(text string) contract.Origin { return contract.Origin{File: "notes.yaml", Line: line(text)} }
 	require.Equal(t, []Change{
 		{"Note in requests: /text: maxLength lowered", Breaking, "createNote", origin("    Note: {"), "99 in one version and 100 in the other"},
-		{"deleteNote: step-up-loosened", Looser, "deleteNote", origin("    delete:"), "no second factor is asked for any more"},
+		{"deleteNote: step-up-loosened", Looser, "deleteNote", origin("    delete:"), "no second factor is required any more"},
 		{"listNotes: query limit: maximum lowered", Breaking, "listNotes", origin("{name: limit"), "maximum is 50 in one version and 100 in the other"},
 	}, changes)
-	require.Equal(t, "notes.yaml:"+strings.TrimPrefix(changes[1].Origin.String(), "notes.yaml:")+": looser: deleteNote: step-up-loosened; no second factor is asked for any more", changes[1].String())
+	require.Equal(t, "notes.yaml:"+strings.TrimPrefix(changes[1].Origin.String(), "notes.yaml:")+": looser: deleteNote: step-up-loosened; no second factor is required any more", changes[1].String())
 }
 
 // A change of a shared schema is reported once, under the schema's own name.

@@ -111,7 +111,7 @@ func (f *file) read(text []byte) (*node, error) {
 		return nil, errors.New("it is neither JSON nor YAML")
 	}
 	if len(document.Content) != 1 {
-		return nil, errors.New("it holds no value")
+		return nil, errors.New("it has no value")
 	}
 	return f.fromYAML(document.Content[0], map[*yaml.Node]*node{}, 0)
 }
@@ -202,7 +202,7 @@ func (f *file) fromYAML(y *yaml.Node, made map[*yaml.Node]*node, depth int) (*no
 	}
 	if n, begun := made[y]; begun {
 		if n == nil {
-			return nil, fmt.Errorf("line %d: an alias is within what it stands for", y.Line)
+			return nil, fmt.Errorf("line %d: an alias is inside its own anchor", y.Line)
 		}
 		return n, nil
 	}

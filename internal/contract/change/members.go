@@ -77,7 +77,7 @@ func (p *place) required(c *comparer) {
 		path := p.path + "/" + name
 		switch {
 		case p.direction == request:
-			p.add(path, "became required", p.super.required[name], "a request without it was taken")
+			p.add(path, "became required", p.super.required[name], "a request without it was accepted")
 		case p.sub.members[name] != nil || p.super.members[name] == nil: // otherwise it is reported as removed
 			p.add(path, "became optional", or(p.sub.members[name], p.sub.node), "the answer had it always")
 		}

@@ -209,13 +209,13 @@ func (o *operation) parameters(olds, news map[string]parameter) {
 			o.say(old.place, "removed", nil, "the parameter is not declared any more")
 			continue
 		case new.node.get("required").isTrue() && !old.node.get("required").isTrue():
-			o.say(old.place, "became required", new.node, "a request without it was taken")
+			o.say(old.place, "became required", new.node, "a request without it was accepted")
 		}
 		if was, is := serialisation(old.node), serialisation(new.node); was != is {
 			o.say(old.place, "written otherwise", new.node, "it is written as %s instead of %s", is, was)
 		}
 		if old.node.get("allowEmptyValue").isTrue() && !new.node.get("allowEmptyValue").isTrue() {
-			o.say(old.place, "empty value refused", new.node, "allowEmptyValue is gone")
+			o.say(old.place, "empty value refused", new.node, "allowEmptyValue was removed")
 		}
 		o.schemas(old.place, schemaOf(old.node), schemaOf(new.node), request)
 	}
@@ -267,15 +267,15 @@ func (o *operation) body(old, new *node) {
 		}
 		return
 	case new == nil:
-		o.say(place, "removed", nil, "the next contract takes no body")
+		o.say(place, "removed", nil, "the next contract accepts no body")
 		return
 	case required && !old.get("required").isTrue():
-		o.say(place, "became required", new, "a request without a body was taken")
+		o.say(place, "became required", new, "a request without a body was accepted")
 	}
 	old.get("content").members(func(name string, was *node) {
 		is := mediaOf(new.get("content"), name)
 		if is == nil {
-			o.say(place+" "+name, "removed", new, "bodies of this media type are not taken any more")
+			o.say(place+" "+name, "removed", new, "bodies of this media type are no longer accepted")
 			return
 		}
 		if had, has := was.get("encoding"), is.get("encoding"); had.canonical() != has.canonical() {

@@ -171,7 +171,7 @@ func (d *differ) security(old, new *contract.Operation) {
 	}
 	for _, r := range old.Requirements {
 		if !slices.ContainsFunc(new.Requirements, func(other contract.Requirement) bool { return asksNoMore(other, r) }) {
-			d.say(Tightens, "security-tightened", "%s is no longer enough", requirementText(r))
+			d.say(Tightens, "security-tightened", "%s is no longer sufficient", requirementText(r))
 		}
 	}
 	for _, r := range new.Requirements {
@@ -233,15 +233,15 @@ func (d *differ) stepUp(was, is *contract.StepUp) {
 	switch {
 	case was == nil && is == nil:
 	case was == nil:
-		d.say(Tightens, id+"-tightened", "a second factor is asked for now")
+		d.say(Tightens, id+"-tightened", "a second factor is required now")
 	case is == nil:
-		d.say(Loosens, id+"-loosened", "no second factor is asked for any more")
+		d.say(Loosens, id+"-loosened", "no second factor is required any more")
 	default:
 		d.either(!contract.ACRSatisfies(was.ACR, is.ACR), !contract.ACRSatisfies(is.ACR, was.ACR), id, "stepUp.acr is %s instead of %s", is.ACR, was.ACR)
 		d.either(is.MaxAge < was.MaxAge, is.MaxAge > was.MaxAge, id, "stepUp.maxAge is %s instead of %s", is.MaxAge, was.MaxAge)
 		d.either(was.Dynamic && !is.Dynamic, !was.Dynamic && is.Dynamic, id, "stepUp.dynamic is %t instead of %t", is.Dynamic, was.Dynamic)
 		for _, kind := range is.For {
-			d.either(!slices.Contains(was.For, kind), false, id, "stepUp asks a %s now", kind)
+			d.either(!slices.Contains(was.For, kind), false, id, "stepUp is required of a %s now", kind)
 		}
 		for _, kind := range was.For {
 			d.either(false, !slices.Contains(is.For, kind), id, "stepUp does not ask a %s any more", kind)
@@ -261,7 +261,7 @@ func (d *differ) rates(was, is []contract.Rate) {
 	for _, old := range was {
 		new := find(is, old.Name)
 		if new == nil {
-			d.say(Loosens, "rate-loosened", "the limit %s is gone", old.Name)
+			d.say(Loosens, "rate-loosened", "the limit %s was removed", old.Name)
 			continue
 		}
 		if old.Key != new.Key || old.Preauth != new.Preauth {

@@ -23,7 +23,7 @@ func (f *family) request(do func(visit)) {
 }
 
 var boundRules = []Rule{
-	{"typed", "Every schema of a request has a type, or is composed of schemas that have one, or says x-free-form.", func(f *family, r reporter) {
+	{"typed", "Every schema of a request has a type, is composed of schemas that have one, or has x-free-form.", func(f *family, r reporter) {
 		f.request(func(v visit) {
 			s := v.schema
 			if len(s.Type.Slice()) == 0 && len(s.OneOf) == 0 && len(s.AnyOf) == 0 && len(s.AllOf) == 0 {
@@ -31,7 +31,7 @@ var boundRules = []Rule{
 			}
 		})
 	}},
-	{"closed-objects", "An object of a request says additionalProperties: false, or is a map with a schema and maxProperties.", func(f *family, r reporter) {
+	{"closed-objects", "An object of a request has additionalProperties: false, or is a map with a schema and maxProperties.", func(f *family, r reporter) {
 		f.request(func(v visit) {
 			s := v.schema
 			if !s.Type.Is("object") {
@@ -61,7 +61,7 @@ var boundRules = []Rule{
 			}
 		})
 	}},
-	{"integer-format", "An integer says int32 or int64.", func(f *family, r reporter) {
+	{"integer-format", "An integer has the format int32 or int64.", func(f *family, r reporter) {
 		f.schemas(func(v visit) {
 			if v.schema.Type.Is("integer") && v.schema.Format != "int32" && v.schema.Format != "int64" {
 				v.report(r, "is an integer without a format")
@@ -75,7 +75,7 @@ var boundRules = []Rule{
 			}
 		})
 	}},
-	{"path-segment", "A text in a path has a pattern that neither . nor .. fits: no path carries them as its segments, and what follows the path reads another one.", func(f *family, r reporter) {
+	{"path-segment", "A text in a path has a pattern that matches neither . nor ..: clients and servers resolve such segments to another path.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			for _, p := range op.parameters() {
 				if p.In != "path" || p.Schema == nil || p.Schema.Value == nil || !p.Schema.Value.Type.Is("string") || len(p.Schema.Value.Enum) > 0 {

@@ -32,11 +32,11 @@ var compileRules = []Rule{
 			}
 		}
 	}},
-	{"known-extensions", "Only the extensions that somebody reads are used: " + strings.Join(knownExtensions, ", ") + ".", func(f *family, r reporter) {
+	{"known-extensions", "Only the extensions that the family reads are used: " + strings.Join(knownExtensions, ", ") + ".", func(f *family, r reporter) {
 		check := func(where string, origin *openapi3.Origin, file string, extensions map[string]any) {
 			for _, name := range sortedKeys(extensions) {
 				if !known(name) {
-					r(where, origin, file, "nobody reads %s", name)
+					r(where, origin, file, "%s is not a known extension", name)
 				}
 			}
 		}

@@ -34,7 +34,7 @@ var exampleRules = []Rule{
 			}
 		})
 	}},
-	{"problem-examples", "Every problem has examples, each of a code whose status it stands under, with the code's type, title and status.", func(f *family, r reporter) {
+	{"problem-examples", "Every problem has examples, each of a code with the response's status, with the code's type, title and status.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			for _, status := range sortedKeys(op.responses()) {
 				ref := op.responses()[status]
@@ -62,11 +62,11 @@ func refuses(status string) bool { return status == "default" || status[0] == '4
 func wrongProblem(op operation, under string, value any) string {
 	text, err := json.Marshal(value)
 	if err != nil {
-		return "the example is no JSON"
+		return "the example is not JSON"
 	}
 	var said problem.Document
 	if err := json.Unmarshal(text, &said); err != nil {
-		return "the example is no problem"
+		return "the example is not a problem"
 	}
 	status := strconv.Itoa(said.Code.Status())
 	switch {

@@ -15,7 +15,7 @@ const problemRef = "common.yaml#/components/responses/Problem"
 var limitHeaders = map[string]string{"RateLimit": "#/components/headers/RateLimit", "RateLimit-Policy": "#/components/headers/RateLimitPolicy"}
 
 var operationRules = []Rule{
-	{"security", "Every operation says its security aloud: [] when it is public.", func(f *family, r reporter) {
+	{"security", "Every operation declares its security: [] when it is public.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			if op.Security == nil {
 				op.report(r, "security is missing")
@@ -145,10 +145,10 @@ var operationRules = []Rule{
 			}
 		})
 	}},
-	{"idempotency", "Every POST takes an Idempotency-Key or says idempotency: none.", func(f *family, r reporter) {
+	{"idempotency", "Every POST takes an Idempotency-Key or has idempotency: none.", func(f *family, r reporter) {
 		f.each(func(op operation) {
 			if op.method == http.MethodPost && op.compiled != nil && op.compiled.Policy.Idempotency == "" {
-				op.report(r, "says nothing about idempotency")
+				op.report(r, "does not declare idempotency")
 			}
 		})
 	}},

@@ -23,7 +23,7 @@ func (p *preparation) compose(pointer []string, s *openapi3.Schema) {
 	types, fits := typesOf(common)
 	if !fits {
 		*s = openapi3.Schema{Description: s.Description, Nullable: s.Nullable, ReadOnly: s.ReadOnly, WriteOnly: s.WriteOnly, Extensions: s.Extensions}
-		p.note(pointer, "a schema whose allOf has parts of different types is any value in the client")
+		p.note(pointer, "a schema whose allOf has parts of different types becomes any value in the client")
 		return
 	}
 	has := func(is func(*openapi3.Schema) bool) bool {

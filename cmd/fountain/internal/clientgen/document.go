@@ -37,7 +37,7 @@ func readDocument(text []byte) (*document, error) {
 		return nil, fmt.Errorf("load document: %w", err)
 	}
 	if len(file.Content) != 1 || file.Content[0].Kind != yaml.MappingNode {
-		return nil, fmt.Errorf("load document: it is no mapping")
+		return nil, fmt.Errorf("load document: not a mapping")
 	}
 	d := &document{text: text, root: file.Content[0]}
 	if d.strip(d.root, nil); len(d.notes) > 0 {

@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-const bringBack = "stop the service, copy what is there as it is, and bring back a backup (docs/operations.md, Backup and restore)"
+const bringBack = "stop the service, copy its files as they are, and restore a backup (docs/operations.md, Backup and restore)"
 
 // database checks one database of a service. first says that it has the audit trail.
 func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first bool) {
@@ -46,7 +46,7 @@ func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first 
 	}
 	if len(missing) > 0 {
 		d.warn(Version, fmt.Sprintf("the database %s is of an older release: the next start applies %d migrations, and the older release does not open it any more", part.Name, len(missing)),
-			"make a backup first, with the older release; after it the way back is that backup (docs/operations.md, Upgrade and the way back)")
+			"make a backup first, with the older release; after the upgrade that backup is the only way back (docs/operations.md, Upgrade and the way back)")
 		return // the queries of the other checks are for this release's schema
 	}
 	if first {
@@ -63,17 +63,17 @@ func (d *Doctor) unopened(part backup.Part, err error) {
 	case errors.Is(err, store.ErrUnfinished):
 		d.wrong(Restore, "a restore of "+part.Name+" was begun and not ended", "empty the places of all services but for the root key, and restore again")
 	case errors.Is(err, store.ErrMoved):
-		d.wrong(Restore, name+" was moved to another place, or a move was killed", "set or take away DATABASE_URL_FILE as the move has said; where it was killed, fountain move-store "+part.Name+" --reopen (docs/operations.md, Another database)")
+		d.wrong(Restore, name+" was moved to another place, or a move was killed", "set or remove DATABASE_URL_FILE as the move has printed; if it was killed, fountain move-store "+part.Name+" --reopen (docs/operations.md, Another database)")
 	case errors.Is(err, store.ErrNewer):
 		d.wrong(Version, name+" was changed by a newer release than this program ("+d.Version+")", "run the newer release; the way back to this one is a backup that was made before the upgrade")
 	case errors.Is(err, store.ErrDamaged):
-		d.wrong(Database, name+" is damaged, or its file is gone while its write-ahead log is there", bringBack)
+		d.wrong(Database, name+" is damaged, or its file is missing while its write-ahead log exists", bringBack)
 	case errors.Is(err, fs.ErrNotExist) && part.Name == "search-documents":
-		d.wrong(Database, "the documents of the embedded search engine are not there", "where search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it; else bring back a backup")
+		d.wrong(Database, "the documents of the embedded search engine are missing", "if search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it; otherwise restore a backup")
 	case errors.Is(err, fs.ErrNotExist) && part.Database.URL == "":
-		d.wrong(Database, name+" is not there", "bring back a backup; a service that was never started has none, and makes it at its first start")
+		d.wrong(Database, name+" is missing", "restore a backup; a service that was never started has no database, and creates it at its first start")
 	case part.Database.URL != "":
-		d.wrong(Database, name+" (PostgreSQL) can't be used: "+reason(err), "see that the server runs and takes the user, password and database of the file in DATABASE_URL_FILE")
+		d.wrong(Database, name+" (PostgreSQL) can't be used: "+reason(err), "check that the server runs and accepts the user, password and database of the file in DATABASE_URL_FILE")
 	default:
 		d.wrong(Database, name+" can't be opened: "+reason(err), "run this command as the user of the service; if that fails too, "+bringBack)
 	}
@@ -110,7 +110,7 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 	case err == nil:
 		signed = append(signed, known)
 	case !errors.Is(err, fs.ErrNotExist):
-		d.wrong(Audit, file+" is no checkpoint of an audit trail", "if a backup was put back by hand, move it away and start the service again")
+		d.wrong(Audit, file+" is not a checkpoint of an audit trail", "if a backup was restored by hand, move the file away and start the service again")
 	}
 	d.newest(ctx, q)
 	if !d.Quick {
@@ -123,7 +123,7 @@ func (d *Doctor) trail(ctx context.Context, p Place, db *store.DB) {
 		case err != nil:
 			d.wrong(Audit, "the audit trail can't be read: "+reason(err), do)
 		case !report.Intact():
-			d.wrong(Audit, fmt.Sprintf("the audit trail does not hold at event %d (%s): somebody wrote to the database past the service, or an older state was put back", report.FirstBreak, report.Reason), do)
+			d.wrong(Audit, fmt.Sprintf("the audit trail is not valid at event %d (%s): the database was changed outside the service, or an older state was restored", report.FirstBreak, report.Reason), do)
 		default:
 			events := "events"
 			if report.Checked == 1 {
@@ -164,22 +164,22 @@ func (d *Doctor) newest(ctx context.Context, q store.Querier) {
 func (d *Doctor) kms(ctx context.Context, p Place, part backup.Part, db *store.DB) {
 	facts, err := part.Facts(ctx, db.Read(ctx))
 	if err != nil {
-		d.wrong(Database, "the kms's database can't be asked what it is sealed by: "+reason(err), bringBack)
+		d.wrong(Database, "the id of the root key can't be read from the kms's database: "+reason(err), bringBack)
 		return
 	}
 	said := d.Facts(facts)
 	root, err := seal.LoadRoot(p.RootKey)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && len(said.Roots) > 0:
-		d.wrong(Keys, "the root key "+p.RootKey+" is not there: nothing that the kms keeps can be opened", "bring it back from where it is kept; it is in no backup")
+		d.wrong(Keys, "the root key "+p.RootKey+" is missing: nothing that the kms stores can be decrypted", "restore it from where it is kept; backups do not contain it")
 	case errors.Is(err, fs.ErrNotExist):
-		d.ok(Keys, "there is no root key yet, and nothing that it would open")
+		d.ok(Keys, "there is no root key yet, and nothing is encrypted with one")
 	case errors.Is(err, seal.ErrRootFile):
 		d.wrong(Keys, "the root key "+p.RootKey+" is refused: "+strings.TrimPrefix(err.Error(), seal.ErrRootFile.Error()+": "), "chmod 600 it and give it to the user of the kms, or bring back the right file")
 	case err != nil:
 		d.wrong(Keys, "the root key "+p.RootKey+" can't be read: "+reason(err), "run this command as the user of the kms")
 	case len(said.Roots) > 0 && !slices.Contains(said.Roots, root.ID()):
-		d.wrong(Keys, "the root key "+p.RootKey+" is another one than the database is sealed by", "bring back the root key of this database")
+		d.wrong(Keys, "the root key "+p.RootKey+" is not the one that seals the database", "restore the root key of this database")
 	default:
 		d.ok(Keys, "the root key opens what the kms keeps")
 	}

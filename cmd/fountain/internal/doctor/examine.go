@@ -58,7 +58,7 @@ func (d *Doctor) Together() {
 		}
 		told = append(told, strings.Join(from[id], ", ")+": "+what)
 	}
-	d.warn(Restore, "the services are not of one backup: "+strings.Join(told, "; "), "restore all of them from one archive, if nobody restored a single one on purpose: what one of them has ended, another may not know of")
+	d.warn(Restore, "the services are not of one backup: "+strings.Join(told, "; "), "restore all of them from one archive, unless a single one was restored on purpose: one service may still accept what another has ended")
 }
 
 // directory reports whether there is a data directory that can be checked.
@@ -70,7 +70,7 @@ func (d *Doctor) directory(p Place) bool {
 		d.wrong(Modes, fmt.Sprintf("the data directory %s can't be looked at: %s", dir, reason(err)), "name the right one, and run this command as the user of the service; a service that was never started has none")
 		return false
 	case !info.IsDir():
-		d.wrong(Modes, dir+" is no directory", "name the data directory of the service")
+		d.wrong(Modes, dir+" is not a directory", "name the data directory of the service")
 		return false
 	}
 	if err := config.CheckDataDir(dir); err != nil {
@@ -136,7 +136,7 @@ func (d *Doctor) credential(path string) {
 	}
 	var life struct{ ExpiresAt, GrantedUntil time.Time }
 	if json.Unmarshal(text, &life) != nil {
-		d.wrong(Keys, path+" is no credential of a service", "remove it: the service enrols again, by a token that the kms writes or fountain recover enrolment-token creates")
+		d.wrong(Keys, path+" is not the credential of a service", "remove it: the service enrols again, by a token that the kms writes or fountain recover enrolment-token creates")
 		return
 	}
 	now := d.Clock.Now()
@@ -196,8 +196,8 @@ func (d *Doctor) lastCheck(dir string) {
 	switch {
 	case err != nil: // lastBackup has reported it
 	case failed:
-		d.wrong(Backup, "a backup has failed the check that was made of it last, by fountain backup verify or drill, and none has passed one since",
-			"run fountain backup drill on it, which says why; make another backup, and have a drill look at that")
+		d.wrong(Backup, "the last check of a backup, by fountain backup verify or drill, failed, and no check has passed since",
+			"run fountain backup drill on it, which reports why; make another backup, and run a drill on it")
 	case !passed.IsZero() && d.Clock.Now().Sub(passed) > checkEvery:
 		d.warn(Backup, fmt.Sprintf("backups were checked here, and none for %d days", int(d.Clock.Now().Sub(passed).Hours()/24)), "look at what runs fountain backup drill")
 	case !passed.IsZero():

@@ -66,7 +66,7 @@ func (d *Doctor) running(ctx context.Context, p Place) {
 		return
 	}
 	if alive.status != http.StatusOK && d.Outside {
-		d.wrong(Running, fmt.Sprintf("%s answers %d at %s", p.Word, alive.status, p.URL), "see that the gateway of the family is there, and run fountain doctor on the machine of the services")
+		d.wrong(Running, fmt.Sprintf("%s answers %d at %s", p.Word, alive.status, p.URL), "check that the gateway of the family runs, and run fountain doctor on the machine of the services")
 		return
 	}
 	if alive.status != http.StatusOK {
@@ -78,7 +78,7 @@ func (d *Doctor) running(ctx context.Context, p Place) {
 		d.life(alive.tls.PeerCertificates[0], p.URL)
 	}
 	if alive.body.Version != d.Version {
-		d.warn(Version, "version "+short(alive.body.Version)+" runs, and this program is "+d.Version, "use the program of the release that runs; while an upgrade goes on, end it")
+		d.warn(Version, "version "+short(alive.body.Version)+" runs, and this program is "+d.Version, "use the binary of the running release; if an upgrade is in progress, complete it")
 	}
 	ready, err := d.ask(ctx, base+"ready")
 	switch {
@@ -130,7 +130,7 @@ func (d *Doctor) unanswered(p Place, err error) {
 	case errors.Is(err, context.DeadlineExceeded):
 		d.wrong(Running, p.Word+" does not answer at "+p.URL+" within "+answerWithin.String(), "look at its log, and at what the machine does")
 	case d.Outside:
-		d.wrong(Running, p.Word+" does not answer at "+p.URL, "see that the name leads there, and run fountain doctor on the machine of the services")
+		d.wrong(Running, p.Word+" does not answer at "+p.URL, "check that the name leads there, and run fountain doctor on the machine of the services")
 	default:
 		d.warn(Running, p.Word+" does not run at "+p.URL, "start it, or name where it answers with --url")
 	}
@@ -150,14 +150,14 @@ func (d *Doctor) clock(a answer) {
 
 // remedies maps parts of a readiness detail to what to do. The first match counts.
 var remedies = []struct{ words, do string }{
-	{"enrolment", "see that the kms is ready; it writes a new token within a minute. On another machine: fountain recover enrolment-token SERVICE"},
-	{"revocation feed", "see that the kms is ready and reached at KMS_URL"},
+	{"enrolment", "check that the kms is ready; it writes a new token within a minute. On another machine: fountain recover enrolment-token SERVICE"},
+	{"revocation feed", "check that the kms is ready and reached at KMS_URL"},
 	{"clock", "set the clock by NTP; docs/operations.md, After the clock was wrong"},
-	{"removed or replaced", "bring back the file or a backup, then start the service again"},
+	{"removed or replaced", "restore the file or a backup, then start the service again"},
 	{"damaged", bringBack},
 	{"disk", "free some room; the service goes on by itself"},
-	{"search engine", "start the engine; writes go on meanwhile, and search catches up"},
-	{"database", "see that its database server runs and is reached"},
+	{"search engine", "start the engine; writes continue meanwhile, and search catches up"},
+	{"database", "check that its database server runs and is reached"},
 }
 
 // remedy says what to do about the detail that readiness gives.

@@ -66,7 +66,7 @@ func (b Background) results(ctx context.Context, collection string, j *search.Jo
 			return nil, err
 		}
 		if *f.Item < 1 || *f.Item > int64(len(items)) {
-			return nil, fmt.Errorf("job %s of %s tells of item %d of %d", j.ID, collection, *f.Item, len(items))
+			return nil, fmt.Errorf("job %s of %s reports item %d of %d", j.ID, collection, *f.Item, len(items))
 		}
 		r := &done.Results[*f.Item-1]
 		r.Status, r.Code, r.Message = search.SyncOutcomeStatusError, f.Code, f.Message

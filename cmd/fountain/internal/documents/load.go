@@ -121,7 +121,7 @@ func readLine(in *bufio.Reader) (line []byte, taken int64, err error) {
 // take adds a line to the next request, or reports why it cannot.
 func (l *Load) take(line []byte) error {
 	if line == nil {
-		return l.fail(l.next.Lines, "body_too_large", "The line is longer than a document may be.", nil)
+		return l.fail(l.next.Lines, "body_too_large", "The line is longer than a document can be.", nil)
 	}
 	text := strings.TrimSpace(string(line))
 	if text == "" {
@@ -131,15 +131,15 @@ func (l *Load) take(line []byte) error {
 	id := idOf(document)
 	switch {
 	case !json.Valid(document):
-		return l.fail(l.next.Lines, "malformed_body", "The line is no JSON.", nil)
+		return l.fail(l.next.Lines, "malformed_body", "The line is not JSON.", nil)
 	case id == nil:
-		return l.fail(l.next.Lines, "invalid_body", "The line is no document with an id that is a text.", document)
+		return l.fail(l.next.Lines, "invalid_body", "The line is not a document with an id that is a string.", document)
 	case len(*id) > 512 || !plainID.MatchString(*id):
-		return l.fail(l.next.Lines, "invalid_body", "The id is none that the search service takes.", document)
+		return l.fail(l.next.Lines, "invalid_body", "The search service does not accept this id.", document)
 	}
 	version, document, ok := l.version(document)
 	if !ok {
-		return l.fail(l.next.Lines, "invalid_body", "The member for the version is no whole number from 0 on.", document)
+		return l.fail(l.next.Lines, "invalid_body", "The member for the version is not a whole number of at least 0.", document)
 	}
 	l.items = append(l.items, search.SyncItem{Op: search.SyncItemOpUpsert, ID: *id, Document: &document, Tenant: l.Tenant, IfVersion: version})
 	l.lines, l.size = append(l.lines, l.next.Lines), l.size+len(document)
@@ -239,7 +239,7 @@ func (l *Load) send(ctx context.Context, items []search.SyncItem, lines []int64)
 	case err != nil:
 		return err
 	case len(done.Results) != len(items):
-		return fmt.Errorf("the search service told %d outcomes of %d documents", len(done.Results), len(items))
+		return fmt.Errorf("the search service returned %d outcomes for %d documents", len(done.Results), len(items))
 	}
 	for i, r := range done.Results {
 		if r.Status == search.SyncOutcomeStatusOk {

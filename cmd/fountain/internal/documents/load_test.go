@@ -28,7 +28,7 @@ func (s *shelf) SyncDocuments(_ context.Context, _ string, body search.DocumentS
 	for _, item := range body.Items {
 		switch {
 		case strings.Contains(string(*item.Document), "poison"):
-			return nil, &fountain.Error{Status: 422, Code: fountain.CodeInvalidBody, Detail: "The body does not fit the contract.", Errors: []fountain.FieldError{{Pointer: "/items/0/document"}}}
+			return nil, &fountain.Error{Status: 422, Code: fountain.CodeInvalidBody, Detail: "The body does not match the contract.", Errors: []fountain.FieldError{{Pointer: "/items/0/document"}}}
 		case strings.Contains(string(*item.Document), "stranger"):
 			return nil, &fountain.Error{Status: 422, Code: fountain.CodeValidationFailed, Errors: []fountain.FieldError{{Pointer: "/items/0/tenant"}}}
 		}

@@ -87,13 +87,13 @@ func (e *DiffersError) Error() string {
 	} else if first.ID != "" {
 		where += " (" + first.ID + ")"
 	}
-	return fmt.Sprintf("the scope %q holds another text: %s; in all %d elements are new, %d changed, %d gone: --dry-run shows them, --update stores them, "+
+	return fmt.Sprintf("the scope %q has another text: %s; in all %d elements are new, %d changed, %d removed: --dry-run shows them, --update stores them, "+
 		"another --scope keeps both", e.Scope, where, r.Number("new"), r.Number("changed"), r.Number("gone"))
 }
 
 // ErrSecondFactor says that everything new or changed was stored, but that the steps that require a second factor are
 // left: missing elements are not omitted, or the numbers are not in the order of the screenplay.
-var ErrSecondFactor = errors.New("what is new or changed is stored, but what is gone is not omitted, or the numbers do not follow the play yet: run the same again to finish")
+var ErrSecondFactor = errors.New("new and changed elements are stored, but removed ones are not omitted yet, or the numbers do not follow the play yet: run the same import again to finish")
 
 // Import stores the outline of a screenplay. The id of a new element is its type and a number (spokenWord-17). Its data
 // is that of the outline, with its position in the whole. Without Update nothing is stored if the scope contains a
@@ -253,7 +253,7 @@ func (r *run) renumber(ctx context.Context) error {
 			continue
 		}
 		if len(order) > maxReorder {
-			return fmt.Errorf("%s: %d elements would get another number, the service takes %d at once: %w", kind, len(order), maxReorder, ErrSecondFactor)
+			return fmt.Errorf("%s: %d elements would get another number, and the service accepts %d at once: %w", kind, len(order), maxReorder, ErrSecondFactor)
 		}
 		done, err := r.Client.Sequence.ReorderElements(ctx, r.Scope, kind, sequence.Reorder{Order: order, Comment: fountain.Ptr(comment)})
 		if err != nil {

@@ -62,7 +62,7 @@ func entries(script *screenplay.Script) ([]*entry, error) {
 	for i, it := range items {
 		all[i] = &entry{Item: it, key: keyOf(it.Type, it.Data), position: float64(i + 1)}
 		if data, err := all[i].json(); err != nil || len(data) > largest {
-			return nil, fmt.Errorf("line %d: too long to be one element: it must be divided", it.Line)
+			return nil, fmt.Errorf("line %d: too long for one element: divide it", it.Line)
 		}
 	}
 	return all, nil

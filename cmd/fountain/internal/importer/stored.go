@@ -112,7 +112,7 @@ func Export(ctx context.Context, client *fountain.Client, scope string) (text st
 	}
 	text, notices = screenplay.Export(play)
 	if disordered {
-		notices = append(notices, "the numbers were given in another order than the play's: the order of the import was followed")
+		notices = append(notices, "the numbers are in another order than the play: the order of the import was used")
 	}
 	return text, notices, nil
 }

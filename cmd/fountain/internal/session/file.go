@@ -16,7 +16,7 @@ import (
 )
 
 // ErrNone says that nobody is signed in.
-var ErrNone = errors.New("nobody is signed in: run fountain login")
+var ErrNone = errors.New("not signed in: run fountain login")
 
 // Session is a signed-in user at one installation.
 type Session struct {

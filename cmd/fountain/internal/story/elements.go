@@ -49,7 +49,7 @@ func (t *teller) importPlay(ctx context.Context) error {
 	}
 	for i, c := range again.Counts {
 		if c.First != counts[i].First || c.Last != counts[i].Last {
-			return failed("the second import gave %s other numbers", c.Type)
+			return failed("the second import assigned other numbers to %s", c.Type)
 		}
 	}
 	t.say("A second import of the same text changes nothing: still %d elements.", total)
@@ -145,7 +145,7 @@ func (t *teller) version(ctx context.Context) error {
 		}
 	}
 	if at < 0 {
-		return failed("the line to change is not there")
+		return failed("the line to change does not exist")
 	}
 	e := all[at]
 	data, err := with(e.Data, "text", "The one that was skipped.")

@@ -118,11 +118,11 @@ func subject(token string) (string, error) {
 	}
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
-		return "", failed("the access token is no JWT")
+		return "", failed("the access token is not a JWT")
 	}
 	raw, err := base64.RawURLEncoding.DecodeString(parts[1])
 	if err != nil || json.Unmarshal(raw, &claims) != nil {
-		return "", failed("the access token is no JWT")
+		return "", failed("the access token is not a JWT")
 	}
 	return claims.Subject, nil
 }

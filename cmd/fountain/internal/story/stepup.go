@@ -59,7 +59,7 @@ func (t *teller) code(ctx context.Context, challenge fountain.Challenge) (string
 		return t.nextCode(ctx)
 	}
 	if t.Ask == nil {
-		return "", errors.New("a second factor is needed and there is nobody to ask")
+		return "", errors.New("a second factor is needed and there is no one to prompt")
 	}
 	return t.Ask(ctx, challenge)
 }
@@ -77,7 +77,7 @@ func (t *teller) refused(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t.say("Inspector Vane wants the first two lines in another order. That changes what everybody's numbers mean, so the contract asks for a second factor:")
+	t.say("Inspector Vane wants the first two lines in another order. That changes what everybody's numbers mean, so the contract requires a second factor:")
 	_, err = t.reorder(ctx, all[0], all[1], fountain.WithoutStepUp())
 	var refusal *fountain.Error
 	if !errors.Is(err, fountain.ErrStepUpRequired) || !errors.As(err, &refusal) {
@@ -177,7 +177,7 @@ func (t *teller) accepted(ctx context.Context) error {
 		return err
 	}
 	if len(after) != len(before) || after[0].ID != before[1].ID || after[1].ID != before[0].ID {
-		return failed("the order is not the one that was asked for")
+		return failed("the order is not the requested one")
 	}
 	for i, e := range after {
 		if e.Number != int64(i+1) {

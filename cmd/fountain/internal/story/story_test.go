@@ -85,7 +85,7 @@ func TestTell_inARunningFamilyLeavesNoAuthenticatorAndCanBeToldAgain(t *testing.
 
 	o.Out = &out
 	err = Tell(t.Context(), o)
-	require.ErrorContains(t, err, "step 7, A new version: the line to change is not there", "the scope holds a changed play now")
+	require.ErrorContains(t, err, "step 7, A new version: the line to change does not exist", "the scope holds a changed play now")
 }
 
 func TestTell_leavesNoAuthenticatorWhenItIsInterrupted(t *testing.T) {

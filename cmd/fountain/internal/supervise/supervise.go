@@ -216,7 +216,7 @@ func (c *Config) attend(ctx context.Context, p *process, values *Values) (again 
 			switch {
 			case r.err != nil:
 				if !failing {
-					c.say("the secrets can't be read; the process goes on with those it has: " + r.err.Error())
+					c.say("the secrets can't be read; the process continues with the current ones: " + r.err.Error())
 				}
 				failing, retry = true, time.After(c.Pause)
 				continue

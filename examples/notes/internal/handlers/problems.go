@@ -21,7 +21,7 @@ var refusals = []struct {
 	{domain.ErrUnknown, verify.Problem{Status: http.StatusNotFound, Code: "not_found", Title: "Not found", Detail: "There is no such note."}},
 	{domain.ErrStale, verify.Problem{Status: http.StatusPreconditionFailed, Code: "precondition_failed", Title: "Precondition failed", Detail: "The note has changed."}},
 	{domain.ErrFull, verify.Problem{Status: http.StatusConflict, Code: "limit_reached", Title: "Limit reached", Detail: "Nobody keeps more notes than that."}},
-	{domain.ErrInvalid, verify.Problem{Status: http.StatusUnprocessableEntity, Code: "invalid_body", Title: "Invalid body", Detail: "The body does not fit the contract."}},
+	{domain.ErrInvalid, verify.Problem{Status: http.StatusUnprocessableEntity, Code: "invalid_body", Title: "Invalid body", Detail: "The body does not match the contract."}},
 	{errCursor, verify.Problem{Status: http.StatusBadRequest, Code: "invalid_cursor", Title: "Invalid cursor", Detail: "The cursor was not made by this list."}},
 }
 
@@ -42,7 +42,7 @@ func refuse(w http.ResponseWriter, r *http.Request, err error) {
 
 // refuseRequest answers a request whose parameters or body cannot be decoded. Behind the gateway there are none.
 func refuseRequest(w http.ResponseWriter, r *http.Request, err error) {
-	p := &verify.Problem{Status: http.StatusBadRequest, Code: "invalid_request", Title: "Invalid request", Detail: "The request does not fit the contract."}
+	p := &verify.Problem{Status: http.StatusBadRequest, Code: "invalid_request", Title: "Invalid request", Detail: "The request does not match the contract."}
 	var missing *api.RequiredHeaderError
 	var tooLarge *http.MaxBytesError
 	switch {

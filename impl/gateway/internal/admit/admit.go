@@ -57,10 +57,10 @@ func (s *Station) Admit(x *httpserver.Exchange) error {
 	}
 	place, err := service.Enter(x.Request.Context(), x.Operation.Label())
 	if errors.Is(err, admission.ErrBusy) {
-		return problem.New(problem.Overloaded, "The service has more to do than it can. Try again later.").WithRetryAfter(time.Second)
+		return problem.New(problem.Overloaded, "The service is overloaded. Try again later.").WithRetryAfter(time.Second)
 	}
 	if err != nil {
-		return problem.New(problem.Overloaded, "The request did not get its turn in time.").WithRetryAfter(time.Second).Wrap(err)
+		return problem.New(problem.Overloaded, "The request waited too long for its turn.").WithRetryAfter(time.Second).Wrap(err)
 	}
 	x.OnAnswered(func(status int, err error) { place.Leave(outcome(status, err)) })
 	return nil

@@ -174,7 +174,7 @@ func label(result outcome, err error) string {
 
 // refusal returns the problem for an invalid key, as of RFC 6750, section 3.1.
 func refusal(why error) error {
-	return problem.New(problem.InvalidToken, "The API key does not hold.").
+	return problem.New(problem.InvalidToken, "The API key is not valid.").
 		WithHeader("WWW-Authenticate", `Bearer realm="fountain", error="invalid_token"`).Wrap(why)
 }
 

@@ -74,13 +74,13 @@ func judge(res *http.Response, answer said, what trade) (outcome, error) {
 			token: answer.AccessToken, counted: len(answer.RateLimit) > 0, life: time.Duration(answer.ExpiresIn)*time.Second - margin,
 		}, nil
 	case res.StatusCode == http.StatusTooManyRequests:
-		e := problem.New(problem.RateLimited, "The API key has a limit of its own, which is used up.").Wrap(errors.New("the kms limits the key"))
+		e := problem.New(problem.RateLimited, "The rate limit of the API key is exceeded.").Wrap(errors.New("the kms limits the key"))
 		if after := res.Header.Get("Retry-After"); after != "" {
 			e = e.WithHeader("Retry-After", after)
 		}
 		return outcome{}, e
 	case answer.Error == "invalid_client":
-		return outcome{refused: refusal(errors.New("the kms does not take the key")), life: refusalLife}, nil
+		return outcome{refused: refusal(errors.New("the kms does not accept the key")), life: refusalLife}, nil
 	case answer.Error == "invalid_target" || answer.Error == "invalid_scope":
 		return outcome{refused: scopeless(what.audience), life: refusalLife}, nil
 	case res.StatusCode >= http.StatusInternalServerError:

@@ -42,11 +42,11 @@ func (j *judge) head(x *httpserver.Exchange, res *upstream.Response) error {
 	empty := res.Length == 0 || x.Request.Method == http.MethodHead
 	err := x.Operation.CheckEnvelope(contract.Head{Status: res.Status, Header: res.Header, Empty: empty})
 	if err == nil && len(res.Header["Content-Type"]) > 1 { // the first one was checked, but browsers use the last
-		err = problem.New(problem.BadUpstream, "The answer has several media types.").WithField("header", "Content-Type", string(contract.RuleResponseMedia), "is there several times")
+		err = problem.New(problem.BadUpstream, "The answer has several media types.").WithField("header", "Content-Type", string(contract.RuleResponseMedia), "is sent several times")
 	}
 	if err == nil && x.Operation.Mount != "" && contract.Active(res.Header.Get("Content-Type")) && !j.active(x.Operation.Word) {
 		err = problem.New(problem.BadUpstream, "The answer is active content.").
-			WithField("header", "Content-Type", activeContent, "is a media type that a browser runs, which the operator has not accepted")
+			WithField("header", "Content-Type", activeContent, "is a media type that browsers execute, which the operator has not allowed")
 	}
 	if err == nil {
 		return nil
@@ -91,7 +91,7 @@ func (j *judge) found(x *httpserver.Exchange, status int, err error) error {
 	first := fields[0]
 	j.log.ErrorContext(ctx, "answer violates the contract", "requestId", requestid.From(ctx), "operationId", operation, "status", status,
 		"in", first.In, "pointer", first.Pointer, "keyword", first.Keyword, "message", first.Message, "violations", len(fields))
-	return problem.New(problem.BadUpstream, "The service's answer does not fit the contract.").
+	return problem.New(problem.BadUpstream, "The service's answer does not match the contract.").
 		Wrap(fmt.Errorf("%s %s violates %s", first.In, first.Pointer, first.Keyword))
 }
 

@@ -120,7 +120,7 @@ func (f *Forwarder) serve(x *httpserver.Exchange) error {
 }
 
 // errOverloaded says that a service has refused a request because of overload.
-var errOverloaded = problem.New(problem.Overloaded, "The service has too much to do.")
+var errOverloaded = problem.New(problem.Overloaded, "The service is overloaded.")
 
 // refused returns the error with which the service refused the request because of overload, or nil.
 func refused(res *upstream.Response) error {

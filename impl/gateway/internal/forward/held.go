@@ -50,7 +50,7 @@ func (h *held) give(member string, n int64) {
 }
 
 // errHeld says that there is no room for another answer of a member.
-var errHeld = problem.New(problem.Overloaded, "The service's answers take more room than it has here. Try again later.").WithRetryAfter(time.Second)
+var errHeld = problem.New(problem.Overloaded, "The memory for responses of this service is used up. Try again later.").WithRetryAfter(time.Second)
 
 // readAll reads the answer's body into a buffer for reuse. For a member it reserves taken bytes, which the caller must give back, also after an
 // error.

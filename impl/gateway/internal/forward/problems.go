@@ -23,15 +23,15 @@ func failure(x *httpserver.Exchange, sent *sentBody, err error) error {
 	case sent != nil && sent.failed() != nil:
 		return bodyFailure(sent.failed())
 	case errors.Is(context.Cause(x.Request.Context()), errIdle):
-		return problem.New(problem.UpstreamTimeout, "The service did not answer in its time.").Wrap(errIdle)
+		return problem.New(problem.UpstreamTimeout, "The service did not answer in time.").Wrap(errIdle)
 	case x.Request.Context().Err() == context.Canceled, errors.Is(err, context.Canceled):
-		return problem.New(problem.Timeout, "The client left before the service answered.").Wrap(err)
+		return problem.New(problem.Timeout, "The client disconnected before the service answered.").Wrap(err)
 	case errors.Is(err, context.DeadlineExceeded):
-		return problem.New(problem.UpstreamTimeout, "The service did not answer in its time.").Wrap(err)
+		return problem.New(problem.UpstreamTimeout, "The service did not answer in time.").Wrap(err)
 	case errors.Is(err, upstream.ErrTooLarge):
 		return problem.New(problem.ResponseTooLarge, "The service's answer is larger than the contract allows.").Wrap(err)
 	case errors.As(err, &malformed):
-		return problem.New(problem.BadUpstream, "The service's answer is no proper HTTP.").Wrap(err)
+		return problem.New(problem.BadUpstream, "The service's answer is not valid HTTP.").Wrap(err)
 	case errors.Is(err, upstream.ErrFull):
 		return problem.New(problem.Overloaded, "Too many requests of this service run right now.").WithRetryAfter(time.Second).Wrap(err)
 	case errors.Is(err, upstream.ErrUnavailable), errors.Is(err, upstream.ErrOpen), errors.As(err, &dial):
@@ -52,5 +52,5 @@ func bodyFailure(err error) error {
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return problem.New(problem.RequestTimeout, "The body did not arrive in time.").Wrap(err)
 	}
-	return problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
+	return problem.New(problem.MalformedBody, "The body could not be read completely.").Wrap(err)
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // errIdle is the cause of the end of an idle stream.
-var errIdle = errors.New("nothing came for longer than the contract's stream.idle")
+var errIdle = errors.New("no data arrived for longer than the contract's stream.idle")
 
 // idle ends a stream, of the request body or of the answer, that transfers nothing for too long. It is nil for operations that do not stream; its methods then do
 // nothing.

@@ -47,7 +47,7 @@ func (s *Steps) ofSubject(x *httpserver.Exchange) error {
 	}
 	all, subject := &s.flight(x.Operation).subjects, x.Principal.Subject
 	if !all.take(subject, most) {
-		return problem.New(problem.ConcurrencyLimited, fmt.Sprintf("The caller has %d requests of this operation under way, and may have no more.", most)).WithRetryAfter(time.Second)
+		return problem.New(problem.ConcurrencyLimited, fmt.Sprintf("The caller has %d requests of this operation in progress, the most allowed.", most)).WithRetryAfter(time.Second)
 	}
 	x.HoldOwn(func() { all.give(subject) })
 	return nil

@@ -155,7 +155,7 @@ func (d *Directory) names() (names []string, more int, err error) {
 func (d *Directory) tellMore(more int) {
 	d.unread.Set(float64(more))
 	if more != d.more && more > 0 {
-		d.log.Error("contracts directory has more folders than are read; those after the first ones, by name, are not guarded", "read", maxMembers, "unread", more)
+		d.log.Error("contracts directory has more folders than the limit; the last ones by name are not guarded", "read", maxMembers, "unread", more)
 	}
 	d.more = more
 }
@@ -304,7 +304,7 @@ func (d *Directory) file(name string, most int64) ([]byte, error) {
 	}
 	defer f.Close()
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: it is no regular file", name)
+		return nil, fmt.Errorf("%s: not a regular file", name)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, most+1))
 	if err != nil {

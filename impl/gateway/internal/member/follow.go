@@ -20,7 +20,7 @@ func mayFollow(before, made *Member) error {
 		errs = append(errs, errors.New(c.String()))
 	}
 	if len(errs) > 0 {
-		return fmt.Errorf("the contract differs from the one in force in what must be accepted by name: %w", errors.Join(errs...))
+		return fmt.Errorf("the contract has changes that must be accepted by name: %w", errors.Join(errs...))
 	}
 	return nil
 }

@@ -143,7 +143,7 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 }
 
 // errNameTaken says that another source already has a member of this name.
-var errNameTaken = errors.New("says a member of this name already")
+var errNameTaken = errors.New("already declares a member of this name")
 
 // stand records which definitions of a source are now in force.
 func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, faults map[string]error) {
@@ -290,7 +290,7 @@ func (r *Registry) tell(gone, said map[string]*Definition, faults map[string]err
 	}
 	for name, fault := range faults {
 		if known := r.faults[name]; known == nil || known.Error() != fault.Error() {
-			r.Log.Error("member's contract is not taken; what was in force stays", "member", name, "error", fault)
+			r.Log.Error("member's contract is refused; the one in force stays", "member", name, "error", fault)
 		}
 		r.faults[name] = fault
 		r.refused.WithLabelValues(name).Set(1)

@@ -69,7 +69,7 @@ func wouldRefuse(x *httpserver.Exchange, m *contract.Match) error {
 	}
 	if !op.Public {
 		if x.Principal == nil {
-			return problem.New(problem.AuthenticationRequired, "The next version of the contract asks for a token.")
+			return problem.New(problem.AuthenticationRequired, "The next version of the contract requires a token.")
 		}
 		if err := auth.Permit(x.Principal, op); err != nil {
 			return err
@@ -85,7 +85,7 @@ func wouldRefuse(x *httpserver.Exchange, m *contract.Match) error {
 		return nil
 	}
 	if int64(len(x.Body)) > op.Policy.Body.Max {
-		return problem.New(problem.BodyTooLarge, "The next version of the contract takes no body of this size.")
+		return problem.New(problem.BodyTooLarge, "The next version of the contract does not accept a body of this size.")
 	}
 	return httpserver.InTurn(x.Request.Context(), op, len(x.Body), func() error { return op.CheckBody(x.Request.Header.Get("Content-Type"), x.Body) })
 }
@@ -117,7 +117,7 @@ func (s *Shadows) tell(x *httpserver.Exchange, side string, err error) {
 		f.in, f.pointer, f.keyword = p.Fields[0].In, p.Fields[0].Pointer, p.Fields[0].Keyword
 	}
 	if s.first(f) {
-		s.log.WarnContext(context.WithoutCancel(x.Request.Context()), "the next version of a member's contract would refuse what passes", "member", f.member, "operationId", f.operation,
+		s.log.WarnContext(context.WithoutCancel(x.Request.Context()), "the next version of a member's contract would refuse a request that passes now", "member", f.member, "operationId", f.operation,
 			"side", side, "code", f.code, "in", f.in, "pointer", f.pointer, "keyword", f.keyword, "requestId", httpserver.RequestID(x.Request.Context()))
 	}
 }

@@ -81,7 +81,7 @@ func read(code problem.Code) (*Page, error) {
 	_, body, found := strings.Cut(string(text), meaningMark)
 	meaning, remedy, both := strings.Cut(body, remedyMark)
 	if !found || !both {
-		return nil, fmt.Errorf("it does not say %q and %q", meaningMark, remedyMark)
+		return nil, fmt.Errorf("it does not have the sections %q and %q", meaningMark, remedyMark)
 	}
 	var rendered, out bytes.Buffer
 	if err := markdown.Convert(text, &rendered); err != nil {

@@ -128,7 +128,7 @@ func (h *Handlers) metadata(ctx context.Context, address string) (metadata, erro
 		err = errors.New("the kms's metadata is not a JSON document")
 	}
 	if err != nil {
-		return nil, problem.New(problem.BadUpstream, "The kms did not give its metadata.").Wrap(err)
+		return nil, problem.New(problem.BadUpstream, "The kms did not return its metadata.").Wrap(err)
 	}
 	return metadata(raw), nil
 }

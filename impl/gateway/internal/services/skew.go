@@ -42,10 +42,10 @@ func (s *skew) note(ctx context.Context, service Status, target *upstream.Target
 	s.seen[service.Word][target] = other
 	s.targets.WithLabelValues(service.Word).Set(float64(s.of(service.Word)))
 	if other {
-		s.log.WarnContext(ctx, "service keeps another contract than the gateway", "upstream", service.Word, "target", target.URL.Host, "digest", digest, "ours", service.Digest)
+		s.log.WarnContext(ctx, "service has a different contract than the gateway", "upstream", service.Word, "target", target.URL.Host, "digest", digest, "ours", service.Digest)
 		return
 	}
-	s.log.InfoContext(ctx, "service keeps the gateway's contract again", "upstream", service.Word, "target", target.URL.Host)
+	s.log.InfoContext(ctx, "service has the gateway's contract again", "upstream", service.Word, "target", target.URL.Host)
 }
 
 // count returns the number of targets with a different text, and sets the metric, which therefore exists from the start.

@@ -93,7 +93,7 @@ func TestWatcher_tellsOfTargetsThatKeepAnotherContract(t *testing.T) {
 	digest.Store(openapi.DigestOf(text))
 	look()
 	require.Zero(t, w.List()[0].Skewed)
-	require.Equal(t, 1, strings.Count(log.String(), "keeps another contract"))
+	require.Equal(t, 1, strings.Count(log.String(), "has a different contract"))
 	require.Equal(t, 1, strings.Count(log.String(), "contract again"))
 }
 

@@ -75,7 +75,7 @@ func (s *Redeemer) Redeem(x *httpserver.Exchange) error {
 	}
 	ctx := x.Request.Context()
 	if x.Principal.SessionID == "" {
-		return refused(x.Operation, noSession, errors.New("the token belongs to no session"))
+		return refused(x.Operation, noSession, errors.New("the token does not belong to a session"))
 	}
 	if !wellFormed(x.Code) {
 		return refused(x.Operation, wrongCode, errors.New("the code is not 6 or 8 digits"))

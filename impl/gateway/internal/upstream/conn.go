@@ -204,7 +204,7 @@ func (c *conn) send(req *Request) error {
 // streamChunk is how much of a streamed body is sent at a time, in bytes.
 const streamChunk = 16 << 10
 
-var errShortStream = errors.New("the body is not as long as it was said to be")
+var errShortStream = errors.New("the body's length differs from the declared length")
 
 // source is a streamed body. It records while it waits for its sender.
 type source struct {
@@ -339,7 +339,7 @@ func (c *conn) line(most int) ([]byte, error) {
 		unread := c.buf[c.r:c.w]
 		if at := bytes.IndexByte(unread, '\n'); at >= 0 {
 			if at == 0 || unread[at-1] != '\r' || at-1 > most {
-				return nil, malformed("a line of a chunk does not end as it must")
+				return nil, malformed("a line of a chunk does not end with CRLF")
 			}
 			c.r += at + 1
 			return unread[:at-1], nil

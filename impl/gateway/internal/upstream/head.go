@@ -63,7 +63,7 @@ func (h *head) statusLine(line string) error {
 	}
 	code, reason, _ := strings.Cut(rest, " ")
 	if len(code) != 3 || code[0] < '1' || code[0] > '5' || !digits(code) {
-		return malformed("the status is no number from 100 to 599")
+		return malformed("the status is not a number from 100 to 599")
 	}
 	if !fieldText(reason) {
 		return malformed("the reason has control characters")
@@ -97,7 +97,7 @@ func parseFields(text string) (http.Header, error) {
 		line, text, _ = strings.Cut(text, "\r\n")
 		name, value, found := strings.Cut(line, ":")
 		if !found || !token(name) { // a folded line has a space in its name
-			return nil, malformed("a field has no proper name")
+			return nil, malformed("a field has an invalid name")
 		}
 		value = strings.Trim(value, " \t")
 		if !fieldText(value) {
@@ -127,7 +127,7 @@ func (h *head) frame(method string) error {
 		return malformed("it has several lengths")
 	case len(lengths) == 1:
 		if len(lengths[0]) > 18 || !digits(lengths[0]) {
-			return malformed("its length is no number")
+			return malformed("its length is not a number")
 		}
 		h.length, _ = strconv.ParseInt(lengths[0], 10, 64)
 	}
@@ -137,7 +137,7 @@ func (h *head) frame(method string) error {
 			return malformed("an interim answer has a body")
 		}
 	case h.status == http.StatusNoContent && (h.length > 0 || len(coding) > 0):
-		return malformed("an answer without content says how long that is")
+		return malformed("it has status 204 and declares content")
 	case method == http.MethodHead, h.status == http.StatusNoContent, h.status == http.StatusNotModified:
 	case len(coding) > 0:
 		h.kind = bodyChunked

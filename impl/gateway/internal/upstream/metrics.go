@@ -24,7 +24,7 @@ var (
 	repeatsDesc     = describe("repeats_total", "Requests sent again: the target refused the connection, said not_ready, or broke it before an answer.", "reason")
 	ejectionsDesc   = describe("ejections_total", "Targets that were left out for a while because requests failed there.")
 	waitingDesc     = describe("waiting_requests", "Requests that wait for a target of the service.")
-	breakerDesc     = describe("breaker_open", "How many operations the service is left alone with because it does not answer them in time.")
+	breakerDesc     = describe("breaker_open", "Operations that are not sent to the service because it does not answer them in time.")
 )
 
 // collector collects the metrics of all services when they are scraped.

@@ -140,7 +140,7 @@ func chunkSize(line []byte) (n int64, err error) {
 		case 'A' <= c && c <= 'F':
 			c -= 'A' - 10
 		default:
-			return 0, malformed("a chunk's size is no number")
+			return 0, malformed("a chunk's size is not a number")
 		}
 		n = n<<4 | int64(c)
 	}

@@ -215,7 +215,7 @@ func (s *Service) Wait(ctx context.Context) error {
 
 func (s *Service) breakerTold(operation string, open bool, pause time.Duration) {
 	if open {
-		s.log.Warn("operation does not answer in time and is left alone", "upstream", s.word, "operationId", operation, "seconds", pause.Seconds())
+		s.log.Warn("operation does not answer in time: its circuit is open", "upstream", s.word, "operationId", operation, "seconds", pause.Seconds())
 		return
 	}
 	s.log.Info("operation answers again", "upstream", s.word, "operationId", operation)

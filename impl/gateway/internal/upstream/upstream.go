@@ -44,7 +44,7 @@ var (
 	// ErrFull says that the target has as many concurrent requests as it may get.
 	ErrFull = errors.New("the target has too many requests")
 	// ErrOpen says that the breaker of the operation is open: the service has repeatedly not answered its requests in time.
-	ErrOpen = errors.New("the service does not answer this operation in time and is left alone with it")
+	ErrOpen = errors.New("the service does not answer this operation in time: its circuit is open")
 	// ErrTooLarge says that an answer is larger than allowed.
 	ErrTooLarge = errors.New("the answer is larger than allowed")
 )
@@ -71,7 +71,7 @@ func (e *BrokenError) Unwrap() error { return e.cause }
 // starvedError is the error of a request whose streamed body did not arrive, or not in time. It says nothing about the target.
 type starvedError struct{ cause error }
 
-func (e *starvedError) Error() string { return "the body did not come: " + e.cause.Error() }
+func (e *starvedError) Error() string { return "the body did not arrive: " + e.cause.Error() }
 
 // Unwrap returns the cause.
 func (e *starvedError) Unwrap() error { return e.cause }

@@ -118,7 +118,7 @@ func (c *Collection) Apply(writes []Write) ([]Written, error) {
 }
 
 // errBrokenOff is the error of writes whose transaction ended in a panic.
-var errBrokenOff = errors.New("the write was broken off: whether it is stored is not known")
+var errBrokenOff = errors.New("the write was interrupted: whether it is stored is unknown")
 
 // commit carries out tickets in one transaction. If one of them fails the transaction, each gets a transaction of its own. The caller holds
 // c.writing.
@@ -190,7 +190,7 @@ func (c *Collection) transact(writes []Write) ([]Written, error) {
 	if err := c.idx().Apply(b.changes); err != nil {
 		if err := c.anew(err); err != nil { // the writes are stored in any case
 			c.stale.Store(true)
-			c.log.Error("embedded engine: an index can't be made anew: the next search or write tries again", "collection", c.Name(), "error", err)
+			c.log.Error("embedded engine: an index can't be rebuilt: the next search or write tries again", "collection", c.Name(), "error", err)
 		}
 	}
 	return results, nil

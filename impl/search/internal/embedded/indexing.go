@@ -63,7 +63,7 @@ func (c *Collection) anew(reason error) error {
 		return err
 	}
 	if last > 0 { // otherwise nothing is lost
-		c.log.Warn("embedded engine: an index is made anew from the documents", "collection", c.schema.Load().Name, "reason", reason)
+		c.log.Warn("embedded engine: an index is rebuilt from the documents", "collection", c.schema.Load().Name, "reason", reason)
 	}
 	return c.rebuild()
 }

@@ -52,11 +52,11 @@ func refused(r *tsclient.Error) error {
 	case http.StatusConflict:
 		return problem.New(problem.AlreadyExists, "There is a collection with this name already.").Wrap(r)
 	case http.StatusRequestEntityTooLarge:
-		return problem.New(problem.BodyTooLarge, "The search engine takes no request of this size.").Wrap(r)
+		return problem.New(problem.BodyTooLarge, "The request is larger than the search engine accepts.").Wrap(r)
 	case http.StatusUnprocessableEntity:
 		return unprocessable(r)
 	case http.StatusTooManyRequests:
-		return problem.New(problem.Overloaded, "The search engine has too much to do.").WithRetryAfter(time.Second).Wrap(r)
+		return problem.New(problem.Overloaded, "The search engine is overloaded.").WithRetryAfter(time.Second).Wrap(r)
 	case http.StatusRequestTimeout, http.StatusServiceUnavailable, http.StatusUnauthorized:
 		return unavailable(r)
 	}

@@ -82,11 +82,11 @@ func rewritten(item Item) ([]byte, error) {
 	if own, ok := doc["id"]; ok {
 		var text string
 		if json.Unmarshal(own, &text) != nil || text != item.ID {
-			return nil, problem.New(problem.ValidationFailed, "The document's id is not the item's.")
+			return nil, problem.New(problem.ValidationFailed, "The document's id differs from the item's id.")
 		}
 	}
 	if doc[owner.TenantField] != nil {
-		return nil, problem.New(problem.ValidationFailed, "The document has a field of a name that the service keeps for itself.")
+		return nil, problem.New(problem.ValidationFailed, "The document has a field with a reserved name.")
 	}
 	if item.Tenant != nil {
 		doc[owner.TenantField] = json.RawMessage(`"` + owner.TenantKey(*item.Tenant) + `"`)

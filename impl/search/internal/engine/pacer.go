@@ -84,7 +84,7 @@ func (p *pacer) enter(ctx context.Context, collection string) (leave func(behind
 }
 
 func full(wait time.Duration) error {
-	return problem.New(problem.ConcurrencyLimited, "The collection has as many writes waiting as it may have.").WithRetryAfter(wait).Wrap(errFull)
+	return problem.New(problem.ConcurrencyLimited, "Too many writes of the collection are waiting.").WithRetryAfter(wait).Wrap(errFull)
 }
 
 // wait estimates how long the writes that are now waiting will take.

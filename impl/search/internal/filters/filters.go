@@ -40,7 +40,7 @@ type writer struct {
 }
 
 func refuse(pointer, keyword, message string) error {
-	return problem.New(problem.ValidationFailed, "The filter can't be asked for.").WithField("body", pointer, keyword, message)
+	return problem.New(problem.ValidationFailed, "The filter is not valid.").WithField("body", pointer, keyword, message)
 }
 
 // node writes a filter or its negation. The engine's language can't negate groups, so the negation is pushed down to the conditions.
@@ -112,7 +112,7 @@ func (w *writer) condition(f *searchapi.Filter, pointer string, negated bool) (s
 	}
 	field := *f.Field
 	if w.options.Reserved(field) {
-		return "", refuse(pointer+"/field", "enum", "is no field of the collection")
+		return "", refuse(pointer+"/field", "enum", "is not a field of the collection")
 	}
 	if f.Op == nil {
 		return "", refuse(pointer+"/op", "required", "is required")
@@ -215,11 +215,11 @@ func (w *writer) texts(field string, texts []string, pointer string) ([]string, 
 		}
 		if field == "id" {
 			if !documentID.MatchString(text) {
-				return nil, refuse(at, "pattern", "is no id that a document can have")
+				return nil, refuse(at, "pattern", "is not a valid document id")
 			}
 			stored, ok := w.options.ID(text)
 			if !ok {
-				return nil, refuse(at, "enum", "is an id, of which every tenant may have one")
+				return nil, refuse(at, "enum", "is an id, which can exist once per tenant")
 			}
 			text = stored
 		}
@@ -238,7 +238,7 @@ func faultOf(text string) string {
 	case strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r == 0x7f }):
 		return "has a control character"
 	case place.MatchString(text):
-		return "holds a colon before a bracket, which Typesense reads as a place"
+		return "contains a colon before a bracket, which Typesense reads as a location"
 	case strings.HasSuffix(strings.TrimSpace(text), `\`):
 		return "ends with a backslash, which Typesense reads together with the closing backtick"
 	}

@@ -76,7 +76,7 @@ func reached(found *owner.Collection, p *auth.Principal, need owner.Access) (hel
 	case c.access >= need:
 		return c, nil
 	case need == owner.Own:
-		return held{}, problem.New(problem.Forbidden, "The collection belongs to somebody else.")
+		return held{}, problem.New(problem.Forbidden, "The collection belongs to another owner.")
 	}
-	return held{}, problem.New(problem.Forbidden, "The collection may be read, and not be written.")
+	return held{}, problem.New(problem.Forbidden, "The caller can read this collection, but not write to it.")
 }

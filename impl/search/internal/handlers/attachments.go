@@ -60,7 +60,7 @@ func (h *Handlers) PutCollectionSets(ctx context.Context, r searchapi.PutCollect
 		return nil, err
 	}
 	if c.TenantScoped && len(r.Body.CurationSets) > 0 {
-		return nil, problem.New(problem.ValidationFailed, "A tenant-scoped collection takes no curations: what they pin is not filtered.").WithField("body", "/curationSets", "maxItems", "must be empty")
+		return nil, problem.New(problem.ValidationFailed, "A tenant-scoped collection cannot have curations: pinned documents are not filtered by tenant.").WithField("body", "/curationSets", "maxItems", "must be empty")
 	}
 	a, byID := sets.Attached{Collection: c.Collection}, map[string]*sets.Set{}
 	for _, list := range []struct {

@@ -89,7 +89,7 @@ func (h *Handlers) made(ctx context.Context, core *Core, p *auth.Principal, want
 func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collection, error) {
 	name := owner.Candidates(b.Name, p)[0]
 	if !owner.MayMake(name, p) {
-		return nil, problem.New(problem.Forbidden, "Collections of a tenant are made by its services and by administrators.")
+		return nil, problem.New(problem.Forbidden, "Only the services of a tenant and administrators can create its collections.")
 	}
 	c := &owner.Collection{Name: name, Owner: owner.Of(name, p), TenantScoped: b.TenantScoped != nil && *b.TenantScoped, Versioned: b.Versioned != nil && *b.Versioned}
 	if err := fitsFields(b.Fields, c.TenantScoped); err != nil {

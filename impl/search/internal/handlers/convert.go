@@ -120,7 +120,7 @@ func itemFrom(item *searchapi.SyncItem, c held, at place) (engine.Item, error) {
 	case item.Op == searchapi.SyncItemOpUpsert && item.Document == nil:
 		return out, problem.New(problem.ValidationFailed, "An upsert needs a document"+at.words()+".").WithField("body", at.pointer("document"), "required", "is required to upsert")
 	case item.Op == searchapi.SyncItemOpDelete && item.Document != nil:
-		return out, problem.New(problem.ValidationFailed, "A deletion takes no document"+at.words()+".").WithField("body", at.pointer("document"), "not", "must be absent to delete")
+		return out, problem.New(problem.ValidationFailed, "A deletion must not have a document"+at.words()+".").WithField("body", at.pointer("document"), "not", "must be absent to delete")
 	case item.IfVersion != nil && !c.Versioned:
 		return out, problem.New(problem.ValidationFailed, "The collection keeps no versions of its documents"+at.words()+".").WithField("body", at.pointer("ifVersion"), "not", "must be absent, in a collection that is not versioned")
 	case item.Document != nil:

@@ -18,7 +18,7 @@ import (
 func (c held) item(id string, tenant *string, in, pointer string) (engine.Item, error) {
 	switch {
 	case tenant != nil && !(c.TenantScoped && c.whole):
-		return engine.Item{}, problem.New(problem.ValidationFailed, "The tenant is for the owner of a tenant-scoped collection to say.").
+		return engine.Item{}, problem.New(problem.ValidationFailed, "Only the owner of a tenant-scoped collection can name the tenant.").
 			WithField(in, pointer, "not", "must be absent")
 	case tenant != nil:
 		return engine.Item{ID: id, Tenant: tenant}, nil

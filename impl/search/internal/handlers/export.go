@@ -35,7 +35,7 @@ func (h *Handlers) ExportDocuments(ctx context.Context, r searchapi.ExportDocume
 	for i, field := range fields {
 		if reserved(field) {
 			return nil, problem.New(problem.ValidationFailed, "There is no field of that name.").
-				WithField("body", fmt.Sprintf("/fields/%d", i), "enum", "is no field of the collection")
+				WithField("body", fmt.Sprintf("/fields/%d", i), "enum", "is not a field of the collection")
 		}
 	}
 	export, err := core.Engine.Export(ctx, c.Engine(), filter, fields)

@@ -96,8 +96,8 @@ func fitsPages(searches []searchapi.CollectionSearch) error {
 	sum := 0
 	for i := range searches {
 		if sum += number(searches[i].Search.PerPage, defaultPerPage); sum > pagesAtOnce {
-			return problem.New(problem.ValidationFailed, "The pages of all searches have too many hits together.").
-				WithField("body", fmt.Sprintf("/searches/%d/search/perPage", i), "maximum", fmt.Sprintf("must leave the sum at %d at the most", pagesAtOnce))
+			return problem.New(problem.ValidationFailed, "The pages of all searches together have too many hits.").
+				WithField("body", fmt.Sprintf("/searches/%d/search/perPage", i), "maximum", fmt.Sprintf("must keep the sum at or below %d", pagesAtOnce))
 		}
 	}
 	return nil
@@ -115,7 +115,7 @@ const (
 
 // errAnswerBytes refuses a search whose hits are too large for one answer.
 func errAnswerBytes() error {
-	return problem.New(problem.ValidationFailed, "The documents found are too large for one answer. Ask for fewer on a page.")
+	return problem.New(problem.ValidationFailed, "The documents found are too large for one response. Request fewer per page.")
 }
 
 // fitting refuses an answer that is too large. Problem: validation_failed.
@@ -217,7 +217,7 @@ func number(wanted *int32, otherwise int) int {
 func fitsUnion(b *searchapi.DocumentSearch) error {
 	for name, given := range map[string]bool{"page": b.Page != nil, "perPage": b.PerPage != nil, "facetBy": b.FacetBy != nil, "maxFacetValues": b.MaxFacetValues != nil} {
 		if given {
-			return problem.New(problem.ValidationFailed, "A search of a union has no page and no facets of its own.").
+			return problem.New(problem.ValidationFailed, "A search of a union cannot have its own page or facets.").
 				WithField("body", "/"+name, "not", "must be absent in a union")
 		}
 	}

@@ -26,7 +26,7 @@ func (core *Core) prepare(ctx context.Context, p *auth.Principal, b *searchapi.D
 		fill(b, &preset)
 	}
 	if len(b.QueryBy) == 0 {
-		return "", problem.New(problem.ValidationFailed, "A search names the fields that it searches.").WithField("body", "/queryBy", "required", "is required, or a preset that has it")
+		return "", problem.New(problem.ValidationFailed, "A search must name the fields to search.").WithField("body", "/queryBy", "required", "is required, or a preset that has it")
 	}
 	if b.Stopwords == nil {
 		return "", nil

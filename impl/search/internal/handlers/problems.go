@@ -32,11 +32,11 @@ func refuse(err error) error {
 	case errors.Is(err, job.ErrPast):
 		return problem.New(problem.StateConflict, "The job has ended.")
 	case errors.Is(err, job.ErrFull):
-		return problem.New(problem.ConcurrencyLimited, "As many jobs are under way, or as much waits, as may.").WithRetryAfter(fullWait)
+		return problem.New(problem.ConcurrencyLimited, "Too many jobs are in progress, or too much data is waiting.").WithRetryAfter(fullWait)
 	case errors.Is(err, lease.ErrLost):
-		return problem.New(problem.RequestTimeout, "The items came too slowly.").Wrap(err)
+		return problem.New(problem.RequestTimeout, "The items arrived too slowly.").Wrap(err)
 	case errors.Is(err, owner.ErrManyGrants):
-		return problem.New(problem.LimitReached, "The collection has as many grants as it may have.")
+		return problem.New(problem.LimitReached, "The collection has the maximum number of grants.")
 	case errors.Is(err, owner.ErrNoGrant):
 		return problem.New(problem.NotFound, "The collection has no such grant.")
 	}

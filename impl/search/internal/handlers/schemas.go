@@ -41,13 +41,13 @@ func fitsFields(fields []searchapi.Field, tenantScoped bool) error {
 		pointer := fmt.Sprintf("/fields/%d", i)
 		switch {
 		case names[f.Name]:
-			return problem.New(problem.ValidationFailed, "There are two fields of one name.").WithField("body", pointer+"/name", "uniqueItems", "must be of one field")
+			return problem.New(problem.ValidationFailed, "Two fields have the same name.").WithField("body", pointer+"/name", "uniqueItems", "must be unique")
 		case reserved(f.Name):
-			return problem.New(problem.ValidationFailed, "The service keeps names of that beginning for itself.").
+			return problem.New(problem.ValidationFailed, "Names with this prefix are reserved for the service.").
 				WithField("body", pointer+"/name", "pattern", "must not begin with "+owner.ReservedPrefix)
 		case tenantScoped && (strings.Contains(f.Name, "*") || f.Type == searchapi.FieldTypeAuto):
-			return problem.New(problem.ValidationFailed, "A tenant-scoped collection names and types its fields: what documents add is seen by every tenant.").
-				WithField("body", pointer, "tenantScoped", "must be a name, with a type other than auto")
+			return problem.New(problem.ValidationFailed, "A tenant-scoped collection must declare its fields with types: fields that documents add are visible to every tenant.").
+				WithField("body", pointer, "tenantScoped", "must be a name without a pattern, with a type other than auto")
 		}
 		names[f.Name] = true
 	}

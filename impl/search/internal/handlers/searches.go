@@ -130,13 +130,13 @@ func (c held) storedID(id string) (string, bool) {
 func rawFilter(b *searchapi.DocumentSearch, c held) (string, error) {
 	switch raw := *b.FilterBy; {
 	case c.access < owner.Own || !c.whole:
-		return "", problem.New(problem.Forbidden, "A filter in the engine's language is for the owner of the collection: ask by filter instead.")
+		return "", problem.New(problem.Forbidden, "Only the owner of the collection can use a filter in the engine's language: use filter instead.")
 	case b.Filter != nil:
-		return "", problem.New(problem.ValidationFailed, "There are two filters.").WithField("body", "/filterBy", "not", "must be absent beside filter")
+		return "", problem.New(problem.ValidationFailed, "The search has two filters.").WithField("body", "/filterBy", "not", "must be absent when filter is set")
 	case strings.Contains(raw, "$"): // in a Typesense it refers to another collection
-		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `$`: joins are not supported.")
+		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not contain `$`: joins are not supported.")
 	case strings.Contains(raw, ".{"): // crashes Typesense 29 if it is empty
-		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not hold `.{`: nested objects are not supported.")
+		return "", problem.New(problem.UnsupportedQuery, "A filter in the engine's language must not contain `.{`: nested objects are not supported.")
 	default:
 		return raw, nil
 	}

@@ -26,7 +26,7 @@ func (h *Handlers) CreateSearchKey(ctx context.Context, r searchapi.CreateSearch
 		return nil, err
 	}
 	if core.SearchKeys == nil {
-		return nil, problem.New(problem.UnsupportedQuery, "The engine is a part of this service, and has no address that a browser could ask.")
+		return nil, problem.New(problem.UnsupportedQuery, "The engine is embedded in this service and has no address that a browser can reach.")
 	}
 	if c, err = core.again(ctx, c, owner.Read); err != nil { // the key outlives the second for which owners are cached
 		return nil, err
@@ -69,7 +69,7 @@ func (core *Core) filtersApart(ctx context.Context) error {
 		return err
 	}
 	if !ours {
-		return problem.New(problem.UnsupportedQuery, "A Typesense can't hold a key to a filter: it makes keys for whole collections alone. An engine of fountain serve typesense can.")
+		return problem.New(problem.UnsupportedQuery, "Typesense cannot restrict a key by a filter: its keys are for whole collections. An engine of fountain serve typesense can.")
 	}
 	return nil
 }

@@ -42,7 +42,7 @@ func refuseSet(err error) error {
 	case errors.Is(err, sets.ErrStale):
 		return problem.New(problem.PreconditionFailed, "The precondition names a state that is not the current one.")
 	case errors.Is(err, sets.ErrMany):
-		return problem.New(problem.LimitReached, "There are as many sets of this owner as it may have.")
+		return problem.New(problem.LimitReached, "The owner has the maximum number of sets.")
 	}
 	return refuse(err)
 }
@@ -56,7 +56,7 @@ func (core *Core) set(ctx context.Context, p *auth.Principal, kind sets.Kind, na
 	case found == nil:
 		return nil, refuseSet(sets.ErrGone)
 	case found.Access(p) < need:
-		return nil, problem.New(problem.Forbidden, "The set belongs to somebody else.")
+		return nil, problem.New(problem.Forbidden, "The set belongs to another owner.")
 	}
 	return found, nil
 }
@@ -91,7 +91,7 @@ func contentOf(kind sets.Kind, b *searchapi.SearchSetPut) (string, error) {
 		if kind != sets.Presets {
 			member = string(kind)
 		}
-		return "", problem.New(problem.ValidationFailed, "A set has the content of its kind, and no other.").WithField("body", "/"+member, "required", "must be the only content")
+		return "", problem.New(problem.ValidationFailed, "A set must have the content of its kind, and no other.").WithField("body", "/"+member, "required", "must be the only content")
 	}
 	if err := fitsSet(b); err != nil {
 		return "", err
@@ -105,14 +105,14 @@ func fitsSet(b *searchapi.SearchSetPut) error {
 	if b.Synonyms != nil {
 		for i, s := range *b.Synonyms {
 			if s.Root == nil && len(s.Words) < 2 {
-				return problem.New(problem.ValidationFailed, "A single word stands for no other.").WithField("body", fmt.Sprintf("/synonyms/%d/words", i), "minItems", "must be two or more, or there must be a root")
+				return problem.New(problem.ValidationFailed, "A synonym needs two or more words, or a root.").WithField("body", fmt.Sprintf("/synonyms/%d/words", i), "minItems", "must be two or more, or there must be a root")
 			}
 		}
 	}
 	if b.Curations != nil {
 		for i, c := range *b.Curations {
 			if c.Pinned == nil && c.Hidden == nil && c.ReplaceQuery == nil {
-				return problem.New(problem.ValidationFailed, "A curation must do something.").WithField("body", fmt.Sprintf("/curations/%d", i), "minProperties", "must have pinned, hidden or replaceQuery")
+				return problem.New(problem.ValidationFailed, "A curation must pin, hide or replace something.").WithField("body", fmt.Sprintf("/curations/%d", i), "minProperties", "must have pinned, hidden or replaceQuery")
 			}
 		}
 	}
@@ -271,9 +271,9 @@ func (core *Core) setBy(ctx context.Context, p *auth.Principal, kind sets.Kind, 
 	case before != nil && before.Access(p) == owner.Own: // an administrator's change does not change the owner
 		want.Owner = before.Owner
 	case before != nil:
-		return want, problem.New(problem.Forbidden, "The set belongs to somebody else.")
+		return want, problem.New(problem.Forbidden, "The set belongs to another owner.")
 	case !owner.MayMake(name, p):
-		return want, problem.New(problem.Forbidden, "Sets of a tenant are made by its services and by administrators.")
+		return want, problem.New(problem.Forbidden, "Only the services of a tenant and administrators can create its sets.")
 	}
 	return want, nil
 }

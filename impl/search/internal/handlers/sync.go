@@ -69,7 +69,7 @@ func (c held) all(r searchapi.SyncDocumentsRequestObject) ([]engine.Item, error)
 	err := c.lines(r.Body, func(item engine.Item, size int) error {
 		left -= int64(size)
 		if len(items) == syncItems || left < 0 {
-			return problem.New(problem.BodyTooLarge, fmt.Sprintf("At once %d items of %d MiB are taken; more with Prefer: %s.", syncItems, syncBytes>>20, respondAsync))
+			return problem.New(problem.BodyTooLarge, fmt.Sprintf("At most %d items of %d MiB are accepted at once; send more with Prefer: %s.", syncItems, syncBytes>>20, respondAsync))
 		}
 		items = append(items, item)
 		return nil
@@ -105,7 +105,7 @@ func (c held) lines(body io.Reader, each func(item engine.Item, size int) error)
 	case errors.As(err, &tooLarge):
 		return problem.New(problem.BodyTooLarge, "The body is larger than this operation accepts.")
 	default:
-		return problem.New(problem.MalformedBody, "The body could not be read to its end.").Wrap(err)
+		return problem.New(problem.MalformedBody, "The body could not be read completely.").Wrap(err)
 	}
 }
 

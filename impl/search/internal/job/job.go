@@ -45,7 +45,7 @@ const (
 var (
 	ErrNone = errors.New("the collection has no such job")
 	ErrPast = errors.New("the job has ended")
-	ErrFull = errors.New("as many jobs are under way, or as much waits, as may")
+	ErrFull = errors.New("too many jobs are in progress, or too much data is waiting")
 )
 
 // Every is the Reach of a job that may change the documents of all tenants.

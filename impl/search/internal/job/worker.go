@@ -37,7 +37,7 @@ type Worker struct {
 // NewWorker returns a Worker.
 func NewWorker(rows Rows, w Writer, log *slog.Logger, failed func()) *Worker {
 	made := &Worker{Rows: rows, Writer: w, Log: log, Failed: failed}
-	made.Worker = lease.NewWorker(made.Once, log, "a job can't go on at the moment", failed)
+	made.Worker = lease.NewWorker(made.Once, log, "a job can't continue at the moment", failed)
 	return made
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // ErrMalformed reports that a text is not JSON, or not of the expected form.
-var ErrMalformed = errors.New("the text is not of the form that is read")
+var ErrMalformed = errors.New("the text is not in the expected form")
 
 // Text reads a JSON text from its start. The results are slices of the text.
 type Text struct {

@@ -78,7 +78,7 @@ func (s *steps) add(ctx context.Context, batch [][]byte) error {
 			return err
 		}
 		if !noted {
-			return problem.New(problem.ValidationFailed, "A document does not fit the new schema. "+problem.From(o).Detail).Wrap(o)
+			return problem.New(problem.ValidationFailed, "A document does not match the new schema. "+problem.From(o).Detail).Wrap(o)
 		}
 	}
 	return nil
@@ -159,7 +159,7 @@ const sampled = 500
 
 // errDiffers fails a reindex whose copy differs from the original.
 func errDiffers(text string) error {
-	return problem.New(problem.StateConflict, "The copy is not what the collection holds: "+text)
+	return problem.New(problem.StateConflict, "The copy differs from the collection: "+text)
 }
 
 // compare compares a sample of documents, spread over the whole source, with their copies. Documents that were written since are noted, and

@@ -35,7 +35,7 @@ type Replica struct {
 }
 
 // errUntold refuses a write that a reindex might not wait for.
-var errUntold = problem.New(problem.EngineUnavailable, "This instance can't tell the others of its writes.").WithRetryAfter(2 * time.Second)
+var errUntold = problem.New(problem.EngineUnavailable, "This instance cannot announce its writes to the other instances.").WithRetryAfter(2 * time.Second)
 
 // ReplicaRows stores the reports of replicas.
 type ReplicaRows interface {

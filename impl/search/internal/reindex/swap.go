@@ -43,7 +43,7 @@ func (s *steps) verify(ctx context.Context) error {
 func (s *steps) unrefused(ctx context.Context) error {
 	refused, err := s.Rows.Refused(ctx, s.ID)
 	if err == nil && refused > 0 {
-		return problem.New(problem.ValidationFailed, "A document that was written meanwhile does not fit the new schema.")
+		return problem.New(problem.ValidationFailed, "A document that was written in the meantime does not match the new schema.")
 	}
 	return err
 }
@@ -112,7 +112,7 @@ func (s *steps) rollBack(ctx context.Context) error {
 	if final(err) {
 		p := problem.From(err)
 		s.Log.WarnContext(ctx, "reindex can't be rolled back", "reindex", s.ID, "error", err)
-		s.Failure, s.Reason, s.left = string(p.Code), "The collection before can't take its place again: "+p.Detail, true
+		s.Failure, s.Reason, s.left = string(p.Code), "The previous collection can't be put back: "+p.Detail, true
 		return s.Rows.LetWrites(ctx, s.Reindex, s.lease, Done, 0)
 	}
 	if err != nil {

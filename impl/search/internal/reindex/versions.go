@@ -27,7 +27,7 @@ func (c *Conflict) Error() string {
 func conflict(current int64) Result {
 	text := fmt.Sprintf("The document has version %d.", current)
 	if current == 0 {
-		text = "The document has no version: it is not there."
+		text = "The document has no version: it does not exist."
 	}
 	return Result{Outcome: problem.New(problem.VersionConflict, text).Wrap(&Conflict{current}), Version: current}
 }
@@ -156,7 +156,7 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 		return nil, errors.Join(failed, settled)
 	}
 	if settled != nil { // what was written has a version that this process does not know
-		return nil, problem.New(problem.EngineUnavailable, "The write took too long for its versions to be told.").WithRetryAfter(2 * time.Second).Wrap(settled)
+		return nil, problem.New(problem.EngineUnavailable, "The write took too long to report its versions.").WithRetryAfter(2 * time.Second).Wrap(settled)
 	}
 	plan.settle(sent, outcomes, next, fates)
 	return plan.results, nil
@@ -289,7 +289,7 @@ func (w *Writer) deleteVersioned(ctx context.Context, c *owner.Collection, m Map
 			return n, err
 		}
 	}
-	return n, problem.New(problem.ConcurrencyLimited, "Documents that fit the filter are written all the time.").WithRetryAfter(time.Second)
+	return n, problem.New(problem.ConcurrencyLimited, "Documents that match the filter are being changed continuously.").WithRetryAfter(time.Second)
 }
 
 func (w *Writer) deleteUnchanged(ctx context.Context, c *owner.Collection, m Mapping, found []string, last int64) (deleted, changed int64, err error) {

@@ -37,7 +37,7 @@ type Worker struct {
 // NewWorker returns a Worker.
 func NewWorker(e *engine.Engine, rows Rows, r *Replica, log *slog.Logger, failed func()) *Worker {
 	made := &Worker{Engine: e, Rows: rows, Replica: r, Log: log, Failed: failed}
-	made.Worker = lease.NewWorker(made.Once, log, "a reindex can't go on at the moment", failed)
+	made.Worker = lease.NewWorker(made.Once, log, "a reindex can't continue at the moment", failed)
 	return made
 }
 
@@ -240,7 +240,7 @@ func (s *steps) after(ctx context.Context) error {
 		if !s.gone(ctx, err) {
 			return err
 		}
-		s.Log.WarnContext(ctx, "the collection before a reindex is gone: nothing is kept any more", "reindex", s.ID)
+		s.Log.WarnContext(ctx, "the previous collection of a reindex no longer exists: it can't be rolled back", "reindex", s.ID)
 	case kept:
 		return s.Rows.LeaveReindex(ctx, s.Reindex, s.lease, s.CleanupAt.Sub(now))
 	}

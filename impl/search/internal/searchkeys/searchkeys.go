@@ -143,7 +143,7 @@ func (m *Minter) parent(ctx context.Context, alias string, now time.Time) (strin
 	secret := m.secret.Key()
 	if secret == "" {
 		if err := m.secret.Refresh(ctx); err != nil {
-			return "", problem.New(problem.EngineUnavailable, "Keys can't be made at the moment.").WithRetryAfter(2 * time.Second).Wrap(err)
+			return "", problem.New(problem.EngineUnavailable, "Keys cannot be created at the moment.").WithRetryAfter(2 * time.Second).Wrap(err)
 		}
 		secret = m.secret.Key()
 	}

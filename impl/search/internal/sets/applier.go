@@ -102,7 +102,7 @@ func (a *Applier) apply(ctx context.Context) error {
 	a.seen = run.next
 	a.state.Store(&run.state)
 	if run.repaired > 0 {
-		a.log.WarnContext(ctx, "the search engine had lost synonyms, curations or stopwords, which it has again", "records", run.repaired)
+		a.log.WarnContext(ctx, "the search engine had lost synonyms, curations or stopwords; they are restored", "records", run.repaired)
 	}
 	return errors.Join(run.refused...)
 }

@@ -57,7 +57,7 @@ func ofCollection(err error) error {
 	if err == nil {
 		return nil
 	}
-	return problem.New(problem.From(err).Code, "A collection that uses the set was not given it.").Wrap(err)
+	return problem.New(problem.From(err).Code, "The set could not be applied to a collection that uses it.").Wrap(err)
 }
 
 // tell records the status of the sets that were read.

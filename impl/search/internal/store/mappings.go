@@ -76,7 +76,7 @@ func (s *Store) Note(ctx context.Context, of string, documents []string) (err er
 
 // EndHold implements reindex.WriterRows.
 func (s *Store) EndHold(ctx context.Context, c *owner.Collection) (err error) {
-	defer tried.To(&err, "let writes go on")
+	defer tried.To(&err, "let writes continue")
 	now, err := s.time(ctx, s.db.Read(ctx))
 	if err != nil {
 		return err

@@ -95,7 +95,7 @@ func (s *Store) HoldWrites(ctx context.Context, r *reindex.Reindex, l lease.Leas
 
 // LetWrites implements reindex.Rows.
 func (s *Store) LetWrites(ctx context.Context, r *reindex.Reindex, l lease.Lease, to reindex.State, after time.Duration) (err error) {
-	defer tried.To(&err, "let writes go on")
+	defer tried.To(&err, "let writes continue")
 	return s.leasing(ctx, r, l, s.locked(r), func(ctx context.Context, tx *store.Tx, now int64) error {
 		if _, err := tx.Exec(ctx, "UPDATE collections SET held = 0 WHERE "+ofCollection+" AND reindex = ?", append(key(collectionOf(r)), r.ID)...); err != nil {
 			return err

@@ -51,7 +51,7 @@ const inUse = "reindex <> '' AND EXISTS (SELECT 1 FROM reindexes WHERE reindexes
 // Beat implements reindex.ReplicaRows. The time is read before the age of the oldest write, so that the stored time is never later than the
 // true one.
 func (s *Store) Beat(ctx context.Context, replica string, age func() time.Duration) (active bool, err error) {
-	defer tried.To(&err, "tell that the replica lives")
+	defer tried.To(&err, "record that the replica is alive")
 	now, err := s.time(ctx, s.db.Read(ctx))
 	if err != nil {
 		return false, err

@@ -104,7 +104,7 @@ func (c *Create) Check() error {
 	seen := make(map[string]bool, len(c.Drafts))
 	for i, draft := range c.Drafts {
 		if seen[draft.ID] {
-			faults = append(faults, ItemFault{Index: i, Property: "id", Rule: "unique", Message: "is given twice in this batch"})
+			faults = append(faults, ItemFault{Index: i, Property: "id", Rule: "unique", Message: "occurs twice in this batch"})
 		}
 		seen[draft.ID] = true
 		if fault, ok := checkData(draft.Data); !ok {

@@ -11,7 +11,7 @@ var (
 	ErrUnknownElement = errors.New("element does not exist")
 	ErrUnknownVersion = errors.New("element has no such version")
 	ErrOmitted        = errors.New("element is omitted")
-	ErrExhausted      = errors.New("no number is left")
+	ErrExhausted      = errors.New("all numbers are used")
 	ErrOrdering       = errors.New("another change of the order is under way")
 	ErrOrderChanged   = errors.New("the order has changed since the walk began")
 )

@@ -52,13 +52,13 @@ func (f *Format) Check() error {
 		return &InvalidItems{Faults: []ItemFault{{Property: property, Rule: rule, Message: message}}}
 	}
 	if _, known := periods[f.Reset]; !known {
-		return fault("resets", "enum", "is none of never, year, month and day")
+		return fault("resets", "enum", "must be never, year, month or day")
 	}
 	if f.Padding < 0 || f.Padding > MaxPadding {
-		return fault("padding", "maximum", "is beyond what a number can have")
+		return fault("padding", "maximum", "must be 0 to "+strconv.Itoa(MaxPadding))
 	}
 	if _, err := f.location(); err != nil {
-		return fault("timeZone", "enum", "is no time zone of the IANA's database")
+		return fault("timeZone", "enum", "is not a time zone of the IANA database")
 	}
 	return nil
 }
@@ -66,7 +66,7 @@ func (f *Format) Check() error {
 // location returns the time zone. It refuses Local, which is a different zone on each machine.
 func (f *Format) location() (*time.Location, error) {
 	if f.TimeZone == "" || f.TimeZone == "Local" {
-		return nil, errors.New("no time zone of its own")
+		return nil, errors.New("not a time zone of the IANA database")
 	}
 	if known, ok := locations.Load(f.TimeZone); ok {
 		return known.(*time.Location), nil

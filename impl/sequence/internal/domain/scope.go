@@ -33,5 +33,5 @@ type Origin struct {
 var (
 	ErrScopeTaken = errors.New("scope has had an element")
 	ErrImporting  = errors.New("scope is being imported")
-	ErrImportLost = errors.New("import was given up")
+	ErrImportLost = errors.New("import was aborted")
 )

@@ -47,11 +47,11 @@ func refuse(err error, at pointer) error {
 		return problem.New(problem.PreconditionFailed, fmt.Sprintf("The element has changed: version %d is current.", stale.Version)).
 			WithHeader("ETag", etag.OfState(stale.Version, domain.StateWords(stale.Number, stale.Status)...))
 	case errors.Is(err, domain.ErrImporting):
-		return problem.New(problem.StateConflict, "The scope is being imported: wait for the end of it.")
+		return problem.New(problem.StateConflict, "The scope is being imported: wait until the import ends.")
 	case errors.Is(err, domain.ErrOrderChanged):
 		return problem.New(problem.OrderChanged, "The order of the elements has changed since the first page: begin again without a cursor.")
 	case errors.Is(err, domain.ErrFormatUsed):
-		return problem.New(problem.StateConflict, "The type has given numbers in another format, which stays as it is.")
+		return problem.New(problem.StateConflict, "The type has assigned numbers in another format, which can no longer be changed.")
 	case errors.Is(err, domain.ErrNoFormat):
 		return problem.New(problem.NotFound, "The type has no number format in this scope.")
 	case errors.Is(err, domain.ErrUnknownScope):
@@ -63,15 +63,15 @@ func refuse(err error, at pointer) error {
 	case errors.Is(err, domain.ErrOmitted):
 		return problem.New(problem.ElementOmitted, "The element is omitted: restore it before it gets a new version.")
 	case errors.Is(err, domain.ErrOtherFeed):
-		return problem.New(problem.ValidationFailed, "The position is of another feed, from before a restore: begin again.").
-			WithField("query", "feed", "enum", "is not the feed's present name")
+		return problem.New(problem.ValidationFailed, "The position belongs to another feed, from before a restore: begin again.").
+			WithField("query", "feed", "enum", "is not the feed's current name")
 	case errors.Is(err, domain.ErrBeyondFeed):
-		return problem.New(problem.ValidationFailed, "The position is beyond the feed: begin again.").
+		return problem.New(problem.ValidationFailed, "The position is beyond the end of the feed: begin again.").
 			WithField("query", "after", "maximum", "is beyond the end of the feed")
 	case errors.Is(err, domain.ErrExhausted):
 		return problem.New(problem.SequenceExhausted, "No number is left for this type in this scope.")
 	case errors.Is(err, context.Canceled):
-		return problem.New(problem.RequestTimeout, "The caller went away; nothing was changed.").Wrap(err)
+		return problem.New(problem.RequestTimeout, "The client disconnected; nothing was changed.").Wrap(err)
 	case errors.Is(err, database.ErrUnavailable):
 		return problem.New(problem.Unavailable, "The database is unavailable.").WithRetryAfter(unavailablePause).Wrap(err)
 	}

@@ -67,16 +67,16 @@ func refuseTransfer(err error) error {
 	switch {
 	case errors.As(err, &fault):
 		return problem.New(problem.ValidationFailed, fmt.Sprintf("Line %d of the file %s; nothing was changed.", fault.Line, fault.Why)).
-			WithField("body", "", fault.Rule, "does not hold a whole export")
+			WithField("body", "", fault.Rule, "is not a complete export")
 	case errors.As(err, &invalid):
 		return problem.New(problem.ValidationFailed, "An id of the file "+invalid.Faults[0].Message+"; nothing was changed.").
 			WithField("body", "", invalid.Faults[0].Rule, invalid.Faults[0].Message)
 	case errors.Is(err, domain.ErrScopeTaken):
-		return problem.New(problem.AlreadyExists, "The scope has had elements, and not from this file; nothing was changed.")
+		return problem.New(problem.AlreadyExists, "The scope has or had elements that are not from this file; nothing was changed.")
 	case errors.Is(err, domain.ErrImportLost):
-		return problem.New(problem.Unavailable, "The import was given up, because it was silent for too long; nothing was changed.").WithRetryAfter(busyPause)
+		return problem.New(problem.Unavailable, "The import was aborted, because it sent nothing for too long; nothing was changed.").WithRetryAfter(busyPause)
 	case errors.Is(err, transfer.ErrBusy):
-		return problem.New(problem.Overloaded, "As many exports run as may.").WithRetryAfter(busyPause)
+		return problem.New(problem.Overloaded, "Too many exports are running.").WithRetryAfter(busyPause)
 	}
 	return refuse(err, nil)
 }

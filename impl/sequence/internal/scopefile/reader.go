@@ -78,7 +78,7 @@ func (r *Reader) Next() (Item, error) {
 		case l.Version != nil:
 			return r.versionOf(l.Version)
 		default:
-			return Item{}, r.fault("order", "may stand at the beginning only")
+			return Item{}, r.fault("order", "is allowed only at the beginning")
 		}
 	}
 }
@@ -134,7 +134,7 @@ func (r *Reader) element(e *elementLine) (Item, error) {
 		r.format = nil
 	}
 	if e.Formatted != "" && (r.format == nil || !r.format.Gave(e.Formatted)) {
-		return Item{}, r.fault("formattedNumber", "has a formatted number that the type's format has not given")
+		return Item{}, r.fault("formattedNumber", "has a formatted number that the format of its type has not assigned")
 	}
 	r.current = domain.Element{
 		Ref: domain.Ref{Group: domain.Group{ElementType: e.ElementType}, ID: e.ID}, Number: e.Number, Formatted: e.Formatted, Status: e.Status, Version: e.Version,
@@ -155,7 +155,7 @@ func (r *Reader) formatOf(f *formatLine) (Item, error) {
 	case f.ElementType <= r.current.ElementType || r.format != nil && r.format.ElementType != r.current.ElementType:
 		return Item{}, r.fault("order", "is not the number format of the type that follows")
 	case format.Check() != nil || f.Last < 0 || f.Last > domain.MaxNumber || f.Last > 0 && !format.Gave(format.Text(f.Period, f.Last)) || f.Last == 0 && f.Period != "":
-		return Item{}, r.fault("numberFormat", "is no number format")
+		return Item{}, r.fault("numberFormat", "is not a number format")
 	}
 	r.format = &format
 	return Item{Format: &format}, nil
@@ -166,7 +166,7 @@ func (r *Reader) versionOf(v *versionLine) (Item, error) {
 	case v.Version != r.version+1 || v.Version > r.current.Version:
 		return Item{}, r.fault("version", "is not the next version of the element before")
 	case len(v.Data) == 0 || v.Data[0] != '{' || len(v.Data) > domain.MaxData:
-		return Item{}, r.fault("data", fmt.Sprintf("has data that are no JSON object of at most %d bytes", domain.MaxData))
+		return Item{}, r.fault("data", fmt.Sprintf("has data that is not a JSON object of at most %d bytes", domain.MaxData))
 	case v.CreatedBy == "" || !kept(v.CreatedAt):
 		return Item{}, r.fault("version", "has an author or a time that no version has")
 	}
@@ -206,7 +206,7 @@ func (r *Reader) end(last *checksumLine) error {
 	r.n++
 	if _, err := r.in.ReadByte(); !errors.Is(err, io.EOF) {
 		if err != nil {
-			return fmt.Errorf("read behind the last line: %w", err)
+			return fmt.Errorf("read after the last line: %w", err)
 		}
 		return r.fault("order", "follows the last line")
 	}

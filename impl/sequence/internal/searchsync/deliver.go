@@ -216,7 +216,7 @@ func (s *Syncer) call(ctx context.Context, call []search.SyncItem, of []item) (r
 		return nil, err
 	}
 	if len(result.Results) != len(call) {
-		return nil, errors.New("search service did not tell the outcome of every document")
+		return nil, errors.New("search service did not report the outcome of every document")
 	}
 	for i, outcome := range result.Results {
 		if outcome.Status != search.SyncOutcomeStatusOk {
@@ -271,7 +271,7 @@ func (s *Syncer) ensure(ctx context.Context) error {
 		return nil // another replica has created it
 	}
 	if err == nil {
-		s.Log.InfoContext(ctx, "search collection made", "elements", n)
+		s.Log.InfoContext(ctx, "search collection created", "elements", n)
 	}
 	return err
 }

@@ -98,7 +98,7 @@ func (s *Syncer) find(ctx context.Context, q Query) (search.DocumentSearchResult
 	}
 	found, err = s.remote.search(ctx, query)
 	if errors.As(err, &r) && refusesFields(r.status) {
-		return none, problem.New(problem.UnsupportedQuery, "The search engine cannot do what was asked.").Wrap(err)
+		return none, problem.New(problem.UnsupportedQuery, "The search engine does not support this search.").Wrap(err)
 	}
 	return found, away(err)
 }
@@ -174,7 +174,7 @@ func valueFault(v string) string {
 	case v == "" || strings.ContainsAny(v, "`\x00"):
 		return "has a value with a backtick, or an empty one"
 	case place.MatchString(v):
-		return "holds a colon before a bracket, which Typesense reads as a place"
+		return "contains a colon before a bracket, which Typesense reads as a location"
 	case strings.HasSuffix(strings.TrimSpace(v), `\`):
 		return "ends with a backslash, which Typesense reads together with the closing backtick"
 	}
@@ -203,7 +203,7 @@ func (q Query) filter() (string, error) {
 		conditions = append(conditions, attribute+f.Property+":=[`"+strings.Join(f.Values, "`,`")+"`]")
 		for _, v := range f.Values {
 			if fault := valueFault(v); fault != "" {
-				return "", problem.New(problem.ValidationFailed, "A filter's value cannot be asked for.").WithField("body", "/filters", "pattern", fault)
+				return "", problem.New(problem.ValidationFailed, "The value of a filter is not supported.").WithField("body", "/filters", "pattern", fault)
 			}
 		}
 	}

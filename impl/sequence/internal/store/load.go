@@ -101,7 +101,7 @@ func (l *Load) Add(ctx context.Context, tx *database.Tx, at time.Time, p *Part) 
 		return fmt.Errorf("load elements: %w", err)
 	}
 	if inserted != int64(len(p.Elements)) {
-		return &domain.InvalidItems{Faults: []domain.ItemFault{{Property: "id", Rule: "unique", Message: "or formatted number is given to two elements of a type"}}}
+		return &domain.InvalidItems{Faults: []domain.ItemFault{{Property: "id", Rule: "unique", Message: "or formatted number is assigned to two elements of a type"}}}
 	}
 	if err := l.versions(ctx, tx, p.Versions); err != nil {
 		return err

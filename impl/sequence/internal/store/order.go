@@ -23,7 +23,7 @@ const (
 var ErrLongOrder = errors.New("the change renumbers too many elements for one transaction")
 
 // ErrOrderLost says that an Order was given up before it was shown, because it had written nothing for too long. No reader has seen any of it.
-var ErrOrderLost = fmt.Errorf("%w: the order was given up", database.ErrUnavailable)
+var ErrOrderLost = fmt.Errorf("%w: the reorder was abandoned", database.ErrUnavailable)
 
 // Order is a long reorder or move, made in transactions of a few rows each. It is first staged where no reader sees it. One small transaction then shows it: from its commit on, all reads have the
 // new numbers. At last it is settled: the new numbers are written to the elements' rows. A move has nothing to stage, because one row shows it (shift).

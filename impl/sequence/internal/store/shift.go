@@ -55,7 +55,7 @@ func (o *Order) showShift(ctx context.Context, tx *database.Tx, at, touched time
 		return fmt.Errorf("take element from its place: %w", err)
 	}
 	if left != 1 {
-		return fmt.Errorf("%w: an element that was planned to move is gone", database.ErrDamaged)
+		return fmt.Errorf("%w: an element that was planned to move no longer exists", database.ErrDamaged)
 	}
 	_, err = tx.Exec(ctx, `INSERT INTO shifts (scope, element_type, id, shown_at, moved_id, moved_to, low, high, step, touched_at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)`,
 		o.Scope, o.ElementType, o.ID, at.UnixMicro(), s.MovedID, s.MovedTo, s.Low, s.High, s.Step, touched.UnixMicro())

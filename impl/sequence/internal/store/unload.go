@@ -35,7 +35,7 @@ func (s *Store) EndedLoads(ctx context.Context, limit int) ([]*Load, error) {
 		ID    string `db:"id"`
 	}
 	if err := s.db.Read(ctx).Select(ctx, &rows, "SELECT scope, id FROM scope_loads WHERE ended ORDER BY scope LIMIT ?", limit); err != nil {
-		return nil, fmt.Errorf("list imports that were given up: %w", err)
+		return nil, fmt.Errorf("list aborted imports: %w", err)
 	}
 	out := make([]*Load, len(rows))
 	for i, r := range rows {
@@ -65,7 +65,7 @@ func (s *Store) Unload(ctx context.Context, l *Load) (gone bool, err error) {
 		return err
 	})
 	if err != nil {
-		return false, fmt.Errorf("take away rows of an import: %w", err)
+		return false, fmt.Errorf("remove rows of an import: %w", err)
 	}
 	return gone, nil
 }

@@ -105,7 +105,7 @@ func (s *Service) Sweep(ctx context.Context) error {
 		return err
 	}
 	for _, l := range ended {
-		s.Log.WarnContext(ctx, "import was given up; its rows are taken away", "scope", l.Scope)
+		s.Log.WarnContext(ctx, "import was aborted; its rows are removed", "scope", l.Scope)
 		if err := s.unload(ctx, l); err != nil {
 			return err
 		}
@@ -140,6 +140,6 @@ func (s *Service) giveUp(ctx context.Context, l *store.Load) {
 		err = s.unload(ctx, l)
 	}
 	if err != nil {
-		s.Log.WarnContext(ctx, "rows of a failed import are taken away later", "scope", l.Scope, "error", err)
+		s.Log.WarnContext(ctx, "rows of a failed import are removed later", "scope", l.Scope, "error", err)
 	}
 }

@@ -57,7 +57,7 @@ func (w *Writer) awaitOrder(ctx context.Context, g domain.Group, short bool, ove
 		}
 		if n%20 == 0 { // the process of the other order may have ended
 			if err := w.finishOrdersOf(ctx, &g); err != nil && ctx.Err() == nil {
-				w.Log.WarnContext(ctx, "what another reorder has left can't be finished yet", "scope", g.Scope, "error", err)
+				w.Log.WarnContext(ctx, "an interrupted reorder can't be finished yet", "scope", g.Scope, "error", err)
 			}
 		}
 		if busy, err := w.elements.Ordering(ctx, g, short); err != nil || !busy {
@@ -200,7 +200,7 @@ func (w *Writer) giveUp(ctx context.Context, o *store.Order) {
 		err = w.remove(ctx, o)
 	}
 	if err != nil {
-		w.Log.WarnContext(ctx, "rows of a reorder that failed are taken away later", "scope", o.Scope, "error", err)
+		w.Log.WarnContext(ctx, "rows of a reorder that failed are removed later", "scope", o.Scope, "error", err)
 	}
 }
 
@@ -251,7 +251,7 @@ func (w *Writer) FinishAllOrders(ctx context.Context) error {
 	}
 	w.settling.Go(func() {
 		if err := w.finishLeft(w.closing, late); err != nil && w.closing.Err() == nil {
-			w.Log.WarnContext(ctx, "long reorders of the process before are finished later", "error", err)
+			w.Log.WarnContext(ctx, "interrupted long reorders are finished later", "error", err)
 		}
 	})
 	return nil
@@ -268,7 +268,7 @@ func (w *Writer) endOrders(ctx context.Context, silent time.Time) error {
 		return err
 	}
 	if ended > 0 {
-		w.Log.WarnContext(ctx, "long reorders were given up, which nobody has seen", "count", ended)
+		w.Log.WarnContext(ctx, "long reorders were abandoned before they took effect", "count", ended)
 	}
 	return nil
 }

@@ -395,7 +395,7 @@ func (t *try) result() groupcommit.Result[store.Done] {
 	return groupcommit.Result[store.Done]{Value: done, Err: err}
 }
 
-var errReceipt = errors.New("receipt does not fit its request")
+var errReceipt = errors.New("receipt does not match its request")
 
 // Parked returns how many changes wait for a group or feed that another transaction holds.
 func (w *Writer) Parked() int { return w.commits.Parked() }

@@ -142,7 +142,7 @@ func (h *Handler) CountQueries(ctx context.Context, interval time.Duration) {
 func (h *Handler) flushCounts(ctx context.Context) {
 	queries, documents, lost := h.counted.Take()
 	if lost > 0 {
-		h.engine.Log().Warn("embedded engine: there were more queries than are counted", "left_out", lost)
+		h.engine.Log().Warn("embedded engine: more queries than the limit; the rest are not counted", "left_out", lost)
 	}
 	for _, c := range h.countings() {
 		var err error

@@ -207,7 +207,7 @@ func TestEngine_aDamagedIndexIsMadeAnew(t *testing.T) {
 			e := serve(engine)
 			require.JSONEq(t, `{"found":1}`, only(t, must(t, e, 200, "GET", "/collections/k/documents/search?q=one&query_by=s", ""), "found"))
 			require.NoError(t, e.Close())
-			require.Contains(t, log.String(), "an index is made anew from the documents", path)
+			require.Contains(t, log.String(), "an index is rebuilt from the documents", path)
 		}
 	}
 }

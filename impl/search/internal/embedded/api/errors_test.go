@@ -67,7 +67,7 @@ var refusals = []struct {
 	{"POST", "/collections/c/documents", `{"id":"2","s":"x","n":1,"tags":"a"}`, 400, "Field `tags` must be an array."},
 	{"POST", "/collections/c/documents", `{"id":"2","s":"x","n":1,"tags":["a",1]}`, 400, "Field `tags` must be an array of string."},
 	{"POST", "/collections/c/documents", `[]`, 400, "Bad JSON: not a properly formed document."},
-	{"POST", "/collections/c/documents", `{"s":"\ud800"}`, 400, "Bad JSON: a surrogate stands alone."},
+	{"POST", "/collections/c/documents", `{"s":"\ud800"}`, 400, "Bad JSON: an unpaired surrogate."},
 	{"POST", "/collections/c/documents", `{"s":"x"} {}`, 400, "Bad JSON: there is more text after the document."},
 	{"POST", "/collections/c/documents", "{\"s\":\"\xff\"}", 400, "Bad JSON: the text is not UTF-8."},
 	{"POST", "/collections/c/documents?action=nope", `{}`, 400, "Parameter `action` must be a create|update|upsert."},

@@ -27,4 +27,4 @@ func (s *search) look(begun bool) error {
 }
 
 // errCut reports that the plan's Cutoff has passed.
-var errCut = errors.New("the time of the search is over")
+var errCut = errors.New("the search took too long")

@@ -262,7 +262,7 @@ func (r *pageReader) f64s(p *[]float64) { readSlice(r, p) }
 func readSegment(path string, data []byte) (*segment, error) {
 	begin := len(segmentMagic) + 8
 	if string(data[:len(segmentMagic)]) != segmentMagic {
-		return nil, damaged(path, "it is no segment")
+		return nil, damaged(path, "it is not a segment")
 	}
 	size := binary.LittleEndian.Uint64(data[len(segmentMagic):])
 	if size > uint64(len(data)-begin) {

@@ -154,7 +154,7 @@ func readManifest(path string) (m manifest, err error) {
 func openPart(dir string, entry manifestPart) (p part, number int, err error) {
 	number, err = strconv.Atoi(strings.TrimSuffix(entry.File, segmentSuffix))
 	if err != nil || entry.File != filepath.Base(entry.File) {
-		return p, 0, damaged(manifestName, "it names a file that is no segment")
+		return p, 0, damaged(manifestName, "it names a file that is not a segment")
 	}
 	if p.seg, err = openSegment(filepath.Join(dir, entry.File)); err != nil {
 		if errors.Is(err, fs.ErrNotExist) {

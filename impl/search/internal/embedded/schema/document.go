@@ -72,7 +72,7 @@ func decode(body []byte) (any, error) {
 		return nil, refuse("Bad JSON: there is more text after the document.")
 	}
 	if bytes.Contains(body, []byte(`\u`)) && loneSurrogate(body) {
-		return nil, refuse("Bad JSON: a surrogate stands alone.")
+		return nil, refuse("Bad JSON: an unpaired surrogate.")
 	}
 	return v, nil
 }

@@ -103,7 +103,7 @@ func (plain) filter(f *Field, _ Written, _ func() error) (Condition, error) {
 	return nil, refuse("Error with filter field `%s`: Unidentified field data type, see docs for supported data types.", f.Name)
 }
 
-var errNumber = refuse("The value is no number.")
+var errNumber = refuse("The value is not a number.")
 
 // readValues implements read for kinds whose values one converts. A JSON array is a list of values.
 func readValues(k kind, article string, f *Field, raw any, dirty Dirty) (v Value, stored any, changed bool, err error) {

@@ -68,7 +68,7 @@ func wanted(name string, fields []*Field) bool {
 	return false
 }
 
-var errStored = errors.New("it is no object as Encode writes it")
+var errStored = errors.New("it is not an object in the form that Encode writes")
 
 // members calls do for each member of an object that Encode wrote, which is well-formed and without white space.
 func members(b []byte, do func(key, value []byte) error) error {
