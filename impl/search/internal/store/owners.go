@@ -62,7 +62,9 @@ func (s *Store) CollectionUncached(ctx context.Context, candidates []owner.Name,
 	return nearest(found, candidates, exists), nil
 }
 
-func namesOf(candidates []owner.Name) names { return names{candidates[0], candidates[len(candidates)-1]} }
+func namesOf(candidates []owner.Name) names {
+	return names{candidates[0], candidates[len(candidates)-1]}
+}
 
 func nearest(found []*owner.Collection, candidates []owner.Name, exists func(*owner.Collection) bool) *owner.Collection {
 	for _, wanted := range candidates {
