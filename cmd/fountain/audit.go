@@ -173,6 +173,7 @@ func (a *auditCheck) known() (known []audit.Checkpoint, err error) {
 		if err != nil {
 			return nil, err
 		}
+		c.Source = path
 		known = append(known, c)
 	}
 	return known, nil

@@ -520,11 +520,10 @@ func (a *auditCheck) whole(cmd *cobra.Command, o *operator, public ed25519.Publi
 		}
 		texts = append(texts, audit.Text{Name: file, Read: text})
 	}
-	inArchives := known
-	if a.database { // which may hold later ones
-		inArchives = nil
+	found, err := audit.VerifyArchives(texts, a.service, public, known...)
+	if a.database && errors.Is(err, audit.ErrOutside) {
+		err = nil // the database is to hold the later ones
 	}
-	found, err := audit.VerifyArchives(texts, a.service, public, inArchives...)
 	if err != nil || !a.database {
 		return errors.Join(err, a.tellWhole(cmd, o, found.Report, err))
 	}
@@ -568,6 +567,7 @@ func (a *auditCheck) behind(ctx context.Context, found audit.Archived, public ed
 	if from.Seq > found.Seq {
 		return report, fmt.Errorf("the archives end with event %d, and the trail begins behind event %d: those between are missing", found.Seq, from.Seq)
 	}
+	found.End.Source = "the end of the archives"
 	later := []audit.Checkpoint{found.End}
 	for _, c := range known {
 		if c.Seq > found.Seq {

@@ -1,6 +1,9 @@
 package main
 
 import (
+	"bytes"
+	"crypto/ed25519"
+	"encoding/base64"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -10,6 +13,8 @@ import (
 
 	"github.com/pquerna/otp/totp"
 	"github.com/stretchr/testify/require"
+
+	"github.com/fountainai/fountain/internal/audit"
 )
 
 // What the kms tells of its trail is verified without it, by the public key alone; so is any service's database, while the service runs.
@@ -74,4 +79,22 @@ func TestAudit_isReadExportedAndVerifiedOffline(t *testing.T) {
 	}
 	require.Equal(t, 2, verify("--service", "gateway").code)
 	require.Zero(t, u.term(t))
+}
+
+// Of two checkpoints that contradict each other both files are named.
+func TestAuditVerify_namesTheFilesOfContradictingCheckpoints(t *testing.T) {
+	public, private, err := ed25519.GenerateKey(nil)
+	require.NoError(t, err)
+	file := func(hash byte, at time.Time) string {
+		c := audit.Checkpoint{Service: "kms", Seq: 7, Hash: bytes.Repeat([]byte{hash}, 32), At: at, KeyID: audit.KeyName(public), PublicKey: public}
+		c.Sign(private)
+		text, err := json.Marshal(c)
+		require.NoError(t, err)
+		return write(t, string(text))
+	}
+	monday := time.Date(2026, 11, 30, 9, 0, 0, 0, time.UTC)
+	one, other := file(1, monday), file(2, monday.Add(time.Hour))
+	got := run(t, "audit", "verify", "--file", write(t, ""), "--public-key", base64.StdEncoding.EncodeToString(public), "--checkpoint", one, "--checkpoint", other)
+	require.Equal(t, 1, got.code)
+	require.Contains(t, got.sentenceOf(t), "two checkpoints contradict each other: "+one+" (signed 2026-11-30 09:00:00Z) and "+other+" (signed 2026-11-30 10:00:00Z) have different hashes of event 7 of kms")
 }

@@ -29,6 +29,49 @@ type Checkpoint struct {
 	KeyID     string    `json:"keyId"` // KeyName of PublicKey
 	PublicKey []byte    `json:"publicKey"`
 	Signature []byte    `json:"signature"`
+
+	// Source is where the checkpoint comes from, for error messages; "" when nobody said it.
+	Source string `json:"-"`
+}
+
+// ErrContradiction means that two checkpoints cannot be of the same history: both are signed by the key of the chain, for one event, with different
+// hashes. The error that wraps it names the two.
+var ErrContradiction = errors.New("two checkpoints contradict each other")
+
+// contradiction returns the error of two checkpoints of one event with different hashes.
+func contradiction(one, other Checkpoint) error {
+	if other.At.Before(one.At) {
+		one, other = other, one
+	}
+	return fmt.Errorf("%w: %s (signed %s) and %s (signed %s) have different hashes of event %d of %s. The same key signed both, and no trail contains both:"+
+		" in between the database was rewritten, an older state of it was put back, or a copy of the service recorded events of its own",
+		ErrContradiction, one.name(), second(one.At), other.name(), second(other.At), one.Seq, one.Service)
+}
+
+// name returns how an error message calls the checkpoint.
+func (c Checkpoint) name() string {
+	if c.Source == "" {
+		return "a known checkpoint"
+	}
+	return c.Source
+}
+
+func second(at time.Time) string { return at.UTC().Format(time.DateTime + "Z") }
+
+// agree checks checkpoints that were stored elsewhere, before anything is compared with them. It fails with ErrSignature when one is not signed by
+// public for the service, and with ErrContradiction when two exclude each other.
+func agree(service string, public ed25519.PublicKey, known []Checkpoint) error {
+	of := map[int64]Checkpoint{}
+	for _, c := range known {
+		if c.Service != service || c.Verify(public) != nil {
+			return ErrSignature
+		}
+		if other, found := of[c.Seq]; found && c.Seq > 0 && !bytes.Equal(other.Hash, c.Hash) {
+			return contradiction(other, c)
+		}
+		of[c.Seq] = c
+	}
+	return nil
 }
 
 // text returns the signed bytes.

@@ -212,10 +212,8 @@ var ErrOutside = errors.New("the number of a known checkpoint outside the export
 // The result is worth only as much as the public key, so the key must be stored apart from the export. One text may consist of several exports, each
 // of which begins where the previous one ends.
 func VerifyExport(r io.Reader, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
-	for _, c := range known {
-		if c.Service != service || c.Verify(public) != nil {
-			return Report{}, ErrSignature
-		}
+	if err := agree(service, public, known); err != nil {
+		return Report{}, err
 	}
 	v := &exportVerifier{service: service, public: public, known: known}
 	if err := v.read(r); err != nil {
@@ -278,10 +276,8 @@ type Archived struct {
 // VerifyArchives is VerifyExport for consecutive archives of a trail from its first event on; the last text may be a later export. It fails with
 // ErrExport and the name of the text when an archive is missing, cut off, changed or out of order.
 func VerifyArchives(texts []Text, service string, public ed25519.PublicKey, known ...Checkpoint) (Archived, error) {
-	for _, c := range known {
-		if c.Service != service || c.Verify(public) != nil {
-			return Archived{}, ErrSignature
-		}
+	if err := agree(service, public, known); err != nil {
+		return Archived{}, err
 	}
 	v := &exportVerifier{service: service, public: public, known: known, whole: true}
 	if len(texts) == 0 {
@@ -302,8 +298,9 @@ type exportVerifier struct {
 	report  Report
 	at      position
 	last    Checkpoint
-	held    int64 // the last event whose hash was compared, or the place where the text begins
-	rooted  bool  // that place is the beginning of the trail, or was compared
+	held    int64      // the last event whose hash was compared, or the place where the text begins
+	rooted  bool       // that place is the beginning of the trail, or was compared
+	by      Checkpoint // with which it was compared; the zero value: with none
 	begun   bool
 	ended   bool
 	whole   bool // must begin with the first event of the trail
@@ -372,15 +369,18 @@ func (v *exportVerifier) compare() error {
 			continue
 		}
 		if !bytes.Equal(c.Hash, v.at.hash) {
-			return v.changed("a known checkpoint")
+			return v.changed(c)
 		}
-		v.held, v.rooted = c.Seq, true
+		v.matched(c)
 	}
 	return nil
 }
 
 func (v *exportVerifier) end(l Line) error {
 	c := l.Checkpoint
+	if c != nil {
+		c.Source = "the checkpoint at the end"
+	}
 	if c == nil || c.Service != v.service || c.Seq != l.Seq || c.Verify(v.public) != nil || !bytes.Equal(c.PublicKey, v.public) || c.KeyID != KeyName(v.public) {
 		return fmt.Errorf("the last line: %w", ErrSignature)
 	}
@@ -390,16 +390,23 @@ func (v *exportVerifier) end(l Line) error {
 	case c.Seq < v.at.seq:
 		return fmt.Errorf("event %d lies beyond the checkpoint", c.Seq+1)
 	case c.Seq > 0 && !bytes.Equal(c.Hash, v.at.hash):
-		return v.changed("the checkpoint at the end")
+		return v.changed(*c)
 	}
+	v.matched(*c)
 	v.ended, v.last = true, *c
-	v.held, v.rooted = c.Seq, true
+	v.last.Source = ""
 	return nil
 }
 
+// matched notes that the place that was reached is the checkpoint's.
+func (v *exportVerifier) matched(c Checkpoint) { v.held, v.rooted, v.by = c.Seq, true, c }
+
 // changed is the error of a checkpoint that has another hash than the place that was reached. Only hashes that were compared vouch for events, so the change lies
-// anywhere behind the last one.
-func (v *exportVerifier) changed(by string) error {
+// anywhere behind the last one. Where the last one is of this very event, the two checkpoints exclude each other, whatever the text says.
+func (v *exportVerifier) changed(c Checkpoint) error {
+	if v.by.Seq == v.at.seq {
+		return contradiction(v.by, c)
+	}
 	what := fmt.Sprintf("one of the events %d to %d was changed", v.held+1, v.at.seq)
 	switch v.at.seq - v.held {
 	case 0:
@@ -410,7 +417,7 @@ func (v *exportVerifier) changed(by string) error {
 	if !v.rooted && v.at.seq > v.held {
 		what += fmt.Sprintf(", or the hash of event %d, where it begins", v.held)
 	}
-	return fmt.Errorf("%s: %s has another hash of event %d", what, by, v.at.seq)
+	return fmt.Errorf("%s: %s has another hash of event %d", what, c.name(), v.at.seq)
 }
 
 // misplaced is the error of a line that can't be read or has no place where it is.

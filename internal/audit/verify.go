@@ -62,17 +62,17 @@ func Verify(ctx context.Context, q store.Querier) (checked, firstBreak int64, er
 //
 // If events were archived, the walk begins after them, and the order to remove them must be an event of the chain.
 //
-// It fails with ErrSignature when a checkpoint is not signed by public for this service, and with ErrArchived when the event of a checkpoint was
-// archived.
+// It fails with ErrSignature when a checkpoint is not signed by public for this service, with ErrContradiction when two of them exclude each other, and
+// with ErrArchived when the event of a checkpoint was archived.
 func VerifyStored(ctx context.Context, q store.Querier, service string, public ed25519.PublicKey, known ...Checkpoint) (Report, error) {
 	end, err := readHead(ctx, q)
 	if err != nil {
 		return Report{}, err
 	}
+	if err := agree(service, public, known); err != nil {
+		return Report{}, err
+	}
 	for _, c := range known {
-		if c.Service != service || c.Verify(public) != nil {
-			return Report{}, ErrSignature
-		}
 		held, err := contains(ctx, q, c)
 		if err != nil || !held {
 			return Report{}.broken(min(c.Seq, end.Seq+1), BreakCheckpoint), err
