@@ -114,6 +114,8 @@ func TestAdopt_putsAServiceBehindTheGateway(t *testing.T) {
 	require.Equal(t, 1, refused.code)
 	require.Contains(t, refused.sentenceOf(t), "invalid_body")
 	require.Contains(t, refused.sentenceOf(t), "/text is required")
+	require.Empty(t, refused.stdout, "a refusal is no answer")
+	require.Contains(t, refused.stderr, `"code":"invalid_body"`, "the problem itself")
 	asked := h.run("--profile", "grace", "call", "DELETE", "/notes/v1/notes/1")
 	require.Equal(t, 1, asked.code)
 	require.Contains(t, asked.sentenceOf(t), "second factor")

@@ -70,8 +70,8 @@ func newCall() *cobra.Command {
   fountain call DELETE /notes/v1/notes/01KBB6Q3Y5W1V9T2ZD0G7M4N8P`, nil, nil)
 	cmd.Long = `call sends one request through the gateway, and prints the body of the response. The first segment of the path
 is the service. The access token is valid for that service only; where the contract requires a second factor,
-the command asks for a one-time code. If the response is an error, it is reported on standard error, and the
-exit status is 1.`
+the command asks for a one-time code. If the response is an error (status 400 or higher), its body and the reason
+are printed on standard error, nothing on standard output, and the exit status is 1.`
 	cmd.Args = func(cmd *cobra.Command, args []string) error {
 		if len(args) != 2 || !strings.HasPrefix(args[1], "/") {
 			return usagef("%s takes a method and a path that begins with /", cmd.CommandPath())
@@ -126,13 +126,18 @@ func (o *calls) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return fmt.Errorf("read answer: %w", err)
 	}
-	if _, err := cmd.OutOrStdout().Write(text); err != nil {
-		return err
+	refused := fountain.ErrorOf(req.Method+" "+args[1], res, text)
+	out := cmd.OutOrStdout()
+	if refused != nil { // a program that reads standard output never takes a refusal for an answer
+		out = cmd.ErrOrStderr()
 	}
 	if len(text) > 0 && !bytes.HasSuffix(text, []byte("\n")) {
-		fmt.Fprintln(cmd.OutOrStdout())
+		text = append(text, '\n')
 	}
-	return fountain.ErrorOf(req.Method+" "+args[1], res, text)
+	if _, err := out.Write(text); err != nil {
+		return err
+	}
+	return refused
 }
 
 // maxCallBody limits the request body, in bytes.
