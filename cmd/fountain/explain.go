@@ -352,11 +352,11 @@ func printExplanation(out io.Writer, x *explain.Explanation) error {
 	return err
 }
 
-// linesOf formats a check as lines of where, what and asks. It returns at least one line.
+// linesOf formats a check as lines of where, what and requires. It returns at least one line.
 func linesOf(c explain.Check) []string {
 	var lines []string
 	for _, d := range c.Demands {
-		lines = append(lines, where(d)+"\t"+d.What+"\t"+d.Asks)
+		lines = append(lines, where(d)+"\t"+d.What+"\t"+d.Requires)
 	}
 	say := func(format string, args ...any) { lines = append(lines, "\t\t"+fmt.Sprintf(format, args...)) }
 	if a := c.Answer; a != nil {
@@ -419,7 +419,7 @@ func printStory(out io.Writer, s *explain.Story) error {
 			fmt.Fprintf(table, "  %s\toperation\t%s\n", r.Origin, plain(r.OperationID))
 		}
 		for _, d := range r.Demands {
-			fmt.Fprintf(table, "  %s\t%s\t%s\n", where(d), d.What, d.Asks)
+			fmt.Fprintf(table, "  %s\t%s\t%s\n", where(d), d.What, d.Requires)
 		}
 	}
 	return table.Flush()

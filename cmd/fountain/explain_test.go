@@ -97,7 +97,9 @@ func TestExplain_judgesAToken(t *testing.T) {
 	cmd := command(t, "explain", "POST", "/kms/v1/users", "--token-file", "-", "--output", "json")
 	cmd.Stdin = strings.NewReader(text + "\n")
 	var x explain.Explanation
-	require.NoError(t, json.Unmarshal([]byte(finish(t, cmd).stdout), &x))
+	told := finish(t, cmd).stdout
+	require.NoError(t, json.Unmarshal([]byte(told), &x))
+	require.Contains(t, told, `"requires": "scope users:write"`)
 	require.Equal(t, explain.Refused, x.Verdict)
 	require.Equal(t, "usr_1", x.Token.Subject)
 	require.False(t, x.Token.Verified)

@@ -19,9 +19,9 @@ type demands struct {
 }
 
 // say adds a demand; what is a key of contract.Operation.OriginOf.
-func (d *demands) say(what, asks string) {
+func (d *demands) say(what, requires string) {
 	at := d.op.OriginOf(what)
-	d.list = append(d.list, Demand{What: what, Asks: asks, Origin: at.String(), Default: at == contract.Origin{}})
+	d.list = append(d.list, Demand{What: what, Requires: requires, Origin: at.String(), Default: at == contract.Origin{}})
 }
 
 // saidAt maps station names to the part of the contract that each checks.
@@ -52,7 +52,7 @@ func demandsOf(op *contract.Operation, check string) []Demand {
 }
 
 func (d *demands) route() {
-	d.list = append(d.list, Demand{What: "operation", Asks: d.op.Method + " " + d.op.Path, Origin: d.op.Origin.String()})
+	d.list = append(d.list, Demand{What: "operation", Requires: d.op.Method + " " + d.op.Path, Origin: d.op.Origin.String()})
 }
 
 // whose describes for each key of a limit whose requests are counted.
@@ -61,11 +61,11 @@ var whose = map[string]string{"ip": "an address", "sub": "a caller", "client": "
 func (d *demands) rates(preauth bool) {
 	for _, r := range rates(d.op, preauth) {
 		burst := ratelimit.NewLimit(r.Quota, r.Window, r.Burst, r.Cost).Burst()
-		asks := fmt.Sprintf("%d in %s, %d at once, of %s", r.Quota, Short(r.Window), burst, whose[r.Key])
+		requires := fmt.Sprintf("%d in %s, %d at once, of %s", r.Quota, Short(r.Window), burst, whose[r.Key])
 		if r.Cost > 1 {
-			asks += fmt.Sprintf("; one request counts %d", r.Cost)
+			requires += fmt.Sprintf("; one request counts %d", r.Cost)
 		}
-		d.say("x-fountain.rate."+r.Name, asks)
+		d.say("x-fountain.rate."+r.Name, requires)
 	}
 }
 
@@ -74,11 +74,11 @@ func (d *demands) authenticate() {
 		d.say("security", "public: no credentials are looked at")
 		return
 	}
-	asks := "an access token for " + d.op.Word
+	requires := "an access token for " + d.op.Word
 	if d.op.Mount != "" {
-		asks += " alone"
+		requires += " alone"
 	}
-	d.say("security", asks)
+	d.say("security", requires)
 	if d.op.Policy.APIKey {
 		d.say("x-fountain.apiKey", "an API key works too: the gateway exchanges it for a token")
 	}
@@ -101,14 +101,14 @@ func (d *demands) permit() {
 	d.say("security", strings.Join(ways, ", or "))
 	d.say("x-fountain.principals", "principal "+strings.Join(d.op.Policy.Principals, " or "))
 	if roles := d.op.Policy.Roles; len(roles.AnyOf)+len(roles.AllOf) > 0 {
-		var asks []string
+		var requires []string
 		if len(roles.AllOf) > 0 {
-			asks = append(asks, "all of the roles "+strings.Join(roles.AllOf, ", "))
+			requires = append(requires, "all of the roles "+strings.Join(roles.AllOf, ", "))
 		}
 		if len(roles.AnyOf) > 0 {
-			asks = append(asks, "one of the roles "+strings.Join(roles.AnyOf, ", "))
+			requires = append(requires, "one of the roles "+strings.Join(roles.AnyOf, ", "))
 		}
-		d.say("x-fountain.roles", "of a user "+strings.Join(asks, " and "))
+		d.say("x-fountain.roles", "of a user "+strings.Join(requires, " and "))
 	}
 }
 
@@ -126,20 +126,20 @@ func (d *demands) stepUp() {
 	if s == nil {
 		return
 	}
-	asks := fmt.Sprintf("acr %s within %s, of %s", s.ACR, Short(s.MaxAge), strings.Join(s.For, " and "))
+	requires := fmt.Sprintf("acr %s within %s, of %s", s.ACR, Short(s.MaxAge), strings.Join(s.For, " and "))
 	if s.Dynamic {
-		asks += ", when a rule of the service asks for it"
+		requires += ", when a rule of the service asks for it"
 	}
-	d.say("x-fountain.stepUp", asks)
+	d.say("x-fountain.stepUp", requires)
 }
 
 func (d *demands) media() {
 	if types := d.op.BodyTypes(); len(types) > 0 {
-		asks := "body of type " + strings.Join(types, " or ")
+		requires := "body of type " + strings.Join(types, " or ")
 		if d.op.BodyRequired() {
-			asks += ", required"
+			requires += ", required"
 		}
-		d.say("requestBody", asks)
+		d.say("requestBody", requires)
 	}
 	if types := d.op.AnswerTypes(); len(types) > 0 {
 		d.say("responses", "Accept, where it is sent, admits "+strings.Join(types, " or "))
@@ -148,11 +148,11 @@ func (d *demands) media() {
 
 func (d *demands) parameters() {
 	for _, p := range d.op.Parameters() {
-		asks := p.Schema
+		requires := p.Schema
 		if p.Required {
-			asks += "; required"
+			requires += "; required"
 		}
-		d.say("parameters."+p.In+"."+p.Name, asks)
+		d.say("parameters."+p.In+"."+p.Name, requires)
 	}
 }
 
@@ -173,11 +173,11 @@ func (d *demands) redeem() {
 func (d *demands) serve() {
 	p := d.op.Policy
 	if s := p.Stream; s != nil {
-		asks := fmt.Sprintf("%s, idle for at most %s, open for at most %s", s.Kind, Short(s.Idle), Short(s.MaxDuration))
+		requires := fmt.Sprintf("%s, idle for at most %s, open for at most %s", s.Kind, Short(s.Idle), Short(s.MaxDuration))
 		if s.Kind == contract.StreamNDJSON {
-			asks += ", lines of at most " + size(s.LineMax)
+			requires += ", lines of at most " + size(s.LineMax)
 		}
-		d.say("x-fountain.stream", asks)
+		d.say("x-fountain.stream", requires)
 	} else {
 		d.say("x-fountain.timeout", "done within "+Short(p.Timeout))
 		d.say("x-fountain.response", "answer of at most "+size(p.Response.Max))

@@ -98,10 +98,10 @@ type Check struct {
 
 // Demand is one requirement of the contract at a check.
 type Demand struct {
-	What    string `json:"what"`             // security, requestBody, parameters.query.limit, x-fountain.timeout, x-fountain.rate.per-ip
-	Asks    string `json:"asks"`             // in words
-	Origin  string `json:"origin,omitempty"` // kms.yaml:123; "" where the contract does not say it and a default holds
-	Default bool   `json:"default,omitempty"`
+	What     string `json:"what"`             // security, requestBody, parameters.query.limit, x-fountain.timeout, x-fountain.rate.per-ip
+	Requires string `json:"requires"`         // in words
+	Origin   string `json:"origin,omitempty"` // kms.yaml:123; "" where the contract does not say it and a default holds
+	Default  bool   `json:"default,omitempty"`
 }
 
 // Answer is a refusal as a client gets it. It repeats nothing of the request except names of parameters and members.

@@ -93,7 +93,7 @@ func TestDemands_nameALineThatSaysThem(t *testing.T) {
 	for _, op := range e.operations {
 		for check := range saidAt {
 			for _, d := range demandsOf(op, check) {
-				require.NotEmpty(t, d.Asks, "%s: %s", op.ID, d.What)
+				require.NotEmpty(t, d.Requires, "%s: %s", op.ID, d.What)
 				if d.Default {
 					require.True(t, hasDefault[d.What] && d.Origin == "", "%s: %s", op.ID, d.What)
 					continue
