@@ -14,6 +14,13 @@ import (
 
 var keyHead = []string{"NAME", "ID", "OWNER", "STATUS", "ENDS", "LAST USED", "USES", "SCOPES"}
 
+// countedUses explains two columns of keyHead. The kms sees a key when it is presented there, and not the requests that
+// are made with the tokens for it.
+const countedUses = `USES counts how often the kms has accepted the key: each exchange of the key for a token, each check by
+"keys verify" (verifyApiKey), and each call of the endpoints for introspection and revocation with it. Requests
+that are sent with a token are not counted; a gateway exchanges a key once and uses the token for many requests.
+LAST USED is the time of the last of these uses. Both are written in batches, a moment later.`
+
 func keyRow(k kms.APIKey) []string {
 	return []string{k.Name, k.ID, k.OwnerID, string(k.Status), when(k.ExpiresAt), whenOr(k.LastUsedAt, "never"), fmt.Sprint(k.Uses), strings.Join(k.Scopes, " ")}
 }
@@ -43,6 +50,9 @@ func newKeys() *cobra.Command {
 				}
 			}
 		})
+	list.Long = `list shows your API keys, or with --all those of all owners.
+
+` + countedUses
 	list.Flags().BoolVar(&everybody, "all", false, "list the keys of all owners; for administrators")
 	get := o.command("get ID", "Show the description of an API key", "  fountain keys get key_01...\n  fountain keys get key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
@@ -52,6 +62,9 @@ func newKeys() *cobra.Command {
 			}
 			return o.print(cmd, k, keyHead, [][]string{keyRow(*k)})
 		})
+	get.Long = `get shows the description of an API key.
+
+` + countedUses
 	retire := o.command("retire ID", "Retire a rotated key before its overlap ends; its successors stay valid", "  fountain keys retire key_01...\n  fountain keys retire key_01... --output json", oneArg("a key's id"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if err := c.KMS.RetireAPIKey(cmd.Context(), args[0]); err != nil {

@@ -1242,7 +1242,7 @@ type APIKey struct {
 	// Tenant The tenant of the owner; absent for the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// Uses Number of uses; updated in batches.
+	// Uses How often the kms has accepted the key, in `verifyApiKey` and as credentials of `issueToken`, `revokeToken` and `introspectToken`; requests with a token that was issued for the key are not counted. Updated in batches.
 	Uses    int64 `json:"uses"`
 	Version int64 `json:"version"`
 }

@@ -3330,7 +3330,7 @@ export interface components {
             rateLimit?: components["schemas"]["KeyRateLimit"];
             /**
              * Format: int64
-             * @description Number of uses; updated in batches.
+             * @description How often the kms has accepted the key, in `verifyApiKey` and as credentials of `issueToken`, `revokeToken` and `introspectToken`; requests with a token that was issued for the key are not counted. Updated in batches.
              */
             uses: number;
             /** Format: int64 */
