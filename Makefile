@@ -131,6 +131,7 @@ prove: bin/caddy bin/docker-compose ## Run the long proofs, 100 kills each, over
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -v -run engineIsAway ./impl/search
 	FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 2h -v ./tests/mutants
 	CADDY=$(CURDIR)/bin/caddy COMPOSE=$(CURDIR)/bin/docker-compose FOUNTAIN_PROVE=1 $(GO) test -count=1 -timeout 30m -tags edge -v -run Restart_ ./tests/edge
+	$(GO) test -count=1 -timeout 30m -tags rollback -v -run Rollback_ ./tests/upgrade
 
 .PHONY: ci
 ci: ## Run all that CI runs: every suite on every database, Caddy, Compose (installs Debian packages)
@@ -187,11 +188,13 @@ lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	$(GO) vet -tags edge ./tests/edge/... ./impl/gateway
 	$(GO) vet -tags browser ./tests/browser
 	$(GO) vet -tags compose ./tests/compose
+	$(GO) vet -tags rollback ./tests/upgrade
 	$(GO) vet -tags server ./cmd/fountain
 	$(STATICCHECK) $$($(GO) list ./... | grep -v '/generated/')
 	$(STATICCHECK) -tags edge ./tests/edge/... ./impl/gateway
 	$(STATICCHECK) -tags browser ./tests/browser
 	$(STATICCHECK) -tags compose ./tests/compose
+	$(STATICCHECK) -tags rollback ./tests/upgrade
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
 	cd tests/bench/peers && $(GO) vet ./...

@@ -30,6 +30,9 @@ var (
 	ErrDamaged = errors.New("the archive is damaged or cut off")
 	// ErrNewer means that the archive was made by a newer release.
 	ErrNewer = errors.New("the archive was made by a newer release: restore it with that one")
+	// ErrOlder means that a database lacks migrations of this program. Its own release must back it up, which alone can restore what is to be the way
+	// back from an upgrade.
+	ErrOlder = errors.New("the database is of an older release, which must back it up itself; of 0.1, which can't, copy the data while it is stopped (docs/operations.md, Upgrade and the way back)")
 	// ErrNotEmpty means that the target of a restore is not empty.
 	ErrNotEmpty = errors.New("the place of the restore is not empty")
 	// ErrOtherParts means that the archive does not contain the databases that belong here.

@@ -87,6 +87,12 @@ func describe(ctx context.Context, p Part, s *store.Snapshot, d store.Dialect, i
 	case !known: // only that release knows what to leave out, and what a restore must revoke
 		return c, store.ErrNewer
 	}
+	switch older, err := p.Database.Lacks(c.Migrations); {
+	case err != nil:
+		return c, err
+	case older: // the statements of Facts and Mark are for this release's tables
+		return c, ErrOlder
+	}
 	if c.Tables, err = s.Tables(ctx); err != nil {
 		return c, err
 	}

@@ -52,6 +52,17 @@ func (c Config) Knows(numbers []int64) (bool, error) {
 	return true, err
 }
 
+// Lacks reports whether a database with these migrations still lacks some of this program.
+func (c Config) Lacks(numbers []int64) (bool, error) {
+	known, err := c.known()
+	for _, n := range known {
+		if !slices.Contains(numbers, n) {
+			return true, err
+		}
+	}
+	return false, err
+}
+
 func (c Config) known() (numbers []int64, err error) {
 	for _, part := range append(slices.Clone(c.Migrations), ownMigrations()) {
 		names, err := fs.Glob(part, "*.sql")

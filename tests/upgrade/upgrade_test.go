@@ -8,7 +8,9 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -61,6 +63,28 @@ func unpack(t *testing.T, release string) (dir string, m recorded) {
 		require.NoError(t, err)
 		require.NoError(t, os.WriteFile(path, content, os.FileMode(header.Mode).Perm()))
 	}
+}
+
+// Before the first start of this release its program does not back up the data of 0.1: the archive would be no way back. It says what to do and changes
+// nothing.
+func TestUpgrade_theDataOfVersion01IsNotBackedUpByThisRelease(t *testing.T) {
+	harness.Own(t, "it is about a program that the test starts itself")
+	dir, _ := unpack(t, "v0.1")
+	left := t.TempDir()
+	recipient, err := exec.Command(harness.Binary(t), "backup", "key", filepath.Join(left, "key")).Output()
+	require.NoError(t, err)
+	before, err := os.ReadFile(filepath.Join(dir, "kms", "kms.db"))
+	require.NoError(t, err)
+	out, err := exec.Command(harness.Binary(t), "backup", "--data", dir, "--to", filepath.Join(left, "archive"), "--recipient", strings.TrimSpace(string(recipient))).CombinedOutput()
+	var exit *exec.ExitError
+	require.ErrorAs(t, err, &exit, "%s", out)
+	require.Contains(t, string(out), "kms: the database is of an older release, which must back it up itself; of 0.1, which can't, copy the data while it is stopped")
+	entries, err := os.ReadDir(left)
+	require.NoError(t, err)
+	require.Len(t, entries, 1, "the key alone")
+	after, err := os.ReadFile(filepath.Join(dir, "kms", "kms.db"))
+	require.NoError(t, err)
+	require.Equal(t, before, after)
 }
 
 // TestUpgrade_dataOfVersion01GoesOnWorking runs an hour after the recording by the family's clock, in whatever year it runs: keys and sessions

@@ -22,7 +22,7 @@ import (
 // words are the services, the one that the others wait for first.
 var words = []string{"kms", "twofactor", "search", "sequence", "gateway"}
 
-// recordPostgres runs each service as a process on a database of its own, and dumps the databases and the root key into the folder.
+// recordPostgres runs each service as a process on a database of its own, and dumps the databases, the data directories and the root key into the folder.
 func recordPostgres(binary, folder, server, dir string, m *manifest) {
 	addresses, databases := map[string]string{}, map[string]string{}
 	for _, word := range words {
@@ -64,7 +64,9 @@ func recordPostgres(binary, folder, server, dir string, m *manifest) {
 	}
 	for word, address := range databases {
 		dump(address, filepath.Join(folder, word+".sql.gz"))
+		drop(server, address)
 	}
+	check(exec.Command("tar", "-C", dir, "-czf", filepath.Join(folder, "postgres-data.tar.gz"), "data").Run())
 	key, err := os.ReadFile(root)
 	check(err)
 	check(os.WriteFile(filepath.Join(folder, "postgres-root.key"), key, 0o600))
@@ -79,9 +81,7 @@ func settings(word, dir string, addresses map[string]string) map[string]string {
 		return env
 	}
 	env["KMS_URL"], env["JWKS_URL"] = kms, kms+"/kms/v1/.well-known/jwks.json"
-	if word != "gateway" {
-		env["ENROL_TOKEN_FILE"] = filepath.Join(dir, "enrol", word, "token")
-	}
+	env["ENROL_TOKEN_FILE"] = filepath.Join(dir, "enrol", word, "token") // 0.1's gateway has no credential, and does not read it
 	if word == "sequence" || word == "gateway" {
 		env["SEARCH_URL"] = "http://" + addresses["search"]
 	}
@@ -103,6 +103,17 @@ func database(server, word string) string {
 	check(err)
 	u.Path = "/" + name
 	return u.String()
+}
+
+// drop removes a database that database made.
+func drop(server, address string) {
+	db, err := sql.Open("pgx", server)
+	check(err)
+	defer db.Close()
+	u, err := url.Parse(address)
+	check(err)
+	_, err = db.Exec("DROP DATABASE " + strings.TrimPrefix(u.Path, "/"))
+	check(err)
 }
 
 func waitReady(address string) {

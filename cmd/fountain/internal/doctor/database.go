@@ -46,7 +46,7 @@ func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first 
 	}
 	if len(missing) > 0 {
 		d.warn(Version, fmt.Sprintf("the database %s is of an older release: the next start applies %d migrations, and the older release does not open it any more", part.Name, len(missing)),
-			"make a backup first; after it the way back is that backup (docs/operations.md, Upgrade and the way back)")
+			"make a backup first, with the older release; after it the way back is that backup (docs/operations.md, Upgrade and the way back)")
 		return // the queries of the other checks are for this release's schema
 	}
 	if first {
