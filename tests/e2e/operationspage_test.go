@@ -5,6 +5,8 @@ package e2e
 import (
 	"os"
 	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -124,4 +126,53 @@ func TestOperationsPage_marksNeedAReason(t *testing.T) {
 	} {
 		require.Equal(t, ok, mark.MatchString(line), line)
 	}
+}
+
+// checklistRow is a row of the checklist: what to do, a command, and a link to a section of the page.
+var checklistRow = regexp.MustCompile("^\\| .+ \\| `(.+)` \\| \\[.+\\]\\(#(.+)\\) \\|$")
+
+// Each command of the checklist is a line of a block in the section that the checklist names beside it, where it is run
+// or shown for a reason.
+func TestOperationsPage_checklistIsOfItsSections(t *testing.T) {
+	harness.Own(t, "it asks no family")
+	raw, err := os.ReadFile("../../docs/operations.md")
+	require.NoError(t, err)
+	_, rest, found := strings.Cut(string(raw), "\n## Checklist\n")
+	require.True(t, found)
+	list, _, found := strings.Cut(rest, "\n## ")
+	require.True(t, found)
+	sections := commandsOf(string(raw))
+	rows := 0
+	for line := range strings.Lines(list) {
+		line = strings.TrimSpace(line)
+		if !strings.HasPrefix(line, "|") || strings.HasPrefix(line, "| do |") || strings.HasPrefix(line, "|---") {
+			continue
+		}
+		row := checklistRow.FindStringSubmatch(line)
+		require.NotNil(t, row, "a row has a command and a section: %s", line)
+		rows++
+		require.Contains(t, sections[row[2]], strings.ReplaceAll(row[1], `\|`, "|"), "the section #%s has the command", row[2])
+	}
+	require.Greater(t, rows, 20)
+}
+
+// commandsOf returns the lines of a page's blocks by the anchor of their section, without comments and without what
+// follows a failure.
+func commandsOf(page string) map[string][]string {
+	of, section, inside := map[string][]string{}, "", false
+	for line := range strings.Lines(page) {
+		line = strings.TrimRight(line, "\n")
+		title := strings.TrimLeft(line, "#")
+		switch {
+		case strings.HasPrefix(line, "```"):
+			inside = !inside
+		case inside:
+			line, _, _ = strings.Cut(line, " #")
+			line, _, _ = strings.Cut(line, " || ")
+			of[section] = append(of[section], strings.TrimSpace(line))
+		case title != line && strings.HasPrefix(title, " "):
+			section = strings.Join(strings.FieldsFunc(strings.ToLower(title), func(r rune) bool { return r == ' ' || slices.Contains([]rune("'?,."), r) }), "-")
+		}
+	}
+	return of
 }
