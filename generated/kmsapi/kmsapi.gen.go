@@ -1214,9 +1214,11 @@ type APIKey struct {
 	ExpiresAt   time.Time         `json:"expiresAt"`
 
 	// GrantedUntil The latest time at which a successor created by rotation can expire.
-	GrantedUntil time.Time  `json:"grantedUntil"`
-	ID           string     `json:"id"`
-	LastUsedAt   *time.Time `json:"lastUsedAt,omitempty"`
+	GrantedUntil time.Time `json:"grantedUntil"`
+	ID           string    `json:"id"`
+
+	// LastUsedAt The time of the last use that `uses` counts.
+	LastUsedAt *time.Time `json:"lastUsedAt,omitempty"`
 
 	// Metadata Up to 16 entries that the owner defines. Everyone who can see or verify the key can read them; do not store secrets here.
 	Metadata   *KeyMetadata    `json:"metadata,omitempty"`
@@ -1242,7 +1244,7 @@ type APIKey struct {
 	// Tenant The tenant of the owner; absent for the default tenant.
 	Tenant *string `json:"tenant,omitempty"`
 
-	// Uses Number of uses; updated in batches.
+	// Uses How often the kms has accepted the key, in `verifyApiKey` and as credentials of `issueToken`, `revokeToken` and `introspectToken`; requests with a token that was issued for the key are not counted. Updated in batches.
 	Uses    int64 `json:"uses"`
 	Version int64 `json:"version"`
 }

@@ -3330,7 +3330,7 @@ export interface components {
             rateLimit?: components["schemas"]["KeyRateLimit"];
             /**
              * Format: int64
-             * @description Number of uses; updated in batches.
+             * @description How often the kms has accepted the key, in `verifyApiKey` and as credentials of `issueToken`, `revokeToken` and `introspectToken`; requests with a token that was issued for the key are not counted. Updated in batches.
              */
             uses: number;
             /** Format: int64 */
@@ -3350,7 +3350,10 @@ export interface components {
             createdAt: string;
             /** Format: date-time */
             expiresAt: string;
-            /** Format: date-time */
+            /**
+             * Format: date-time
+             * @description The time of the last use that `uses` counts.
+             */
             lastUsedAt?: string;
             replacedBy?: string;
             /** @description The id of the key that this key replaced. */
