@@ -23,7 +23,7 @@ func (judge) Judge(before *adoption.Document, d adoption.Document) (adoption.Ver
 	if err != nil {
 		return adoption.Verdict{Faults: faults(err)}, nil
 	}
-	v := adoption.Verdict{Version: next.Contract.Version, Scopes: needed(next.Contract)}
+	v := adoption.Verdict{Version: next.Contract.Version, Scopes: requiredScopes(next.Contract)}
 	for _, w := range warnings {
 		v.Warnings = append(v.Warnings, warningOf(w))
 	}
@@ -52,8 +52,8 @@ func warningOf(w contract.Warning) adoption.Finding {
 	return out
 }
 
-// needed returns the scopes that the operations require, sorted.
-func needed(c *contract.Contract) []string {
+// requiredScopes returns the scopes that the operations require, sorted.
+func requiredScopes(c *contract.Contract) []string {
 	scopes := map[string]bool{}
 	for _, op := range c.Operations {
 		for _, r := range op.Requirements {
@@ -92,8 +92,8 @@ func adopt(d adoption.Document) (change.Version, []contract.Warning, error) {
 	return v, warnings, err
 }
 
-// placed splits a fault reported by the compiler into its place (file and line, with the pointer in files of very long lines) and its message.
-var placed = regexp.MustCompile(`^([^ :]+:[0-9]+(?: \([^)]*\))?): (?s:(.*))$`)
+// faultPlace splits a fault reported by the compiler into its place (file and line, with the pointer in files of very long lines) and its message.
+var faultPlace = regexp.MustCompile(`^([^ :]+:[0-9]+(?: \([^)]*\))?): (?s:(.*))$`)
 
 // faults returns the faults that are joined in an error of the compiler.
 func faults(err error) []adoption.Finding {
@@ -106,15 +106,15 @@ func faults(err error) []adoption.Finding {
 		return found
 	}
 	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
-		if parts := placed.FindStringSubmatch(inner.Error()); parts != nil {
+		if parts := faultPlace.FindStringSubmatch(inner.Error()); parts != nil {
 			return []adoption.Finding{{At: parts[1], Message: parts[2]}}
 		}
 	}
 	return []adoption.Finding{{Message: err.Error()}}
 }
 
-// waiting returns the gauge of documents that wait to be checked or are being checked.
-func waiting(b *adoption.Bench) prometheus.Collector {
+// waitingGauge returns the gauge of documents that wait to be checked or are being checked.
+func waitingGauge(b *adoption.Bench) prometheus.Collector {
 	return prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "fountain_kms_contracts_waiting", Help: "Documents of adopted services that are waiting to be checked or being checked.",
 	}, func() float64 { return float64(b.Waiting()) })

@@ -36,7 +36,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	s := &program{config: c, life: life, shared: shared}
 	s.handlers = &handlers.Handlers{Contract: life.Contract, Clock: c.Clock, Version: c.Version, Ready: life.Ready}
-	life.Require(s.signs)
+	life.Require(s.canSign)
 	life.Go("limits", shared.limiter.Run)
 	life.Cleanup("shared commits", s.endCommits) // after the last request is answered
 	life.Cleanup("root key", s.leave)
@@ -70,7 +70,7 @@ func (s *program) work(ctx context.Context) error {
 	s.life.KeepAudit(built.domain.Audit)
 	s.handlers.Start(built.domain)
 	s.app.Store(built)
-	s.config.Registerer.MustRegister(waiting(built.domain.Adoptions.Judge), built.domain.Mails.Collector(), newUpkept(s.config.DataDir, s.config.Clock, s.config.Log))
+	s.config.Registerer.MustRegister(waitingGauge(built.domain.Adoptions.Judge), built.domain.Mails.Collector(), newBackupCollector(s.config.DataDir, s.config.Clock, s.config.Log))
 	s.life.Started(ctx)
 	return built.runBackground(ctx, s.life)
 }
@@ -103,8 +103,8 @@ func (s *program) leave() error {
 // leaveTimeout bounds the last statement at shutdown.
 const leaveTimeout = 5 * time.Second
 
-// signs returns an error when no token can be signed. It returns nil before the start, which readiness reports itself.
-func (s *program) signs() error {
+// canSign returns an error when no token can be signed. It returns nil before the start, which readiness reports itself.
+func (s *program) canSign() error {
 	if built := s.app.Load(); built != nil {
 		return built.domain.Ring.Ready()
 	}

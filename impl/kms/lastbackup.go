@@ -11,17 +11,17 @@ import (
 	"github.com/fountainai/fountain/internal/upkeep"
 )
 
-// upkept exports what operators' commands have recorded in the data directory: when the last backup was made, when one last passed a check, and whether one
+// backupCollector exports what operators' commands have recorded in the data directory: when the last backup was made, when one last passed a check, and whether one
 // has failed a check since.
-type upkept struct {
+type backupCollector struct {
 	dir                  string
 	clock                clock.Clock
 	log                  *slog.Logger
 	made, passed, failed *prometheus.Desc
 }
 
-func newUpkept(dir string, c clock.Clock, log *slog.Logger) *upkept {
-	return &upkept{
+func newBackupCollector(dir string, c clock.Clock, log *slog.Logger) *backupCollector {
+	return &backupCollector{
 		dir: dir, clock: c, log: log,
 		made: prometheus.NewDesc("fountain_backup_timestamp_seconds", "When the last backup was made with fountain backup beside this kms (Unix time); 0: never.", nil, nil),
 		passed: prometheus.NewDesc("fountain_backup_check_timestamp_seconds",
@@ -31,10 +31,14 @@ func newUpkept(dir string, c clock.Clock, log *slog.Logger) *upkept {
 }
 
 // Describe implements prometheus.Collector.
-func (u *upkept) Describe(to chan<- *prometheus.Desc) { to <- u.made; to <- u.passed; to <- u.failed }
+func (u *backupCollector) Describe(to chan<- *prometheus.Desc) {
+	to <- u.made
+	to <- u.passed
+	to <- u.failed
+}
 
 // Collect implements prometheus.Collector. What can't be read is exported as never, for which there are alerts, and logged.
-func (u *upkept) Collect(to chan<- prometheus.Metric) {
+func (u *backupCollector) Collect(to chan<- prometheus.Metric) {
 	last, err := upkeep.LastBackup(u.dir, u.clock.Now())
 	if err != nil {
 		u.log.WarnContext(context.Background(), "the record of the last backup can't be read", "error", err)

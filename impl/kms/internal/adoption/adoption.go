@@ -96,7 +96,7 @@ func (a *Adoptions) List(ctx context.Context, caller *auth.Principal, cursor str
 // Retire ends the adoption of a service; domain.NotFound when it is not adopted.
 func (a *Adoptions) Retire(ctx context.Context, caller *auth.Principal, name string) error {
 	return a.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if _, err := a.held(ctx, tx, caller, name); err != nil {
+		if _, err := a.lockService(ctx, tx, caller, name); err != nil {
 			return err
 		}
 		retired, err := a.end(ctx, tx, name)
@@ -128,7 +128,7 @@ func (a *Adoptions) end(ctx context.Context, tx *store.Tx, name string) (bool, e
 	if err := a.Rows.Delete(ctx, tx, name); err != nil {
 		return false, fmt.Errorf("delete contract: %w", err)
 	}
-	if _, err := a.take(ctx, tx, Room{-1, -c.size()}); err != nil {
+	if _, err := a.changeUsage(ctx, tx, Room{-1, -c.size()}); err != nil {
 		return false, err
 	}
 	a.announce(tx, name)
@@ -144,7 +144,7 @@ func (a *Adoptions) Switched(ctx context.Context, tx *store.Tx, name string) err
 	if !found {
 		return nil
 	}
-	version, err := a.take(ctx, tx, Room{})
+	version, err := a.changeUsage(ctx, tx, Room{})
 	if err != nil {
 		return err
 	}

@@ -19,16 +19,16 @@ func (d *Draft) check() error {
 	}
 	if d.Shadow {
 		if len(d.Upstreams) > 0 || d.ActiveContent {
-			return wrong("/shadow", "exclusive", "can't be combined with upstreams and activeContent, which belong to the live document")
+			return invalidDraft("/shadow", "exclusive", "can't be combined with upstreams and activeContent, which belong to the live document")
 		}
 		return nil
 	}
 	if len(d.Upstreams) == 0 {
-		return wrong("/upstreams", "required", "is required: it says where the service listens")
+		return invalidDraft("/upstreams", "required", "is required: it says where the service listens")
 	}
 	for _, upstream := range d.Upstreams {
 		if !address(upstream) {
-			return wrong("/upstreams", "format", "must be http://host:port or https://host:port, with a port from 1 to 65535")
+			return invalidDraft("/upstreams", "format", "must be http://host:port or https://host:port, with a port from 1 to 65535")
 		}
 	}
 	return nil
@@ -38,28 +38,28 @@ func checkFiles(d Document) error {
 	size, found := 0, false
 	for i, f := range d.Files {
 		if i > 0 && f.Name == d.Files[i-1].Name {
-			return wrong("/files", "unique", "contains two files with the same name")
+			return invalidDraft("/files", "unique", "contains two files with the same name")
 		}
 		if strings.ContainsFunc(f.Text, func(r rune) bool { return r < ' ' && r != '\t' && r != '\n' && r != '\r' }) {
-			return wrong("/files", "text", "contains a file with control characters")
+			return invalidDraft("/files", "text", "contains a file with control characters")
 		}
 		found = found || f.Name == d.File
 		size += len(f.Text)
 	}
 	if !found {
-		return wrong("/file", "enum", "is not the name of one of the files")
+		return invalidDraft("/file", "enum", "is not the name of one of the files")
 	}
 	if size > MaxText {
-		return wrong("/files", "maxLength", "has more than 8 MiB")
+		return invalidDraft("/files", "maxLength", "has more than 8 MiB")
 	}
 	text, err := json.Marshal(d.Files)
 	if err != nil || len(text) > maxAnswer {
-		return wrong("/files", "maxLength", "has more than 12 MiB as JSON").Because(err)
+		return invalidDraft("/files", "maxLength", "has more than 12 MiB as JSON").Because(err)
 	}
 	return nil
 }
 
-func wrong(pointer, rule, message string) *domain.Refusal {
+func invalidDraft(pointer, rule, message string) *domain.Refusal {
 	return domain.Refuse(domain.ValidationFailed, "The contract is not valid.").WithField("body", pointer, rule, message)
 }
 

@@ -68,12 +68,12 @@ func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, 
 	if len(verdict.Faults) > 0 {
 		return Edition{}, nil, invalid(verdict.Faults)
 	}
-	if err := declares(seen.service, verdict.Scopes); err != nil {
+	if err := checkDeclared(seen.service, verdict.Scopes); err != nil {
 		return Edition{}, nil, err
 	}
 	verdict.Changes = slices.Clone(verdict.Changes)
 	for i := range verdict.Changes {
-		verdict.Changes[i].Name = callable(verdict.Changes[i].Name)
+		verdict.Changes[i].Name = printableName(verdict.Changes[i].Name)
 	}
 	if !d.Shadow {
 		if open := slices.DeleteFunc(verdict.Changes, func(c Change) bool { return slices.Contains(d.Accept, c.Name) }); len(open) > 0 {
@@ -88,14 +88,14 @@ func (a *Adoptions) judge(ctx context.Context, d Draft, seen state) (e Edition, 
 // edition returns the document in its stored form.
 func edition(d Document, v Verdict) (Edition, error) {
 	e := Edition{
-		Document: d, Digest: digest(d), Version: cut(v.Version), WarningCount: len(v.Warnings), ChangeCount: len(v.Changes),
+		Document: d, Digest: digest(d), Version: truncate(v.Version), WarningCount: len(v.Warnings), ChangeCount: len(v.Changes),
 		Warnings: slices.Clone(v.Warnings[:min(len(v.Warnings), maxFindings)]), Changes: slices.Clone(v.Changes[:min(len(v.Changes), maxFindings)]),
 	}
 	for i, w := range e.Warnings {
-		e.Warnings[i] = Finding{cut(w.At), cut(w.Message), cut(w.Hint)}
+		e.Warnings[i] = Finding{truncate(w.At), truncate(w.Message), truncate(w.Hint)}
 	}
 	for i, c := range e.Changes {
-		e.Changes[i].Message = cut(c.Message)
+		e.Changes[i].Message = truncate(c.Message)
 	}
 	for _, part := range []any{e.Files, e.Public, e.Warnings, e.Changes} {
 		text, err := json.Marshal(part)
@@ -119,13 +119,13 @@ func digest(d Document) string {
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-// declares refuses scopes that the service does not declare.
-func declares(s service.Service, scopes []string) error {
+// checkDeclared refuses scopes that the service does not declare.
+func checkDeclared(s service.Service, scopes []string) error {
 	r := domain.Refuse(domain.InvalidContract, "The document requires scopes that the service does not declare.")
 	for _, scope := range scopes {
 		if !slices.Contains(s.Declared, scope) {
 			r = r.WithField("body", "/files", "scope",
-				cut("the scope "+scope+" is not declared: add it to the service's declaredScopes, or take it from the document"))
+				truncate("the scope "+scope+" is not declared: add it to the service's declaredScopes, or take it from the document"))
 		}
 	}
 	if len(r.Fields) == 0 {
@@ -144,7 +144,7 @@ func invalid(faults []Finding) error {
 		if f.Hint != "" {
 			sentence += " " + f.Hint
 		}
-		r = r.WithField("body", "/files", "adoptable", cut(sentence))
+		r = r.WithField("body", "/files", "adoptable", truncate(sentence))
 	}
 	return r
 }
@@ -152,13 +152,13 @@ func invalid(faults []Finding) error {
 func breaking(changes []Change) error {
 	r := domain.Refuse(domain.ContractBreaking, "The document would break clients of the live contract, or requires less of callers.")
 	for _, c := range changes {
-		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: c.Kind, Message: cut(c.Message), Name: c.Name})
+		r.Fields = append(r.Fields, domain.Field{In: "body", Pointer: "/files", Rule: c.Kind, Message: truncate(c.Message), Name: c.Name})
 	}
 	return r
 }
 
-// callable returns a unique name that a request can contain: printable ASCII of at most maxName characters.
-func callable(name string) string {
+// printableName returns a unique name that a request can contain: printable ASCII of at most maxName characters.
+func printableName(name string) string {
 	var plain strings.Builder
 	for i := range len(name) {
 		if c := name[i]; c < ' ' || c > '~' {
@@ -174,8 +174,8 @@ func callable(name string) string {
 	return plain.String()[:maxName-17] + "~" + hex.EncodeToString(sum[:8])
 }
 
-// cut shortens a text to maxSentence characters.
-func cut(sentence string) string {
+// truncate shortens a text to maxSentence characters.
+func truncate(sentence string) string {
 	runes := []rune(sentence)
 	if len(runes) <= maxSentence {
 		return sentence

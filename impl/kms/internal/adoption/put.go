@@ -46,7 +46,7 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 	var seen state
 	// Authorization comes before the check of the document, which takes seconds.
 	err = a.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		seen, err = a.hold(ctx, tx, caller, d, over)
+		seen, err = a.lockState(ctx, tx, caller, d, over)
 		return err
 	})
 	if err != nil {
@@ -63,14 +63,14 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 	}
 	edition.UpdatedAt, edition.UpdatedBy = domain.Now(a.Clock), caller.Subject
 	err = a.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		now, err := a.hold(ctx, tx, caller, d, over)
+		now, err := a.lockState(ctx, tx, caller, d, over)
 		if err != nil {
 			return err
 		}
 		if now.before.Live.Digest != seen.before.Live.Digest || !slices.Equal(now.before.Live.Public, seen.before.Live.Public) {
 			return domain.Refuse(domain.StateConflict, "The live contract was changed while the document was checked; send it again.")
 		}
-		if err := declares(now.service, wanted); err != nil {
+		if err := checkDeclared(now.service, wanted); err != nil {
 			return err
 		}
 		made = !now.found
@@ -83,9 +83,9 @@ func (a *Adoptions) Put(ctx context.Context, caller *auth.Principal, d Draft, ov
 	return after, made, err
 }
 
-// hold locks the rows of the caller, who must be an administrator, and the service, and returns the state that the document will be checked against.
-func (a *Adoptions) hold(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft, over Over) (state, error) {
-	found, err := a.held(ctx, tx, caller, d.Service)
+// lockState locks the rows of the caller, who must be an administrator, and the service, and returns the state that the document will be checked against.
+func (a *Adoptions) lockState(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft, over Over) (state, error) {
+	found, err := a.lockService(ctx, tx, caller, d.Service)
 	if err != nil {
 		return state{}, err
 	}
@@ -108,8 +108,8 @@ func (a *Adoptions) hold(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	return now, nil
 }
 
-// held locks the rows of the caller, who must be an administrator, and the service with the name, and returns the service.
-func (a *Adoptions) held(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (service.Service, error) {
+// lockService locks the rows of the caller, who must be an administrator, and the service with the name, and returns the service.
+func (a *Adoptions) lockService(ctx context.Context, tx *store.Tx, caller *auth.Principal, name string) (service.Service, error) {
 	named, found, err := a.Services.ByName(ctx, tx, name)
 	if err != nil {
 		return service.Service{}, fmt.Errorf("find service: %w", err)
@@ -151,7 +151,7 @@ func (a *Adoptions) store(ctx context.Context, tx *store.Tx, now state, d Draft,
 		after.CreatedAt, more.Contracts = e.UpdatedAt, 1
 	}
 	var err error
-	if after.Version, err = a.take(ctx, tx, more); err != nil {
+	if after.Version, err = a.changeUsage(ctx, tx, more); err != nil {
 		return Contract{}, err
 	}
 	if err := a.Rows.Put(ctx, tx, after); err != nil {
@@ -171,8 +171,8 @@ func (a *Adoptions) store(ctx context.Context, tx *store.Tx, now state, d Draft,
 	}})
 }
 
-// take changes the used room, and returns the next version; domain.LimitReached when the limit would be exceeded.
-func (a *Adoptions) take(ctx context.Context, tx *store.Tx, more Room) (int64, error) {
+// changeUsage changes the used room, and returns the next version; domain.LimitReached when the limit would be exceeded.
+func (a *Adoptions) changeUsage(ctx context.Context, tx *store.Tx, more Room) (int64, error) {
 	version, taken, err := a.Rows.Take(ctx, tx, more, Room{MaxContracts, MaxBytes})
 	if err != nil {
 		return 0, fmt.Errorf("take room for contract: %w", err)

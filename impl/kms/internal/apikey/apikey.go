@@ -197,13 +197,13 @@ func (s *Keys) Create(ctx context.Context, tx *store.Tx, caller Caller, d Draft)
 	if d.ExpiresAt.IsZero() {
 		d.ExpiresAt = now.Add(DefaultLife)
 	}
-	if d.ExpiresAt, err = s.end(d.ExpiresAt, now); err != nil {
+	if d.ExpiresAt, err = s.checkExpiry(d.ExpiresAt, now); err != nil {
 		return Key{}, "", err
 	}
 	if !authority.Covers(owner.Scopes, d.Scopes) {
-		return Key{}, "", beyond()
+		return Key{}, "", scopesTooWide()
 	}
-	if err := s.room(ctx, tx, d.Owner, now); err != nil {
+	if err := s.checkLimit(ctx, tx, d.Owner, now); err != nil {
 		return Key{}, "", err
 	}
 	k := Key{
@@ -230,12 +230,12 @@ func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Dr
 	if err := permit(caller, held.Caller, authority.CreateKey, owner, onlyAdmins); err != nil {
 		return authority.Owner{}, err
 	}
-	if err := s.unlimited(ctx, tx, caller); err != nil {
+	if err := s.requireUnlimited(ctx, tx, caller); err != nil {
 		return authority.Owner{}, err
 	}
 	switch {
 	case !authority.Reaches(caller.Principal, held.Caller, d.Scopes):
-		return authority.Owner{}, beyond()
+		return authority.Owner{}, scopesTooWide()
 	case !found:
 		return authority.Owner{}, domain.Refuse(domain.NotFound, "There is no such owner.")
 	case !owner.Active:
@@ -244,8 +244,8 @@ func (s *Keys) MayCreate(ctx context.Context, tx *store.Tx, caller Caller, d *Dr
 	return owner, nil
 }
 
-// unlimited refuses a caller whose token was issued for a key with a rate limit, since the keys it created would not share that limit.
-func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error {
+// requireUnlimited refuses a caller whose token was issued for a key with a rate limit, since the keys it created would not share that limit.
+func (s *Keys) requireUnlimited(ctx context.Context, tx *store.Tx, caller Caller) error {
 	if caller.SessionID != "" {
 		return nil
 	}
@@ -259,8 +259,8 @@ func (s *Keys) unlimited(ctx context.Context, tx *store.Tx, caller Caller) error
 	return nil
 }
 
-// end checks a requested expiry.
-func (s *Keys) end(at, now time.Time) (time.Time, error) {
+// checkExpiry checks a requested expiry.
+func (s *Keys) checkExpiry(at, now time.Time) (time.Time, error) {
 	at = at.UTC().Truncate(time.Microsecond)
 	if !at.After(now) || at.After(now.Add(MaxLife)) {
 		return at, domain.Refuse(domain.ValidationFailed, "The API key must expire within the next 365 days.").
@@ -269,8 +269,8 @@ func (s *Keys) end(at, now time.Time) (time.Time, error) {
 	return at, nil
 }
 
-// room refuses an owner who already has MaxWorking valid keys. The caller has locked the owner's row.
-func (s *Keys) room(ctx context.Context, tx *store.Tx, owner authority.Ref, now time.Time) error {
+// checkLimit refuses an owner who already has MaxWorking valid keys. The caller has locked the owner's row.
+func (s *Keys) checkLimit(ctx context.Context, tx *store.Tx, owner authority.Ref, now time.Time) error {
 	n, err := s.rows.Working(ctx, tx, owner, now)
 	if err != nil {
 		return fmt.Errorf("count keys: %w", err)
@@ -281,7 +281,7 @@ func (s *Keys) room(ctx context.Context, tx *store.Tx, owner authority.Ref, now 
 	return nil
 }
 
-func beyond() error {
+func scopesTooWide() error {
 	return domain.Refuse(domain.ValidationFailed, "An API key can only have scopes that both its owner and the caller have.").
 		WithField("body", "/scopes", "subset", "contains a scope that the owner or the caller does not have")
 }
@@ -332,8 +332,8 @@ func (s *Keys) insert(ctx context.Context, tx *store.Tx, k Key, text string) err
 	return nil
 }
 
-// shown fills in the scopes of a key that follows its owner.
-func (s *Keys) shown(ctx context.Context, q store.Querier, k Key) (Key, error) {
+// withOwnerScopes fills in the scopes of a key that follows its owner.
+func (s *Keys) withOwnerScopes(ctx context.Context, q store.Querier, k Key) (Key, error) {
 	if !k.FollowsOwner {
 		return k, nil
 	}
@@ -364,7 +364,7 @@ func (s *Keys) Get(ctx context.Context, caller Caller, keyID string) (_ Key, err
 	if err := permit(caller, asOwner(caller.Principal), authority.SeeKey, owner, notFound()); err != nil {
 		return Key{}, err
 	}
-	return s.shown(ctx, q, k)
+	return s.withOwnerScopes(ctx, q, k)
 }
 
 // asOwner returns the caller as the token describes them. This is sufficient for reads, which do not lock the caller's row.
@@ -401,7 +401,7 @@ func (s *Keys) List(ctx context.Context, caller Caller, ownAlone bool, cursor st
 		next = page.Encode(listName, keys[limit-1].ID)
 	}
 	for i := range keys {
-		if keys[i], err = s.shown(ctx, s.db.Read(ctx), keys[i]); err != nil {
+		if keys[i], err = s.withOwnerScopes(ctx, s.db.Read(ctx), keys[i]); err != nil {
 			return nil, "", err
 		}
 	}
@@ -442,7 +442,7 @@ func (s *Keys) Revoke(ctx context.Context, caller Caller, keyID string) (n int, 
 			return fmt.Errorf("revoke key: %w", err)
 		}
 		n = len(ids)
-		return s.tell(ctx, tx, "revokeApiKey", ids)
+		return s.recordEnd(ctx, tx, "revokeApiKey", ids)
 	})
 	return n, err
 }
@@ -466,12 +466,12 @@ func (s *Keys) Retire(ctx context.Context, caller Caller, keyID string) (err err
 		if !retired {
 			return nil
 		}
-		return s.tell(ctx, tx, "retireApiKey", []string{keyID})
+		return s.recordEnd(ctx, tx, "retireApiKey", []string{keyID})
 	})
 }
 
-// tell records the end of keys and appends it to the revocation feed.
-func (s *Keys) tell(ctx context.Context, tx *store.Tx, action string, ids []string) error {
+// recordEnd records the end of keys and appends it to the revocation feed.
+func (s *Keys) recordEnd(ctx context.Context, tx *store.Tx, action string, ids []string) error {
 	for _, id := range ids {
 		s.feed.Append(tx, ended.Key, id, 0)
 		if err := s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: id}); err != nil {

@@ -69,7 +69,7 @@ func (s *Keys) Rotate(ctx context.Context, tx *store.Tx, caller Caller, keyID st
 // renew sets another expiry for the key's successor. An expiry beyond what was granted requires the rights to create such a key.
 func (s *Keys) renew(caller Caller, held authority.Held, k Key, expires time.Time) (Key, error) {
 	now := domain.Now(s.clock)
-	expires, err := s.end(expires, now)
+	expires, err := s.checkExpiry(expires, now)
 	if err != nil {
 		return Key{}, err
 	}
@@ -101,7 +101,7 @@ func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller Caller, o
 		return Rotation{}, fmt.Errorf("read key: %w", err)
 	}
 	if !found || k.Owner != caller.ref() {
-		return Rotation{}, conflict()
+		return Rotation{}, notRotatable()
 	}
 	return s.rotate(ctx, tx, k, held.Caller, Order{Overlap: overlap}, "rotateCurrentApiKey")
 }
@@ -109,7 +109,7 @@ func (s *Keys) RotateCurrent(ctx context.Context, tx *store.Tx, caller Caller, o
 func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, owner authority.Owner, o Order, action string) (Rotation, error) {
 	now := domain.Now(s.clock)
 	if !owner.Active || !old.GrantedUntil.After(now) {
-		return Rotation{}, conflict()
+		return Rotation{}, notRotatable()
 	}
 	successor := old
 	successor.ParentID, successor.CreatedAt, successor.ExpiresAt = old.ID, now, now.Add(old.Life)
@@ -123,7 +123,7 @@ func (s *Keys) rotate(ctx context.Context, tx *store.Tx, old Key, owner authorit
 		return Rotation{}, fmt.Errorf("replace key: %w", err)
 	}
 	if !replaced {
-		return Rotation{}, conflict()
+		return Rotation{}, notRotatable()
 	}
 	if err := s.insert(ctx, tx, successor, text); err != nil {
 		return Rotation{}, err
@@ -150,11 +150,11 @@ func (s *Keys) revokeUnused(ctx context.Context, tx *store.Tx, keyID string, now
 		return fmt.Errorf("revoke unused successor: %w", err)
 	}
 	if !unused {
-		return conflict()
+		return notRotatable()
 	}
-	return s.tell(ctx, tx, "revokeApiKey", []string{keyID})
+	return s.recordEnd(ctx, tx, "revokeApiKey", []string{keyID})
 }
 
-func conflict() error {
+func notRotatable() error {
 	return domain.Refuse(domain.StateConflict, "Only a working API key that was not rotated before can be rotated.")
 }

@@ -46,7 +46,7 @@ func (s *Keys) Update(ctx context.Context, caller Caller, keyID string, match et
 		if !updated {
 			return domain.Refuse(domain.PreconditionFailed, "The key was changed since it was read.")
 		}
-		if after, err = s.shown(ctx, tx, after); err != nil {
+		if after, err = s.withOwnerScopes(ctx, tx, after); err != nil {
 			return err
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: "updateApiKey", Target: keyID})

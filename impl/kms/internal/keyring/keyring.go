@@ -282,7 +282,7 @@ func (s *Keyrings) Rotate(ctx context.Context, caller *auth.Principal, name stri
 func (s *Keyrings) rotate(ctx context.Context, tx *store.Tx, k *Keyring) error {
 	switch {
 	case !k.DeleteAt.IsZero():
-		return leaving()
+		return pendingDeletion()
 	case k.Current >= MaxKeys:
 		return domain.Refuse(domain.LimitReached, fmt.Sprintf("A keyring has at most %d keys.", MaxKeys))
 	}
@@ -290,7 +290,7 @@ func (s *Keyrings) rotate(ctx context.Context, tx *store.Tx, k *Keyring) error {
 	return s.addKey(ctx, tx, *k)
 }
 
-func leaving() error {
+func pendingDeletion() error {
 	return domain.Refuse(domain.StateConflict, "The keyring is to be deleted; restore it first.")
 }
 
@@ -324,7 +324,7 @@ func (s *Keyrings) change(ctx context.Context, caller *auth.Principal, action, n
 			return err
 		}
 		if !found {
-			return absent()
+			return notFound()
 		}
 		if err := f(ctx, tx, &k); err != nil {
 			return err
@@ -345,7 +345,7 @@ func (s *Keyrings) store(ctx context.Context, tx *store.Tx, action string, k *Ke
 	}})
 }
 
-func absent() error { return domain.Refuse(domain.NotFound, "There is no such keyring.") }
+func notFound() error { return domain.Refuse(domain.NotFound, "There is no such keyring.") }
 
 // Tend rewraps keys after the wrapping keyset was rotated, and deletes keyrings whose deletion is due.
 func (s *Keyrings) Tend(ctx context.Context) (err error) {

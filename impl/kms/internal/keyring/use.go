@@ -155,7 +155,7 @@ func (s *Keyrings) allowed(ctx context.Context, tx *store.Tx, caller *auth.Princ
 		may = held.Caller.Name != "" && slices.Contains(k.Services, held.Caller.Name)
 	}
 	if !found || !may {
-		return Keyring{}, absent()
+		return Keyring{}, notFound()
 	}
 	return k, nil
 }
@@ -170,7 +170,7 @@ func (s *Keyrings) use(ctx context.Context, caller *auth.Principal, action, name
 			return domain.Refuse(domain.StateConflict, "The keyring's algorithm does not support this operation.")
 		}
 		if !k.DeleteAt.IsZero() {
-			return leaving()
+			return pendingDeletion()
 		}
 		return s.audit.Append(ctx, tx, auditlog.Event{Action: action, Target: name, Detail: map[string]string{"credential": caller.ClientID}})
 	})
@@ -186,7 +186,7 @@ func (s *Keyrings) key(ctx context.Context, k Keyring, number int64) (plain []by
 			return nil, err
 		}
 		if !found { // the keyring was deleted meanwhile
-			return nil, absent()
+			return nil, notFound()
 		}
 		plain, err = s.vault.Unwrap(ctx, key.Sealed, wrapAAD(k.ID, number))
 		if err == nil {
@@ -240,7 +240,7 @@ func (s *Keyrings) reserve(ctx context.Context, k Keyring) (int64, error) {
 	b := s.blocks[k.ID]
 	if b.number != k.Current || b.max != k.MaxUses || b.left == 0 {
 		var err error
-		if b, err = s.more(ctx, k); err != nil {
+		if b, err = s.reserveBlock(ctx, k); err != nil {
 			return 0, fmt.Errorf("reserve uses of the key: %w", err)
 		}
 	}
@@ -252,15 +252,15 @@ func (s *Keyrings) reserve(ctx context.Context, k Keyring) (int64, error) {
 	return b.number, nil
 }
 
-// more reserves a block of uses of the current key; if it has none left, of a new key.
-func (s *Keyrings) more(ctx context.Context, k Keyring) (b block, err error) {
+// reserveBlock reserves a block of uses of the current key; if it has none left, of a new key.
+func (s *Keyrings) reserveBlock(ctx context.Context, k Keyring) (b block, err error) {
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
 		now, found, err := s.rows.Lock(ctx, tx, k.Name)
 		if err != nil {
 			return err
 		}
 		if !found || now.ID != k.ID || !now.DeleteAt.IsZero() {
-			return absent()
+			return notFound()
 		}
 		n := min(max(now.MaxUses/100, 1), 10_000)
 		reserved, err := s.rows.Reserve(ctx, tx, now.ID, now.Current, n, now.MaxUses)

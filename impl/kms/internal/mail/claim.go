@@ -100,7 +100,7 @@ func (s *Mails) Report(ctx context.Context, caller *auth.Principal, o Outcome) (
 			return err
 		}
 		now := domain.Now(s.Clock)
-		due := now.Add(pause(m.Tries))
+		due := now.Add(retryDelay(m.Tries))
 		m.Status, m.Reason, m.UpdatedAt = o.Status, o.Reason, now
 		if o.Status == Waiting && !due.Before(m.ExpiresAt) {
 			m.Status = Failed
@@ -108,13 +108,13 @@ func (s *Mails) Report(ctx context.Context, caller *auth.Principal, o Outcome) (
 		if err := s.Rows.Settle(ctx, tx, o.Lease, m, due); err != nil {
 			return fmt.Errorf("store outcome: %w", err)
 		}
-		tx.AfterCommit(func() { s.tell(ctx, m) })
+		tx.AfterCommit(func() { s.recordOutcome(ctx, m) })
 		return nil
 	})
 }
 
-// tell counts an outcome, and logs a failure.
-func (s *Mails) tell(ctx context.Context, m Mail) {
+// recordOutcome counts an outcome, and logs a failure.
+func (s *Mails) recordOutcome(ctx context.Context, m Mail) {
 	outcome := map[Status]string{Waiting: "retried", Sent: "sent", Failed: "failed"}[m.Status]
 	s.count.WithLabelValues(string(m.Kind), outcome).Inc()
 	if m.Status == Failed {
@@ -122,8 +122,8 @@ func (s *Mails) tell(ctx context.Context, m Mail) {
 	}
 }
 
-// pause returns how long a mail waits after its tries: 5 seconds, then four times as long each time, at most 10 minutes.
-func pause(tries int) time.Duration {
+// retryDelay returns how long a mail waits after its tries: 5 seconds, then four times as long each time, at most 10 minutes.
+func retryDelay(tries int) time.Duration {
 	d := 5 * time.Second
 	for range min(max(tries, 1)-1, 4) {
 		d *= 4

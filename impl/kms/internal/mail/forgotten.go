@@ -144,7 +144,7 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	if err != nil || !found {
 		return err
 	}
-	enough, err := s.enough(ctx, tx, u.ID)
+	enough, err := s.limitReached(ctx, tx, u.ID)
 	if err != nil {
 		return err
 	}
@@ -163,8 +163,8 @@ func (s *Mails) answer(ctx context.Context, tx *store.Tx, r Request) error {
 	return s.audit.Append(ctx, tx, auditlog.Event{Action: "requestPasswordReset", Target: u.ID, Detail: map[string]string{"mail": m.ID, "to": m.To}})
 }
 
-// enough reports whether the limit of mails that requests may cause for a user is reached.
-func (s *Mails) enough(ctx context.Context, tx *store.Tx, userID string) (bool, error) {
+// limitReached reports whether the limit of mails that requests may cause for a user is reached.
+func (s *Mails) limitReached(ctx context.Context, tx *store.Tx, userID string) (bool, error) {
 	now := domain.Now(s.Clock)
 	for _, limit := range []struct {
 		of     int64

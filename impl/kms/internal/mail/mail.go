@@ -291,18 +291,18 @@ func (s *Mails) Sweep(ctx context.Context) error {
 	return nil
 }
 
-// errBroken says that the sealed content of a mail can't be opened or decoded.
-var errBroken = errors.New("the text of a mail can't be read")
+// errUnreadable says that the sealed content of a mail can't be opened or decoded.
+var errUnreadable = errors.New("the text of a mail can't be read")
 
 // open opens the content of an order.
 func (s *Mails) open(o Order) (Claimed, error) {
 	plain, err := s.Sealer.Open(o.Sealed, aad(o.Mail))
 	if err != nil {
-		return Claimed{}, errors.Join(errBroken, err)
+		return Claimed{}, errors.Join(errUnreadable, err)
 	}
 	var c content
 	if err := json.Unmarshal(plain, &c); err != nil {
-		return Claimed{}, errors.Join(errBroken, err)
+		return Claimed{}, errors.Join(errUnreadable, err)
 	}
 	claimed := Claimed{Order: o, Address: c.Address}
 	if c.Token != "" {

@@ -55,11 +55,11 @@ const codeLife = 60 * time.Second
 // Check checks a request before the person has signed in. An unregistered client or redirect URI is domain.ValidationFailed.
 func (p *Provider) Check(ctx context.Context, r Request) (_ Answer, err error) {
 	defer tried.To(&err, "check authorization request")
-	j, err := p.judge(ctx, p.DB.Read(ctx), r, authority.Unlocked)
+	j, err := p.checkRequest(ctx, p.DB.Read(ctx), r, authority.Unlocked)
 	if err != nil {
 		return Answer{}, err
 	}
-	if j.fault == nil && j.asks("none") {
+	if j.fault == nil && j.hasPrompt("none") {
 		j.fault = &fault{"login_required", "Nobody is signed in."}
 	}
 	if j.fault != nil {
@@ -80,7 +80,7 @@ func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Requ
 		if err != nil {
 			return err
 		}
-		j, err := p.judge(ctx, tx, r, authority.Shared)
+		j, err := p.checkRequest(ctx, tx, r, authority.Shared)
 		if err != nil {
 			return err
 		}
@@ -112,7 +112,7 @@ func (p *Provider) Authorize(ctx context.Context, caller *auth.Principal, r Requ
 
 // missing returns what a request still needs; Redirect when it needs nothing. With prompt=none, and when the person has refused, the result is a fault that is
 // reported to the client.
-func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Principal, j judged, scopes []string, said Consent) (Status, *fault, error) {
+func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Principal, j checkedRequest, scopes []string, said Consent) (Status, *fault, error) {
 	if j.fault != nil {
 		return "", j.fault, nil
 	}
@@ -120,7 +120,7 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 		return "", &fault{"access_denied", "The person has not given consent."}, nil
 	}
 	unlessNone := func(s Status, f fault) (Status, *fault, error) {
-		if j.asks("none") {
+		if j.hasPrompt("none") {
 			return "", &f, nil
 		}
 		return s, nil, nil
@@ -141,21 +141,21 @@ func (p *Provider) missing(ctx context.Context, tx *store.Tx, caller *auth.Princ
 	if j.factor || len(j.acr) > 0 && !slices.ContainsFunc(j.acr, func(acr string) bool { return contract.ACRSatisfies(caller.ACR, acr) }) {
 		return unlessNone(FactorRequired, fault{"unmet_authentication_requirements", "The sign-in does not have the required level."})
 	}
-	if said == Granted || j.client.Trusted && !j.asks("consent") {
+	if said == Granted || j.client.Trusted && !j.hasPrompt("consent") {
 		return Redirect, nil, nil
 	}
 	given, err := p.Rows.Consent(ctx, tx, caller.Subject, j.client.ID)
 	if err != nil {
 		return "", nil, fmt.Errorf("read consent: %w", err)
 	}
-	if j.asks("consent") || !authority.Covers(given, scopes) {
+	if j.hasPrompt("consent") || !authority.Covers(given, scopes) {
 		return unlessNone(ConsentRequired, fault{"consent_required", "The person has not given consent yet."})
 	}
 	return Redirect, nil, nil
 }
 
 // grant stores the consent and issues the code. The person's session and the client are locked.
-func (p *Provider) grant(ctx context.Context, tx *store.Tx, caller *auth.Principal, j judged, answer *Answer, said Consent) error {
+func (p *Provider) grant(ctx context.Context, tx *store.Tx, caller *auth.Principal, j checkedRequest, answer *Answer, said Consent) error {
 	now := domain.Now(p.Clock)
 	if said == Granted {
 		given, err := p.Rows.Consent(ctx, tx, caller.Subject, j.client.ID)

@@ -52,8 +52,8 @@ func Scopes(c *authority.Catalogue) []string {
 // fault is an error that is reported to the client in the redirect (RFC 6749, section 4.1.2.1; OpenID Connect Core 1.0, section 3.1.2.6).
 type fault struct{ code, description string }
 
-// judged is a checked request of a registered client for a registered redirect URI.
-type judged struct {
+// checkedRequest is a checked request of a registered client for a registered redirect URI.
+type checkedRequest struct {
 	Request
 	client Client
 	fault  *fault // the fault in the rest of the request; nil for none
@@ -64,37 +64,37 @@ type judged struct {
 	factor bool          // whether a role of the person requires a second factor that the session lacks
 }
 
-// judge checks a request. An unregistered client or redirect URI is domain.ValidationFailed, without a redirect. The client's row gets the given lock.
-func (p *Provider) judge(ctx context.Context, q store.Querier, r Request, lock authority.Lock) (judged, error) {
+// checkRequest checks a request. An unregistered client or redirect URI is domain.ValidationFailed, without a redirect. The client's row gets the given lock.
+func (p *Provider) checkRequest(ctx context.Context, q store.Querier, r Request, lock authority.Lock) (checkedRequest, error) {
 	c, found, err := p.Rows.Client(ctx, q, r.ClientID, lock)
 	if err != nil {
-		return judged{}, fmt.Errorf("read client: %w", err)
+		return checkedRequest{}, fmt.Errorf("read client: %w", err)
 	}
 	if !found {
-		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here is not registered.").
+		return checkedRequest{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here is not registered.").
 			WithField("body", "/client_id", "registered", "is not a registered client")
 	}
 	if !slices.Contains(c.RedirectURIs, r.RedirectURI) {
-		return judged{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here wants to continue at an address that is not registered for it.").
+		return checkedRequest{}, domain.Refuse(domain.ValidationFailed, "The app that sent you here wants to continue at an address that is not registered for it.").
 			WithField("body", "/redirect_uri", "registered", "is not one of the client's registered URIs")
 	}
-	j := judged{Request: r, client: c, prompt: strings.Fields(r.Prompt), asked: strings.Fields(r.Scope)}
+	j := checkedRequest{Request: r, client: c, prompt: strings.Fields(r.Prompt), asked: strings.Fields(r.Scope)}
 	for _, acr := range strings.Fields(r.ACRValues) {
 		if contract.ACRSatisfies(acr, contract.ACRPassword) { // other values are unknown here, and ignored
 			j.acr = append(j.acr, acr)
 		}
 	}
-	if j.fault = wrong(r, j.prompt, j.asked); j.fault == nil {
-		j.maxAge, j.fault = maxAge(r.MaxAge, j.asks("login") || j.asks("select_account"))
+	if j.fault = checkParameters(r, j.prompt, j.asked); j.fault == nil {
+		j.maxAge, j.fault = maxAge(r.MaxAge, j.hasPrompt("login") || j.hasPrompt("select_account"))
 	}
 	return j, nil
 }
 
-// asks reports whether the request has the prompt.
-func (j judged) asks(prompt string) bool { return slices.Contains(j.prompt, prompt) }
+// hasPrompt reports whether the request has the prompt.
+func (j checkedRequest) hasPrompt(prompt string) bool { return slices.Contains(j.prompt, prompt) }
 
-// wrong returns the fault of a request, or nil.
-func wrong(r Request, prompt, scopes []string) *fault {
+// checkParameters returns the fault of a request, or nil.
+func checkParameters(r Request, prompt, scopes []string) *fault {
 	switch {
 	case r.RequestObject != "":
 		return &fault{"request_not_supported", "Request objects are not supported."}
@@ -177,7 +177,7 @@ func (p *Provider) failure(r Request, f fault) string {
 
 // grantable returns the requested scopes that the client may have for the user: those of OpenID Connect, and those that both client and user have. It ignores
 // others.
-func (j judged) grantable(u authority.Owner) []string {
+func (j checkedRequest) grantable(u authority.Owner) []string {
 	var out []string
 	for _, scope := range j.asked {
 		if scope == openID || scope == profile || scope == offline || has(j.client.Scopes, scope) && has(u.Scopes, scope) {

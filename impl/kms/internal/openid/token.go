@@ -48,7 +48,7 @@ func (p *Provider) Trade(ctx context.Context, in Presented, r signing.Request) (
 	}
 	refused := false
 	err = p.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) (err error) {
-		refused, err = p.trade(ctx, tx, in, r, &tokens)
+		refused, err = p.exchange(ctx, tx, in, r, &tokens)
 		return err
 	})
 	if err == nil && refused {
@@ -60,8 +60,8 @@ func (p *Provider) Trade(ctx context.Context, in Presented, r signing.Request) (
 	return tokens, nil
 }
 
-// trade locks the rows behind the code in the order of Standing.Hold, with the client last, uses the code, and issues the tokens.
-func (p *Provider) trade(ctx context.Context, tx *store.Tx, in Presented, r signing.Request, tokens *Tokens) (refused bool, err error) {
+// exchange locks the rows behind the code in the order of Standing.Hold, with the client last, uses the code, and issues the tokens.
+func (p *Provider) exchange(ctx context.Context, tx *store.Tx, in Presented, r signing.Request, tokens *Tokens) (refused bool, err error) {
 	hash := hashOf(in.Code)
 	c, found, err := p.Rows.Code(ctx, tx, hash)
 	if err != nil || !found {

@@ -97,8 +97,8 @@ func (f *Feed) Watch(kind string, do func(ctx context.Context) error) {
 	f.watched[kind] = do
 }
 
-// tell calls the registered watchers of the kinds that were read.
-func (f *Feed) tell(ctx context.Context, entries []revocation.Entry) error {
+// notifyWatchers calls the registered watchers of the kinds that were read.
+func (f *Feed) notifyWatchers(ctx context.Context, entries []revocation.Entry) error {
 	for kind, do := range f.watched {
 		if !slices.ContainsFunc(entries, func(e revocation.Entry) bool { return e.Kind == kind }) {
 			continue
@@ -269,7 +269,7 @@ func (f *Feed) poll(ctx context.Context) error {
 			break
 		}
 		f.set.Add(entries...)
-		if err := f.tell(ctx, entries); err != nil {
+		if err := f.notifyWatchers(ctx, entries); err != nil {
 			return err
 		}
 		read = entries[len(entries)-1].Position

@@ -242,7 +242,7 @@ func (s *Roles) Put(ctx context.Context, caller *auth.Principal, name string, sc
 		if err := s.Standing.HoldAdministrator(ctx, tx, caller); err != nil {
 			return err
 		}
-		if err := s.carries(ctx, tx, scopes); err != nil {
+		if err := s.checkAssignable(ctx, tx, scopes); err != nil {
 			return err
 		}
 		roles := []Role{before}
@@ -321,7 +321,7 @@ func (s *Roles) endTokens(ctx context.Context, tx *store.Tx, names ...string) er
 // deadlock. Withdraw sees roles and users that are added meanwhile.
 func (s *Roles) HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Principal, scopes []string) (err error) {
 	defer tried.To(&err, "lock the users who have scopes by a role")
-	roles, err := s.carrying(ctx, tx, scopes)
+	roles, err := s.lockRolesWith(ctx, tx, scopes)
 	if err != nil {
 		return err
 	}
@@ -332,8 +332,8 @@ func (s *Roles) HoldCarrying(ctx context.Context, tx *store.Tx, caller *auth.Pri
 	return s.Rows.LockHolders(ctx, tx, names, caller.Subject)
 }
 
-// carrying locks the roles that carry one of the scopes, in the order of their names, and returns them.
-func (s *Roles) carrying(ctx context.Context, tx *store.Tx, scopes []string) (carrying []Role, err error) {
+// lockRolesWith locks the roles that carry one of the scopes, in the order of their names, and returns them.
+func (s *Roles) lockRolesWith(ctx context.Context, tx *store.Tx, scopes []string) (carrying []Role, err error) {
 	carries := func(r Role) bool {
 		return slices.ContainsFunc(r.Scopes, func(scope string) bool { return slices.Contains(scopes, scope) })
 	}
@@ -360,7 +360,7 @@ func (s *Roles) carrying(ctx context.Context, tx *store.Tx, scopes []string) (ca
 // declared scope. It sees every role that carries one: a transaction that adds a scope to a role locks its declaration until it commits.
 func (s *Roles) Withdraw(ctx context.Context, tx *store.Tx, scopes []string) (err error) {
 	defer tried.To(&err, "withdraw scopes from roles")
-	roles, err := s.carrying(ctx, tx, scopes)
+	roles, err := s.lockRolesWith(ctx, tx, scopes)
 	if err != nil {
 		return err
 	}
@@ -422,8 +422,8 @@ func (s *Roles) record(ctx context.Context, tx *store.Tx, action string, r Role)
 	return s.audit().Append(ctx, tx, auditlog.Event{Action: action, Target: r.Name, Detail: map[string]string{"scopes": strings.Join(r.Scopes, " ")}})
 }
 
-// carries refuses scopes that a role can't carry, and locks the declared ones. A concurrent withdrawal of such a scope waits, and then finds the role.
-func (s *Roles) carries(ctx context.Context, tx *store.Tx, scopes []string) error {
+// checkAssignable refuses scopes that a role can't carry, and locks the declared ones. A concurrent withdrawal of such a scope waits, and then finds the role.
+func (s *Roles) checkAssignable(ctx context.Context, tx *store.Tx, scopes []string) error {
 	declared, err := s.Rows.Declares(ctx, tx, scopes)
 	if err != nil {
 		return fmt.Errorf("read declared scopes: %w", err)

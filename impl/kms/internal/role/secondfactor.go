@@ -57,18 +57,18 @@ func (s *Roles) Meetable(ctx context.Context, tx *store.Tx, names []string, self
 	case asked.Unmeetable():
 		return domain.Refuse(domain.ValidationFailed, "The roles have no accepted type of second factor in common.").
 			WithField("body", "/roles", "not", "have no accepted type of second factor in common; getRole shows what each accepts")
-	case self != nil && !ends(asked, self.Factor):
-		return locksOut()
+	case self != nil && !acceptsAgain(asked, self.Factor):
+		return lockedOut()
 	}
 	return nil
 }
 
-// ends reports whether a user who has presented a factor of this type could do so again, also at the sign-in if one is required there.
-func ends(asked authority.SecondFactor, factor string) bool {
+// acceptsAgain reports whether a user who has presented a factor of this type could do so again, also at the sign-in if one is required there.
+func acceptsAgain(asked authority.SecondFactor, factor string) bool {
 	return asked.Accepts(factor) && (!asked.Always || asked.AcceptsAtSignIn(factor))
 }
 
-func locksOut() error {
+func lockedOut() error {
 	return domain.Refuse(domain.FactorNotAccepted, "Your roles would no longer accept the second factor that you used. Use one that they would accept, and try again.")
 }
 
@@ -110,7 +110,7 @@ func (s *Roles) PutSecondFactor(ctx context.Context, caller *auth.Principal, nam
 			return stale()
 		}
 		after.SecondFactor, after.SecondFactor.Version = p, from+1
-		return s.audit().Append(ctx, tx, auditlog.Event{Action: "putSecondFactorPolicy", Target: name, Detail: described(p)})
+		return s.audit().Append(ctx, tx, auditlog.Event{Action: "putSecondFactorPolicy", Target: name, Detail: policyDetail(p)})
 	})
 	if err != nil {
 		return Role{}, err
@@ -129,14 +129,14 @@ func (s *Roles) stillMeets(ctx context.Context, q store.Querier, now authority.O
 		return err
 	}
 	asked.Mailbox = now.Mailbox
-	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) || !ends(asked, caller.Factor) {
-		return locksOut()
+	if !contract.ACRSatisfies(caller.ACR, contract.ACRSecondFactor) || !acceptsAgain(asked, caller.Factor) {
+		return lockedOut()
 	}
 	return nil
 }
 
-// described returns the details of a policy for the audit log.
-func described(p authority.SecondFactor) map[string]string {
+// policyDetail returns the details of a policy for the audit log.
+func policyDetail(p authority.SecondFactor) map[string]string {
 	detail := map[string]string{"always": strconv.FormatBool(p.Always), "factors": "all", "maxAge": "none"}
 	if p.Factors != nil {
 		detail["factors"] = strings.Join(p.Factors, " ")

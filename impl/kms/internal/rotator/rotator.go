@@ -68,8 +68,8 @@ type door struct {
 	client *http.Client
 }
 
-// allowed refuses a target that the egress policy does not allow. The policy is checked again for each connection.
-func (d door) allowed(ctx context.Context, base string) error {
+// checkTarget refuses a target that the egress policy does not allow. The policy is checked again for each connection.
+func (d door) checkTarget(ctx context.Context, base string) error {
 	_, err := d.policy.CheckURL(ctx, base)
 	var refused *egress.RefusedError
 	if errors.As(err, &refused) {

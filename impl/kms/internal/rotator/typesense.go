@@ -45,7 +45,7 @@ func (d typesenseDriver) Check(ctx context.Context, r secret.Rotation) error {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	return d.allowed(ctx, u.Scheme+"://"+host+":"+port)
+	return d.checkTarget(ctx, u.Scheme+"://"+host+":"+port)
 }
 
 // Do implements secret.Driver.

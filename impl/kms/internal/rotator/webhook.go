@@ -35,7 +35,7 @@ func (d webhookDriver) Check(ctx context.Context, r secret.Rotation) error {
 	if strings.Contains(host, ":") {
 		host = "[" + host + "]"
 	}
-	return d.allowed(ctx, "https://"+host+":"+port)
+	return d.checkTarget(ctx, "https://"+host+":"+port)
 }
 
 // webhookBody is the body of a call.

@@ -128,7 +128,7 @@ func (s *Sessions) List(ctx context.Context, caller Caller, userID, cursor strin
 func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid string) (err error) {
 	defer tried.To(&err, "revoke session")
 	return s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.act(ctx, tx, caller, userID); err != nil {
+		if err := s.lockUser(ctx, tx, caller, userID); err != nil {
 			return err
 		}
 		owner, found, err := s.Rows.UserOf(ctx, tx, sid)
@@ -146,7 +146,7 @@ func (s *Sessions) RevokeOne(ctx context.Context, caller Caller, userID, sid str
 func (s *Sessions) RevokeAll(ctx context.Context, caller Caller, userID string) (n int64, err error) {
 	defer tried.To(&err, "revoke sessions")
 	err = s.DB.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		if err := s.act(ctx, tx, caller, userID); err != nil {
+		if err := s.lockUser(ctx, tx, caller, userID); err != nil {
 			return err
 		}
 		if n, err = s.Accounts.EndSessions(ctx, tx, userID, "revoked"); err != nil {
@@ -157,8 +157,8 @@ func (s *Sessions) RevokeAll(ctx context.Context, caller Caller, userID string) 
 	return n, err
 }
 
-// act locks the caller's rows and the user, and checks that the caller may end the user's sessions.
-func (s *Sessions) act(ctx context.Context, tx *store.Tx, caller Caller, userID string) error {
+// lockUser locks the caller's rows and the user, and checks that the caller may end the user's sessions.
+func (s *Sessions) lockUser(ctx context.Context, tx *store.Tx, caller Caller, userID string) error {
 	ref := authority.Ref{Kind: auth.KindUser, ID: userID}
 	held, err := s.Standing.Hold(ctx, tx, caller.Principal, ref)
 	if err != nil {

@@ -25,7 +25,7 @@ func (s *Sessions) BeginOfApp(ctx context.Context, tx *store.Tx, f Family, offli
 	if err != nil {
 		return "", err
 	}
-	s.tell(tx, old)
+	s.publishEnds(tx, old)
 	if !offline {
 		return "", nil
 	}
@@ -48,7 +48,7 @@ func (s *Sessions) EndAllOfApp(ctx context.Context, tx *store.Tx, clientID, reas
 	if err != nil {
 		return err
 	}
-	s.tell(tx, ended)
+	s.publishEnds(tx, ended)
 	return nil
 }
 
@@ -59,7 +59,7 @@ func (s *Sessions) EndOfUserAtApp(ctx context.Context, tx *store.Tx, userID, cli
 	if err != nil {
 		return 0, err
 	}
-	s.tell(tx, ended)
+	s.publishEnds(tx, ended)
 	return int64(len(ended)), nil
 }
 

@@ -249,12 +249,12 @@ func (s *Sessions) revoke(ctx context.Context, tx *store.Tx, sid, reason string)
 	// This comes after the revocation of the session: a concurrent exchange of an authorization code holds the session's row, so the session it creates is
 	// seen here.
 	children, err := s.Rows.RevokeChildren(ctx, tx, sid, 0, now, reason)
-	s.tell(tx, children)
+	s.publishEnds(tx, children)
 	return err == nil, err
 }
 
-// tell appends the ends of sessions to the revocation feed.
-func (s *Sessions) tell(tx *store.Tx, sids []string) {
+// publishEnds appends the ends of sessions to the revocation feed.
+func (s *Sessions) publishEnds(tx *store.Tx, sids []string) {
 	for _, sid := range sids {
 		s.Feed.Append(tx, revoked.Session, sid, 0)
 	}

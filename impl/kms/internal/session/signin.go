@@ -76,7 +76,7 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 	if err != nil {
 		return signing.Issued{}, err
 	}
-	if err := fits(claims, caller); err != nil {
+	if err := checkProof(claims, caller); err != nil {
 		return signing.Issued{}, err
 	}
 	if !contract.ACRSatisfies(claims.ACR, contract.ACRSecondFactor) {
@@ -96,7 +96,7 @@ func (s *Sessions) CompleteSignIn(ctx context.Context, caller *auth.Principal, p
 			return err
 		}
 		if refused != nil {
-			event.Outcome, event.Detail["security"] = auditlog.Denied, why(refused)
+			event.Outcome, event.Detail["security"] = auditlog.Denied, refusalReason(refused)
 			return s.audit.Append(ctx, tx, event)
 		}
 		if issued, err = s.complete(ctx, tx, held.Caller, caller, claims); err != nil {
@@ -135,8 +135,8 @@ func (s *Sessions) takeProof(ctx context.Context, tx *store.Tx, owner authority.
 	return nil, nil
 }
 
-// why returns the reason of a refusal of takeProof for the audit log.
-func why(refused error) string {
+// refusalReason returns the reason of a refusal of takeProof for the audit log.
+func refusalReason(refused error) string {
 	if errors.Is(refused, domain.ProofUsed) {
 		return "proof used twice"
 	}
@@ -180,7 +180,7 @@ func (s *Sessions) SignInWithPasskey(ctx context.Context, proof string) (issued 
 			return err
 		}
 		if good = refused == nil; !good {
-			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": why(refused)}
+			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": refusalReason(refused)}
 			return s.audit.Append(ctx, tx, event)
 		}
 		f := s.byPasskey(claims)

@@ -29,7 +29,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 	if err != nil {
 		return signing.Issued{}, err
 	}
-	if err := fits(claims, caller); err != nil {
+	if err := checkProof(claims, caller); err != nil {
 		return signing.Issued{}, err
 	}
 	var grant signing.Grant
@@ -51,7 +51,7 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 		}
 		event := auditlog.Event{Action: "completeStepUp", Target: caller.SessionID, Detail: auditlog.Granted(map[string]string{"acr": claims.ACR, "audience": word}, grant.Scopes, grant.Roles)}
 		if refused != nil {
-			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": why(refused)}
+			event.Outcome, event.Detail = auditlog.Denied, map[string]string{"security": refusalReason(refused)}
 		}
 		return s.audit.Append(ctx, tx, event)
 	})
@@ -64,9 +64,9 @@ func (s *Sessions) StepUp(ctx context.Context, caller *auth.Principal, proof, re
 	return s.Mint.Issue(grant)
 }
 
-// fits checks that the proof was issued for this caller and that its level and factor are consistent. auth.VerifyProof has already verified its
+// checkProof checks that the proof was issued for this caller and that its level and factor are consistent. auth.VerifyProof has already verified its
 // signature and times.
-func fits(c *auth.ProofClaims, caller *auth.Principal) error {
+func checkProof(c *auth.ProofClaims, caller *auth.Principal) error {
 	switch {
 	case caller.SessionID == "":
 		return invalidProof("the caller's token belongs to no session")

@@ -151,7 +151,7 @@ func emailTaken(err error) error {
 // password domain.WeakPassword. It fails with domain.Overloaded when too many passwords are being hashed.
 func (s *Users) Draft(ctx context.Context, username, secret, tenant string, roles []string) (_ Draft, err error) {
 	defer tried.To(&err, "draft user")
-	if err := tenantFits(tenant, roles); err != nil {
+	if err := checkTenant(tenant, roles); err != nil {
 		return Draft{}, err
 	}
 	if strings.HasSuffix(username, ".") {
@@ -171,8 +171,8 @@ func (s *Users) Draft(ctx context.Context, username, secret, tenant string, role
 	return Draft{username: username, hash: hash, tenant: tenant, roles: slices.Compact(roles)}, nil
 }
 
-// tenantFits refuses the role admin for a user of a tenant, since administrators act on all tenants.
-func tenantFits(tenant string, roles []string) error {
+// checkTenant refuses the role admin for a user of a tenant, since administrators act on all tenants.
+func checkTenant(tenant string, roles []string) error {
 	if tenant != "" && slices.Contains(roles, authority.RoleAdmin) {
 		return domain.Refuse(domain.ValidationFailed, "An administrator can't belong to a tenant.").
 			WithField("body", "/roles", "tenant", "must not include admin for a user of a tenant")
@@ -186,17 +186,17 @@ func (s *Users) MayAdminister(ctx context.Context, tx *store.Tx, caller *auth.Pr
 	return s.standing.HoldAdministrator(ctx, tx, caller, acts...)
 }
 
-// given returns the roles that a change assigns; nil when it leaves them. The roles that a user already has need no lock, because a role that a user has can't
+// assignedRoles returns the roles that a change assigns; nil when it leaves them. The roles that a user already has need no lock, because a role that a user has can't
 // be deleted.
-func (c Change) given() []string {
+func (c Change) assignedRoles() []string {
 	if c.Roles == nil {
 		return nil
 	}
 	return *c.Roles
 }
 
-// meetable refuses roles whose policies the user can't meet.
-func (s *Users) meetable(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string, c Change) error {
+// checkMeetable refuses roles whose policies the user can't meet.
+func (s *Users) checkMeetable(ctx context.Context, tx *store.Tx, caller *auth.Principal, userID string, c Change) error {
 	if c.Roles == nil {
 		return nil
 	}
@@ -207,9 +207,9 @@ func (s *Users) meetable(ctx context.Context, tx *store.Tx, caller *auth.Princip
 	return s.roles.Meetable(ctx, tx, (User{}).with(c).Roles, self)
 }
 
-// heldRoles locks the roles that are to be assigned to a user. It must be called before the user is locked, in the same order as changes of roles. The refusal
+// lockRoles locks the roles that are to be assigned to a user. It must be called before the user is locked, in the same order as changes of roles. The refusal
 // of an unknown role is returned separately, so that a refusal of the caller takes precedence.
-func (s *Users) heldRoles(ctx context.Context, tx *store.Tx, names []string) (unknown, err error) {
+func (s *Users) lockRoles(ctx context.Context, tx *store.Tx, names []string) (unknown, err error) {
 	names = slices.Clone(names)
 	slices.Sort(names)
 	err = s.roles.Check(ctx, tx, names)
@@ -228,7 +228,7 @@ type Created struct {
 // Create creates a user; a taken name is domain.AlreadyExists. A new administrator gets an invitation to enrol a second factor.
 func (s *Users) Create(ctx context.Context, tx *store.Tx, caller *auth.Principal, d Draft) (_ Created, err error) {
 	defer tried.To(&err, "create user")
-	unknown, err := s.heldRoles(ctx, tx, d.roles)
+	unknown, err := s.lockRoles(ctx, tx, d.roles)
 	if err != nil {
 		return Created{}, err
 	}
@@ -357,7 +357,7 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 	}
 	var after User
 	err = s.db.Write(ctx, func(ctx context.Context, tx *store.Tx) error {
-		unknown, err := s.heldRoles(ctx, tx, change.given())
+		unknown, err := s.lockRoles(ctx, tx, change.assignedRoles())
 		if err != nil {
 			return err
 		}
@@ -372,13 +372,13 @@ func (s *Users) Update(ctx context.Context, caller *auth.Principal, userID strin
 			return NotFound()
 		}
 		after = before.with(change)
-		if err := tenantFits(before.Tenant, after.Roles); err != nil {
+		if err := checkTenant(before.Tenant, after.Roles); err != nil {
 			return err
 		}
 		if unknown != nil {
 			return unknown
 		}
-		if err := s.meetable(ctx, tx, caller, userID, change); err != nil {
+		if err := s.checkMeetable(ctx, tx, caller, userID, change); err != nil {
 			return err
 		}
 		after.Version, after.UpdatedAt = before.Version+1, domain.Now(s.clock)

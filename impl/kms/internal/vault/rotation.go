@@ -119,14 +119,14 @@ func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal) (s Status
 		if s, err = r.status(ctx, tx); err != nil {
 			return err
 		}
-		if err := r.may(s); err != nil {
+		if err := r.checkRotatable(s); err != nil {
 			return err
 		}
 		next := State{Active: s.Current, Previous: state.Active, RotatedAt: domain.Now(r.Clock)}
 		if err := r.Vault.rows.SetRootState(ctx, tx, next); err != nil {
 			return err
 		}
-		if err := r.Vault.turnWrapping(ctx, tx); err != nil {
+		if err := r.Vault.rotateWrapping(ctx, tx); err != nil {
 			return err
 		}
 		if s, err = r.status(ctx, tx); err != nil {
@@ -137,8 +137,8 @@ func (r *Rotation) Rotate(ctx context.Context, caller *auth.Principal) (s Status
 	return s, err
 }
 
-// may refuses a rotation after which a replica could not open some sealed text.
-func (r *Rotation) may(s Status) error {
+// checkRotatable refuses a rotation after which a replica could not open some sealed text.
+func (r *Rotation) checkRotatable(s Status) error {
 	conflict := func(sentence string) error { return domain.Refuse(domain.StateConflict, sentence) }
 	_, _, fault := r.Vault.roots.now()
 	switch {

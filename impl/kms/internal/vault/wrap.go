@@ -16,7 +16,7 @@ const Wrapping = "keyrings"
 // Wrap seals a key under the newest key of the wrapping keyset, and returns that key's ID. It takes the turn of the root key, so that the keyset can't be
 // rotated before the commit. The keyset must exist.
 func (v *Vault) Wrap(ctx context.Context, tx *store.Tx, plain, aad []byte) (sealed []byte, by uint32, err error) {
-	set, err := v.locked(ctx, tx)
+	set, err := v.lockWrapping(ctx, tx)
 	if err != nil {
 		return nil, 0, fmt.Errorf("wrap key: %w", err)
 	}
@@ -63,7 +63,7 @@ func (v *Vault) Wraps(ctx context.Context, q store.Querier) (Rewrapped, error) {
 // DropOlder removes all keys but the newest from the wrapping keyset. It does so only if unused, called with the newest key's ID while this transaction has
 // the turn, returns true: the older keys wrap nothing any more.
 func (v *Vault) DropOlder(ctx context.Context, tx *store.Tx, unused func(primary uint32) (bool, error)) error {
-	set, err := v.locked(ctx, tx)
+	set, err := v.lockWrapping(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -81,9 +81,9 @@ func (v *Vault) DropOlder(ctx context.Context, tx *store.Tx, unused func(primary
 	return v.replace(ctx, tx, set)
 }
 
-// turnWrapping adds a new primary key to the wrapping keyset. The caller has the turn.
-func (v *Vault) turnWrapping(ctx context.Context, tx *store.Tx) error {
-	set, err := v.locked(ctx, tx)
+// rotateWrapping adds a new primary key to the wrapping keyset. The caller has the turn.
+func (v *Vault) rotateWrapping(ctx context.Context, tx *store.Tx) error {
+	set, err := v.lockWrapping(ctx, tx)
 	if err != nil {
 		return err
 	}
@@ -93,8 +93,8 @@ func (v *Vault) turnWrapping(ctx context.Context, tx *store.Tx) error {
 	return v.replace(ctx, tx, set)
 }
 
-// locked takes the turn, which locks the wrapping keyset until the transaction ends, and returns it.
-func (v *Vault) locked(ctx context.Context, tx *store.Tx) (*seal.Keyset, error) {
+// lockWrapping takes the turn, which locks the wrapping keyset until the transaction ends, and returns it.
+func (v *Vault) lockWrapping(ctx context.Context, tx *store.Tx) (*seal.Keyset, error) {
 	if _, err := v.rows.TakeRootTurn(ctx, tx); err != nil {
 		return nil, err
 	}

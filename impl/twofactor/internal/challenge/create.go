@@ -22,13 +22,13 @@ type Request struct {
 // and for which no code is right, because it must not learn who has which factors.
 func (s *Service) Create(ctx context.Context, c Caller, r Request) (_ Challenge, err error) {
 	defer tried.To(&err, "create challenge")
-	if err := c.names(&r); err != nil {
+	if err := c.setSubject(&r); err != nil {
 		return Challenge{}, err
 	}
-	if err := s.reachable(r.Channel); err != nil {
+	if err := s.checkReachable(r.Channel); err != nil {
 		return Challenge{}, err
 	}
-	target, found, err := s.choose(ctx, r)
+	target, found, err := s.chooseTarget(ctx, r)
 	if err != nil {
 		return Challenge{}, err
 	}
@@ -53,8 +53,8 @@ func (s *Service) Create(ctx context.Context, c Caller, r Request) (_ Challenge,
 	return made.Challenge, nil
 }
 
-// names sets the subject of the challenge, or refuses one that the caller may not name.
-func (c Caller) names(r *Request) error {
+// setSubject sets the subject of the challenge, or refuses one that the caller may not name.
+func (c Caller) setSubject(r *Request) error {
 	switch {
 	case c.Service && r.Subject == "":
 		return refuse(SubjectLack, "A service must name the subject.")
@@ -66,8 +66,8 @@ func (c Caller) names(r *Request) error {
 	return nil
 }
 
-// reachable refuses while no provider that could deliver the code works. The result does not depend on the subject.
-func (s *Service) reachable(channel delivery.Channel) error {
+// checkReachable refuses while no provider that could deliver the code works. The result does not depend on the subject.
+func (s *Service) checkReachable(channel delivery.Channel) error {
 	wanted := []delivery.Channel{channel}
 	if channel == "" {
 		wanted = s.Sender.Channels()
@@ -80,8 +80,8 @@ func (s *Service) reachable(channel delivery.Channel) error {
 	return refuseFor(Away, 5*time.Second, "No code can be sent by this channel at the moment; use another factor.")
 }
 
-// choose finds the factor to which the code is sent, and opens its target. It logs and skips a target that can't be opened.
-func (s *Service) choose(ctx context.Context, r Request) (address, bool, error) {
+// chooseTarget finds the factor to which the code is sent, and opens its target. It logs and skips a target that can't be opened.
+func (s *Service) chooseTarget(ctx context.Context, r Request) (address, bool, error) {
 	targets, err := s.Repository.Targets(ctx, r.Subject)
 	if err != nil {
 		return address{}, false, err
@@ -190,7 +190,7 @@ func (s *Service) Resend(ctx context.Context, c Caller, challengeID string) (_ C
 	if wait := was.ResendAfter().Sub(now); wait > 0 && wait <= ResendPause {
 		return Challenge{}, refuseFor(Budget, wait, "A code was sent recently; wait before you request another one.")
 	}
-	if err := s.reachable(was.Channel); err != nil {
+	if err := s.checkReachable(was.Channel); err != nil {
 		return Challenge{}, err
 	}
 	d := draft{Challenge: was}

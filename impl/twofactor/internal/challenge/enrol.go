@@ -31,7 +31,7 @@ func (s *Service) Enrol(ctx context.Context, c Caller, e Enrolment) (_ factor.Fa
 	if err != nil {
 		return factor.Factor{}, Challenge{}, refuse(BadTarget, err.Error())
 	}
-	if err := s.reachable(e.Channel); err != nil {
+	if err := s.checkReachable(e.Channel); err != nil {
 		return factor.Factor{}, Challenge{}, err
 	}
 	record, target, err := s.newTarget(c, e, open)
@@ -128,7 +128,7 @@ func (s *Service) Confirm(ctx context.Context, c Caller, factorID, code string) 
 	if err != nil {
 		return factor.Factor{}, err
 	}
-	if err := s.right(ctx, caller, admitted, code, now); err != nil {
+	if err := s.checkCode(ctx, caller, admitted, code, now); err != nil {
 		return factor.Factor{}, err
 	}
 	// After the code, so that a wrong code does not use up the invitation.

@@ -44,6 +44,6 @@ const (
 
 func (m *Metrics) happened(event string) { m.challenges.WithLabelValues(event).Inc() }
 
-func (m *Metrics) went(channel delivery.Channel, outcome string) {
+func (m *Metrics) countDelivery(channel delivery.Channel, outcome string) {
 	m.deliveries.WithLabelValues(string(channel), outcome).Inc()
 }

@@ -32,7 +32,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string
 		return Challenge{}, p, notFound() // its code belongs to confirmDelivery
 	}
 	if wantProof {
-		if err := s.mayRaise(c, was.Channel); err != nil {
+		if err := s.checkRaise(c, was.Channel); err != nil {
 			return Challenge{}, p, err
 		}
 	}
@@ -40,7 +40,7 @@ func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string
 	if err != nil {
 		return Challenge{}, p, err
 	}
-	if err := s.right(ctx, c, admitted, code, now); err != nil {
+	if err := s.checkCode(ctx, c, admitted, code, now); err != nil {
 		return Challenge{}, p, err
 	}
 	var proofID string
@@ -64,8 +64,8 @@ func (s *Service) Verify(ctx context.Context, c Caller, challengeID, code string
 	return admitted, p, nil
 }
 
-// mayRaise refuses a request for a proof that could raise no session.
-func (s *Service) mayRaise(c Caller, channel delivery.Channel) error {
+// checkRaise refuses a request for a proof that could raise no session.
+func (s *Service) checkRaise(c Caller, channel delivery.Channel) error {
 	switch {
 	case c.Service || c.Session == "":
 		return refuse(NoRaise, "A code can only raise a session, and this token belongs to none.")
@@ -107,13 +107,13 @@ func (s *Service) admit(ctx context.Context, c Caller, was Challenge, now time.T
 		if err != nil || open {
 			return err
 		}
-		return s.why(ctx, was.ID, now)
+		return s.refusalNow(ctx, was.ID, now)
 	})
 	return admitted, err
 }
 
-// why returns the refusal of a challenge that accepts no attempt.
-func (s *Service) why(ctx context.Context, challengeID string, now time.Time) error {
+// refusalNow returns the refusal of a challenge that accepts no attempt.
+func (s *Service) refusalNow(ctx context.Context, challengeID string, now time.Time) error {
 	is, known, err := s.Repository.Challenge(ctx, challengeID)
 	if err != nil {
 		return err
@@ -142,8 +142,8 @@ func refusalOf(status Status, attempt bool) error {
 	return refuse(Gone, "The challenge has ended; begin a new one.")
 }
 
-// right compares the code of an admitted attempt. It returns nil when the code is right, and otherwise records the refusal and returns it.
-func (s *Service) right(ctx context.Context, c Caller, admitted Challenge, code string, now time.Time) error {
+// checkCode compares the code of an admitted attempt. It returns nil when the code is right, and otherwise records the refusal and returns it.
+func (s *Service) checkCode(ctx context.Context, c Caller, admitted Challenge, code string, now time.Time) error {
 	if s.Keys.Verify(admitted.CodeSum, codeData(admitted.ID, code)) == nil {
 		return nil
 	}
@@ -177,7 +177,7 @@ func (s *Service) accept(ctx context.Context, admitted Challenge, now time.Time,
 		return tx.MarkUsed(ctx, admitted.FactorID, now)
 	})
 	if errors.Is(err, errLost) {
-		return s.why(ctx, admitted.ID, now)
+		return s.refusalNow(ctx, admitted.ID, now)
 	}
 	if err == nil {
 		s.Metrics.happened(verified)

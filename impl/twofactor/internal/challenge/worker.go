@@ -79,7 +79,7 @@ func (s *Service) Deliver(ctx context.Context) (int, error) {
 
 // send sends one message and records the outcome.
 func (s *Service) send(ctx context.Context, o Order) error {
-	receipt, err := s.hand(ctx, o)
+	receipt, err := s.sendMessage(ctx, o)
 	if err != nil && ctx.Err() != nil {
 		return nil // interrupted by the end of the service: the message is tried again after its lease
 	}
@@ -106,7 +106,7 @@ func (s *Service) send(ctx context.Context, o Order) error {
 
 func (s *Service) count(o Order, outcome string) {
 	if o.Channel != "" {
-		s.Metrics.went(o.Channel, outcome)
+		s.Metrics.countDelivery(o.Channel, outcome)
 	}
 }
 
@@ -121,30 +121,30 @@ func (o Order) pause() time.Duration {
 	return d - rand.N(d/4)
 }
 
-// lost returns the failure of a message that must not be tried again.
-func lost(reason string) error { return &delivery.Failure{Permanent: true, Reason: reason} }
+// permanentFailure returns the failure of a message that must not be tried again.
+func permanentFailure(reason string) error { return &delivery.Failure{Permanent: true, Reason: reason} }
 
-// hand passes the message to the sender. The message of a subject without a factor is not sent and counts as accepted, because it must look like any other.
-func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
+// sendMessage passes the message to the sender. The message of a subject without a factor is not sent and counts as accepted, because it must look like any other.
+func (s *Service) sendMessage(ctx context.Context, o Order) (delivery.Receipt, error) {
 	switch {
 	case !s.now().Before(o.GivesUp):
-		return delivery.Receipt{}, lost(cmp.Or(o.Reason, "late")) // a code that arrives after it has expired is of no use
+		return delivery.Receipt{}, permanentFailure(cmp.Or(o.Reason, "late")) // a code that arrives after it has expired is of no use
 	case o.Notice != "":
-		return s.tell(ctx, o)
+		return s.sendNotice(ctx, o)
 	case !o.Current:
-		return delivery.Receipt{}, lost("ended")
+		return delivery.Receipt{}, permanentFailure("ended")
 	case o.Channel == "":
 		return delivery.Receipt{}, nil
 	case len(o.SealedTarget) == 0:
-		return delivery.Receipt{}, lost("revoked")
+		return delivery.Receipt{}, permanentFailure("revoked")
 	}
 	target, err := s.Keys.Open(o.SealedTarget, targetAAD(o.FactorID, o.Subject))
 	if err != nil {
-		return delivery.Receipt{}, errors.Join(lost("broken"), err)
+		return delivery.Receipt{}, errors.Join(permanentFailure("broken"), err)
 	}
 	code, err := s.Keys.Open(o.SealedCode, codeAAD(o.ID, o.ChallengeID))
 	if err != nil {
-		return delivery.Receipt{}, errors.Join(lost("broken"), err)
+		return delivery.Receipt{}, errors.Join(permanentFailure("broken"), err)
 	}
 	purpose := o.Purpose
 	if purpose == enrolPurpose(o.FactorID) {
@@ -155,11 +155,11 @@ func (s *Service) hand(ctx context.Context, o Order) (delivery.Receipt, error) {
 	})
 }
 
-// tell passes a notice to the sender.
-func (s *Service) tell(ctx context.Context, o Order) (delivery.Receipt, error) {
+// sendNotice passes a notice to the sender.
+func (s *Service) sendNotice(ctx context.Context, o Order) (delivery.Receipt, error) {
 	target, err := s.Keys.Open(o.SealedCode, targetAAD(o.FactorID, o.Subject))
 	if err != nil {
-		return delivery.Receipt{}, errors.Join(lost("broken"), err)
+		return delivery.Receipt{}, errors.Join(permanentFailure("broken"), err)
 	}
 	return s.Sender.Send(ctx, delivery.Message{ID: o.ID, Channel: o.Channel, Target: string(target), Subject: o.Subject, Notice: string(o.Notice)})
 }
@@ -178,7 +178,7 @@ func (s *Service) Report(ctx context.Context, providerID string, status Delivery
 		return err
 	})
 	if err == nil && known {
-		s.Metrics.went(delivery.SMS, map[DeliveryStatus]string{Delivered: "delivered", Failed: "undelivered"}[status])
+		s.Metrics.countDelivery(delivery.SMS, map[DeliveryStatus]string{Delivered: "delivered", Failed: "undelivered"}[status])
 	}
 	return err
 }

@@ -16,7 +16,7 @@ import (
 // Begin makes a challenge for the caller's passkeys. It replaces an earlier one of the session. ErrNone when the caller has no passkey.
 func (s *Service) Begin(ctx context.Context, c factor.Caller) (_ Request, err error) {
 	defer tried.To(&err, "begin challenge of passkey")
-	if err := s.on(); err != nil {
+	if err := s.checkEnabled(); err != nil {
 		return Request{}, err
 	}
 	if c.Session == "" {
@@ -51,7 +51,7 @@ func (s *Service) Begin(ctx context.Context, c factor.Caller) (_ Request, err er
 // wrong: one statement uses it up, in the transaction that records the signature or the refusal.
 func (s *Service) Verify(ctx context.Context, c factor.Caller, challengeID string, a Assertion) (_ factor.Proof, err error) {
 	defer tried.To(&err, "verify passkey")
-	if err := s.on(); err != nil {
+	if err := s.checkEnabled(); err != nil {
 		return factor.Proof{}, err
 	}
 	if c.Session == "" {
@@ -108,7 +108,7 @@ func (s *Service) answer(ctx context.Context, subject string, challenge []byte, 
 	if !found || owned.Subject != subject {
 		return Owned{}, 0, &refused{reason: "unknown_passkey", err: ErrInvalid}, nil
 	}
-	counter, no := s.signed(owned, challenge, a)
+	counter, no := s.verifyAssertion(owned, challenge, a)
 	return owned, counter, no, nil
 }
 

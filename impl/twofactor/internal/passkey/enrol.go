@@ -17,7 +17,7 @@ import (
 // enrolment of a passkey of the same subject.
 func (s *Service) Enrol(ctx context.Context, c factor.Caller, label, invitation string) (_ Creation, err error) {
 	defer tried.To(&err, "enrol passkey")
-	if err := s.on(); err != nil {
+	if err := s.checkEnabled(); err != nil {
 		return Creation{}, err
 	}
 	permit, err := s.Factors.Permit(ctx, c, invitation)
@@ -28,7 +28,7 @@ func (s *Service) Enrol(ctx context.Context, c factor.Caller, label, invitation 
 	if err != nil {
 		return Creation{}, err
 	}
-	record, challenge, err := s.newWaiting(c, label)
+	record, challenge, err := s.newPending(c, label)
 	if err != nil {
 		return Creation{}, err
 	}
@@ -62,8 +62,8 @@ func (s *Service) Enrol(ctx context.Context, c factor.Caller, label, invitation 
 	}, nil
 }
 
-// newWaiting makes a challenge, and the record that stores it until the passkey replaces it.
-func (s *Service) newWaiting(c factor.Caller, label string) (factor.Record, []byte, error) {
+// newPending makes a challenge, and the record that stores it until the passkey replaces it.
+func (s *Service) newPending(c factor.Caller, label string) (factor.Record, []byte, error) {
 	challenge, err := s.newChallenge()
 	if err != nil {
 		return factor.Record{}, nil, err
@@ -88,15 +88,15 @@ var errChanged = errors.New("factor has changed")
 // session it returns the proof that Verify would return for a signature, because the authenticator has just verified the person at this site.
 func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string, made Registration) (_ factor.Confirmed, err error) {
 	defer tried.To(&err, "confirm passkey")
-	if err := s.on(); err != nil {
+	if err := s.checkEnabled(); err != nil {
 		return factor.Confirmed{}, err
 	}
 	now := s.now()
-	pending, challenge, err := s.waiting(ctx, c, factorID, now)
+	pending, challenge, err := s.pendingEnrolment(ctx, c, factorID, now)
 	if err != nil {
 		return factor.Confirmed{}, err
 	}
-	credential, counter, refused := s.made(c.Subject, challenge, made)
+	credential, counter, refused := s.verifyRegistration(c.Subject, challenge, made)
 	if refused != nil {
 		e := factor.Event{At: now, Action: "confirmPasskey", Subject: c.Subject, Target: factorID, RequestID: c.RequestID, Detail: map[string]string{"reason": refused.reason}}
 		if err := s.deny(ctx, e, nothing); err != nil {
@@ -124,8 +124,8 @@ func (s *Service) Confirm(ctx context.Context, c factor.Caller, factorID string,
 	return confirmed, err
 }
 
-// waiting returns a pending passkey of the caller with its challenge, after it has checked what confirming needs. factor.ErrExpired when the enrolment has expired.
-func (s *Service) waiting(ctx context.Context, c factor.Caller, factorID string, now time.Time) (factor.Confirmation, []byte, error) {
+// pendingEnrolment returns a pending passkey of the caller with its challenge, after it has checked what confirming needs. factor.ErrExpired when the enrolment has expired.
+func (s *Service) pendingEnrolment(ctx context.Context, c factor.Caller, factorID string, now time.Time) (factor.Confirmation, []byte, error) {
 	pending, err := s.Factors.Confirming(ctx, c, factorID, now)
 	if errors.Is(err, factor.ErrUnknown) {
 		expired, lookErr := s.Repository.Expired(ctx, c.Subject, factorID, now)

@@ -67,8 +67,8 @@ func refusal(err error) *refused {
 	return r
 }
 
-// made checks a new passkey, and returns it with its counter.
-func (s *Service) made(subject string, challenge []byte, r Registration) (Credential, uint32, *refused) {
+// verifyRegistration checks a new passkey, and returns it with its counter.
+func (s *Service) verifyRegistration(subject string, challenge []byte, r Registration) (Credential, uint32, *refused) {
 	params := make([]protocol.CredentialParameter, 0, len(Algorithms))
 	for _, alg := range Algorithms {
 		params = append(params, protocol.CredentialParameter{Type: protocol.PublicKeyCredentialType, Algorithm: webauthncose.COSEAlgorithmIdentifier(alg)})
@@ -92,8 +92,8 @@ func (s *Service) made(subject string, challenge []byte, r Registration) (Creden
 	return c, made.Authenticator.SignCount, nil
 }
 
-// signed checks an answer by a passkey of the subject and returns its counter. Tx.Sign checks the counter.
-func (s *Service) signed(o Owned, challenge []byte, a Assertion) (uint32, *refused) {
+// verifyAssertion checks an answer by a passkey of the subject and returns its counter. Tx.Sign checks the counter.
+func (s *Service) verifyAssertion(o Owned, challenge []byte, a Assertion) (uint32, *refused) {
 	parsed, err := protocol.CredentialAssertionResponse{
 		PublicKeyCredential: publicKey(a.ID, a.RawID),
 		AssertionResponse: protocol.AuthenticatorAssertionResponse{
@@ -146,7 +146,7 @@ func newDecoy(random io.Reader) ([]byte, error) {
 	return key, nil
 }
 
-// nobodys returns a passkey to check the answer of an unknown one against, so that the answer takes the same work.
-func (s *Service) nobodys(a Assertion) Owned {
+// decoyFor returns a passkey to check the answer of an unknown one against, so that the answer takes the same work.
+func (s *Service) decoyFor(a Assertion) Owned {
 	return Owned{FactorID: "", Subject: string(a.UserHandle), Credential: Credential{ID: a.RawID, PublicKey: s.decoy}}
 }

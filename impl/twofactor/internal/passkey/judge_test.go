@@ -28,7 +28,7 @@ func FuzzSigned(f *testing.F) {
 		a := Assertion{
 			ID: base64.RawURLEncoding.EncodeToString(rawID), RawID: rawID, ClientDataJSON: clientData, AuthenticatorData: authData, Signature: signature, UserHandle: handle,
 		}
-		_, refused := s.signed(s.nobodys(a), make([]byte, 16), a)
+		_, refused := s.verifyAssertion(s.decoyFor(a), make([]byte, 16), a)
 		require.NotNil(t, refused)
 		require.NotEmpty(t, refused.reason)
 	})
@@ -42,7 +42,7 @@ func FuzzMade(f *testing.F) {
 		r := Registration{
 			ID: base64.RawURLEncoding.EncodeToString(rawID), RawID: rawID, ClientDataJSON: clientData, AttestationObject: object, Transports: []string{transport},
 		}
-		made, _, refused := s.made("usr", make([]byte, 16), r)
+		made, _, refused := s.verifyRegistration("usr", make([]byte, 16), r)
 		if refused == nil { // a true attestation needs the challenge and the site's hash, which the fuzzer may find
 			require.NotEmpty(t, made.PublicKey)
 			return
@@ -70,7 +70,7 @@ func TestRefusal_namesTheReasonInWordsOfOurOwn(t *testing.T) {
 	} {
 		changed := a
 		change(&changed)
-		_, refused := s.signed(s.nobodys(changed), make([]byte, 16), changed)
+		_, refused := s.verifyAssertion(s.decoyFor(changed), make([]byte, 16), changed)
 		require.NotNil(t, refused, want)
 		require.Equal(t, want, refused.reason)
 		require.NotContains(t, refused.reason, "example")

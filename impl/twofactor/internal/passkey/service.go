@@ -52,8 +52,8 @@ func New(c Config) (*Service, error) {
 	return s, err
 }
 
-// on returns ErrOff when passkeys are off.
-func (s *Service) on() error {
+// checkEnabled returns ErrOff when passkeys are off.
+func (s *Service) checkEnabled() error {
 	if s.library == nil {
 		return ErrOff
 	}

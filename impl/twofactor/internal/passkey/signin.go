@@ -24,7 +24,7 @@ const signInPrefix = "psi_"
 // time when it was made, and the challenge is a keyed hash of the id. Only the use of a sign-in is stored.
 func (s *Service) BeginSignIn() (_ Request, err error) {
 	defer tried.To(&err, "begin sign-in by passkey")
-	if err := s.on(); err != nil {
+	if err := s.checkEnabled(); err != nil {
 		return Request{}, err
 	}
 	now := s.Clock.Now().Truncate(time.Millisecond)
@@ -63,7 +63,7 @@ func beganAt(signInID string) (time.Time, bool) {
 // work: whatever is wrong, the passkey is looked up and a signature is checked.
 func (s *Service) VerifySignIn(ctx context.Context, signInID string, a Assertion, requestID string) (_ SignIn, err error) {
 	defer tried.To(&err, "verify sign-in by passkey")
-	if err := s.on(); err != nil {
+	if err := s.checkEnabled(); err != nil {
 		return SignIn{}, err
 	}
 	now := s.now()
@@ -76,9 +76,9 @@ func (s *Service) VerifySignIn(ctx context.Context, signInID string, a Assertion
 		return SignIn{}, err
 	}
 	if !found {
-		owned = s.nobodys(a)
+		owned = s.decoyFor(a)
 	}
-	counter, no := s.signed(owned, challenge, a)
+	counter, no := s.verifyAssertion(owned, challenge, a)
 	began, ok := beganAt(signInID)
 	switch {
 	case no != nil:
