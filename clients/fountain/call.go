@@ -248,8 +248,8 @@ func (x *exchange) conditional() bool {
 	return x.req.Method != http.MethodGet && x.req.Method != http.MethodHead && x.req.Header.Get("If-None-Match") != ""
 }
 
-// untouched reports whether a refusal says that nothing was done.
-func untouched(e *Error) bool {
+// notExecuted reports whether a refusal says that nothing was done.
+func notExecuted(e *Error) bool {
 	return e.Status == http.StatusTooManyRequests || e.Code == CodeNotReady
 }
 
@@ -265,7 +265,7 @@ func (x *exchange) wait(err error, e *Error) (time.Duration, bool) {
 	if e == nil {
 		return backoff, transport.NotSent(err) || repeatable && !x.conditional()
 	}
-	if !repeatable || x.conditional() && !untouched(e) {
+	if !repeatable || x.conditional() && !notExecuted(e) {
 		return 0, false
 	}
 	switch e.Status {

@@ -38,7 +38,7 @@ func newRaiser(c *Client, ask StepUpFunc, kept RaisedTokens) *raiser {
 // the token is still valid.
 func (r *raiser) peek(op *operation) (string, bool) {
 	r.mu.Lock()
-	challenged := r.challenged[op.factorAsked()]
+	challenged := r.challenged[op.challengeOperation()]
 	r.mu.Unlock()
 	if !challenged {
 		return "", false
@@ -47,8 +47,8 @@ func (r *raiser) peek(op *operation) (string, bool) {
 	return token.Value, ok
 }
 
-// factorAsked returns the operation under which challenges are recorded.
-func (op *operation) factorAsked() *operation {
+// challengeOperation returns the operation under which challenges are recorded.
+func (op *operation) challengeOperation() *operation {
 	if op.asked != nil {
 		return op.asked
 	}
@@ -103,7 +103,7 @@ func (c *Client) RaisedToken(ctx context.Context, service string) (string, error
 // raise answers the challenge to a token that was refused. Callers that are challenged at the same time share one code.
 func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge, refused string) error {
 	r.mu.Lock()
-	r.challenged[op.factorAsked()] = true
+	r.challenged[op.challengeOperation()] = true
 	r.mu.Unlock()
 	r.drop(refused)
 	_, err := r.cache.Get(context.WithValue(ctx, challengeKey{}, *challenge), op.word)

@@ -15,8 +15,8 @@ import (
 	"github.com/fountainai/fountain/internal/contract/change"
 )
 
-// adopting holds the flags of adopt.
-type adopting struct {
+// adoptCall holds the flags of adopt.
+type adoptCall struct {
 	operator
 	document
 	upstreams, accept []string
@@ -25,7 +25,7 @@ type adopting struct {
 }
 
 func newAdopt() *cobra.Command {
-	o := &adopting{}
+	o := &adoptCall{}
 	cmd := o.command("adopt FILE", "Adopt your own service by its OpenAPI document, or replace the document", `  fountain adopt notes.yaml --upstream http://127.0.0.1:9000
   fountain adopt openapi.json --name billing --upstream http://10.0.0.7:8080 --public getHealth --dry-run`, oneArg("the OpenAPI document"), nil)
 	cmd.Long = `adopt validates an OpenAPI 3.0 or 3.1 document, registers the service at the kms with the scopes that the
@@ -50,7 +50,7 @@ such changes by the names that are reported.`
 	return calling(cmd)
 }
 
-func (o *adopting) run(cmd *cobra.Command, args []string) error {
+func (o *adoptCall) run(cmd *cobra.Command, args []string) error {
 	switch {
 	case o.output != "table" && o.output != "json":
 		return usagef("--output must be table or json")
@@ -99,7 +99,7 @@ func (o *adopting) run(cmd *cobra.Command, args []string) error {
 		return err
 	}
 	if fresh {
-		if err := o.tellSameUpstream(cmd, client, put); err != nil {
+		if err := o.warnSameUpstream(cmd, client, put); err != nil {
 			return err
 		}
 	}
@@ -124,9 +124,9 @@ func isUpstream(address string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" && u.Port() != "" && address == u.Scheme+"://"+u.Host
 }
 
-// tellSameUpstream warns about a new service if another one has one of its upstreams: the next version of a document,
+// warnSameUpstream warns about a new service if another one has one of its upstreams: the next version of a document,
 // in a file with another name, would become a second service by mistake.
-func (o *adopting) tellSameUpstream(cmd *cobra.Command, client *fountain.Client, put *kms.Contract) error {
+func (o *adoptCall) warnSameUpstream(cmd *cobra.Command, client *fountain.Client, put *kms.Contract) error {
 	for other, err := range client.KMS.Contracts(cmd.Context()) {
 		if err != nil {
 			return err
@@ -142,7 +142,7 @@ func (o *adopting) tellSameUpstream(cmd *cobra.Command, client *fountain.Client,
 
 // register registers the service if it is not registered yet (fresh), and adds the scopes of the document to the scopes
 // that it declares.
-func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *contract.Contract) (fresh bool, err error) {
+func (o *adoptCall) register(cmd *cobra.Command, client *fountain.Client, c *contract.Contract) (fresh bool, err error) {
 	needed := slices.Sorted(maps.Keys(c.Scopes))
 	var known *kms.Service
 	for s, err := range client.KMS.Services(cmd.Context()) {
@@ -171,7 +171,7 @@ func (o *adopting) register(cmd *cobra.Command, client *fountain.Client, c *cont
 	return false, err
 }
 
-func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.Adoption) (*kms.Contract, error) {
+func (o *adoptCall) put(cmd *cobra.Command, client *fountain.Client, a contract.Adoption) (*kms.Contract, error) {
 	body := kms.ContractPut{File: a.File, Public: &a.Public, Accept: &o.accept}
 	for _, name := range slices.Sorted(maps.Keys(a.Files)) {
 		body.Files = append(body.Files, kms.ContractFile{Name: name, Text: string(a.Files[name])})
@@ -190,16 +190,16 @@ func (o *adopting) put(cmd *cobra.Command, client *fountain.Client, a contract.A
 	put, err := client.KMS.PutContract(cmd.Context(), a.Name, body)
 	var refusal *fountain.Error
 	if errors.As(err, &refusal) && refusal.Code == fountain.CodeContractBreaking {
-		if told := o.tellChanges(cmd, client, a, refusal); told != nil {
+		if told := o.printChanges(cmd, client, a, refusal); told != nil {
 			return nil, errors.Join(err, told)
 		}
 	}
 	return put, err
 }
 
-// tellChanges prints the changes that must be accepted. A problem document has room for only some of them. If it is
+// printChanges prints the changes that must be accepted. A problem document has room for only some of them. If it is
 // truncated, the changes are computed here with the same code as in the kms.
-func (o *adopting) tellChanges(cmd *cobra.Command, client *fountain.Client, a contract.Adoption, refusal *fountain.Error) error {
+func (o *adoptCall) printChanges(cmd *cobra.Command, client *fountain.Client, a contract.Adoption, refusal *fountain.Error) error {
 	fmt.Fprintln(cmd.ErrOrStderr(), "These changes break clients of the contract in force, or require less. To accept a change, add:")
 	tell := func(name, message string) { fmt.Fprintf(cmd.ErrOrStderr(), "  --accept %q\t%s\n", name, message) }
 	if !refusal.Truncated {

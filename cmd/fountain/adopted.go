@@ -18,7 +18,7 @@ var adoptedHead = []string{"NAME", "STATUS", "VERSION", "DOCUMENT", "UPSTREAMS",
 // listedContract is an adopted service in the output of adopted.
 type listedContract struct {
 	kms.Contract
-	Gateway atGateway `json:"gateway"`
+	Gateway gatewayState `json:"gateway"`
 }
 
 // status returns the status to show. An adoption that the gateway refuses is not shown as active.

@@ -42,7 +42,7 @@ type adoptedOperation struct {
 
 // report prints which operations are reachable now, under which policy, and with which warnings the document was
 // adopted.
-func (o *adopting) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.Contract, warnings []contract.Warning) error {
+func (o *adoptCall) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.Contract, warnings []contract.Warning) error {
 	answer.Path = c.BasePath
 	var rows [][]string
 	operations := slices.SortedStableFunc(slices.Values(c.Operations), func(a, b *contract.Operation) int { return strings.Compare(a.Path, b.Path) })
@@ -68,7 +68,7 @@ func (o *adopting) report(cmd *cobra.Command, answer adoptedAnswer, c *contract.
 }
 
 // sentence describes the result and the next step.
-func (o *adopting) sentence(answer adoptedAnswer) string {
+func (o *adoptCall) sentence(answer adoptedAnswer) string {
 	sum := counted(len(answer.Operations), "operation") + ", " + counted(len(answer.Warnings), "warning")
 	switch {
 	case o.dryRun:

@@ -26,16 +26,16 @@ var refusals = map[string]string{
 // servedWithin is how long to wait until the gateway serves a contract. The gateway checks every second.
 const servedWithin = 5 * time.Second
 
-// atGateway is the state of a version of a contract at the gateway.
-type atGateway struct {
+// gatewayState is the state of a version of a contract at the gateway.
+type gatewayState struct {
 	State    string `json:"state"`              // waiting, refused, starting, down or ready
 	Revision int64  `json:"revision,omitempty"` // version in force; 0: none
 	Refused  string `json:"refused,omitempty"`  // the refused part of this version: upstreams or contract
 }
 
 // standing finds the state of this version of a contract in the gateway's list.
-func standing(all *gateway.ServiceStatusList, c *kms.Contract) atGateway {
-	found := atGateway{State: gatewayWaits}
+func standing(all *gateway.ServiceStatusList, c *kms.Contract) gatewayState {
+	found := gatewayState{State: gatewayWaits}
 	refuses := func(r *gateway.ServiceRefusal) bool { return r != nil && r.Revision != nil && *r.Revision >= c.Version }
 	for _, s := range all.Items {
 		if s.Name != c.Name || s.Revision == nil {
@@ -60,7 +60,7 @@ func standing(all *gateway.ServiceStatusList, c *kms.Contract) atGateway {
 
 // served waits until the gateway serves this version of a contract and reaches the service, or refuses the version. It
 // returns the last state.
-func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (found atGateway, err error) {
+func served(ctx context.Context, client *fountain.Client, put *kms.Contract) (found gatewayState, err error) {
 	found.State = gatewayWaits
 	err = watch(ctx, client, func(all *gateway.ServiceStatusList) bool {
 		found = standing(all, put)

@@ -201,7 +201,7 @@ func (a *auditCheck) online(cmd *cobra.Command, o *operator, c *fountain.Client)
 	if !r.Intact && r.FirstBreak != nil && r.Reason != nil {
 		report.FirstBreak, report.Reason = *r.FirstBreak, string(*r.Reason)
 	}
-	return tellReport(cmd, o, report)
+	return printReport(cmd, o, report)
 }
 
 func (a *auditCheck) offline(cmd *cobra.Command, o *operator) error {
@@ -229,7 +229,7 @@ func (a *auditCheck) offline(cmd *cobra.Command, o *operator) error {
 	if len(known) == 0 {
 		fmt.Fprintln(cmd.ErrOrStderr(), "without --checkpoint only the hashes are checked, which anyone who can write to the database can recompute")
 	}
-	return tellReport(cmd, o, report)
+	return printReport(cmd, o, report)
 }
 
 func (a *auditCheck) export(cmd *cobra.Command, o *operator, public ed25519.PublicKey, known []audit.Checkpoint) error {
@@ -242,7 +242,7 @@ func (a *auditCheck) export(cmd *cobra.Command, o *operator, public ed25519.Publ
 	if err != nil {
 		return err
 	}
-	return tellReport(cmd, o, report)
+	return printReport(cmd, o, report)
 }
 
 // stored verifies the chain in a service's own database.
@@ -281,8 +281,8 @@ func openTrail(ctx context.Context, service, data string) (*store.DB, error) {
 
 var errNotIntact = errors.New("the audit trail is not valid; docs/operations.md says what to do")
 
-// tellReport prints what was found; a trail that does not hold is an error.
-func tellReport(cmd *cobra.Command, o *operator, r audit.Report) error {
+// printReport prints what was found; a trail that does not hold is an error.
+func printReport(cmd *cobra.Command, o *operator, r audit.Report) error {
 	intact, first := "yes", ""
 	if !r.Intact() {
 		intact, first = "no", strconv.FormatInt(r.FirstBreak, 10)

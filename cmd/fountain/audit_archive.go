@@ -30,15 +30,15 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-// archiving is how the command was called.
-type archiving struct {
+// archiveCall is how the command was called.
+type archiveCall struct {
 	before, dir, service, data, recipientsFile string
 	recipients                                 []string
 	keep                                       bool
 }
 
 func newAuditArchive(o *operator) *cobra.Command {
-	var a archiving
+	var a archiveCall
 	cmd := o.command("archive", "Archive old events of an audit trail, verify the archive, and remove the events from the trail",
 		`  fountain audit archive --before 2026-09-01 --dir /archives --recipient age1...
   fountain audit archive --service sequence --data ./data --before 2026-09-01 --dir /archives --plain`, noArgs,
@@ -77,7 +77,7 @@ minutes.`
 	return cmd
 }
 
-func (a *archiving) time() (time.Time, error) {
+func (a *archiveCall) time() (time.Time, error) {
 	for _, layout := range []string{time.RFC3339, time.DateOnly} {
 		if at, err := time.Parse(layout, a.before); err == nil {
 			return at.UTC(), nil
@@ -97,7 +97,7 @@ type label struct {
 
 const labelEnd = ".json"
 
-func (a *archiving) run(cmd *cobra.Command, o *operator, c *fountain.Client) error {
+func (a *archiveCall) run(cmd *cobra.Command, o *operator, c *fountain.Client) error {
 	before, err := a.time()
 	if err != nil {
 		return err
@@ -129,7 +129,7 @@ func (a *archiving) run(cmd *cobra.Command, o *operator, c *fountain.Client) err
 	return a.remove(cmd, o, c, file, l)
 }
 
-func (a *archiving) sealedTo() ([]age.Recipient, error) {
+func (a *archiveCall) sealedTo() ([]age.Recipient, error) {
 	if len(a.recipients) == 0 && a.recipientsFile == "" {
 		return nil, nil
 	}
@@ -145,7 +145,7 @@ type trailSource struct {
 	close  func() error
 }
 
-func (a *archiving) source(cmd *cobra.Command, c *fountain.Client, before time.Time) (*trailSource, error) {
+func (a *archiveCall) source(cmd *cobra.Command, c *fountain.Client, before time.Time) (*trailSource, error) {
 	if a.service == "kms" {
 		return a.ownSource(cmd, c, before)
 	}
@@ -153,7 +153,7 @@ func (a *archiving) source(cmd *cobra.Command, c *fountain.Client, before time.T
 }
 
 // ownSource reads the kms's trail by its operations.
-func (a *archiving) ownSource(cmd *cobra.Command, c *fountain.Client, before time.Time) (*trailSource, error) {
+func (a *archiveCall) ownSource(cmd *cobra.Command, c *fountain.Client, before time.Time) (*trailSource, error) {
 	signed, err := c.KMS.GetAuditCheckpoint(cmd.Context())
 	if err != nil {
 		return nil, err
@@ -219,8 +219,8 @@ func (b keepBound) refuseOwn(ctx context.Context, c *fountain.Client, before tim
 	return nil
 }
 
-// toldBound is what another service has told the kms last, with a checkpoint: for how long it keeps events, and what its clock says. false: it has not, being of an older release.
-func toldBound(ctx context.Context, c *fountain.Client, service string) (b keepBound, told bool, err error) {
+// reportedBound is what another service has told the kms last, with a checkpoint: for how long it keeps events, and what its clock says. false: it has not, being of an older release.
+func reportedBound(ctx context.Context, c *fountain.Client, service string) (b keepBound, told bool, err error) {
 	page, err := c.KMS.ListAuditEvents(ctx, &kms.ListAuditEventsParams{Limit: new(common.Limit(1))})
 	if err != nil || page.At == nil {
 		return b, false, err
@@ -238,7 +238,7 @@ func toldBound(ctx context.Context, c *fountain.Client, service string) (b keepB
 }
 
 // otherSource reads another service's database, up to the newest checkpoint that the kms has witnessed before the time.
-func (a *archiving) otherSource(cmd *cobra.Command, c *fountain.Client, before time.Time) (*trailSource, error) {
+func (a *archiveCall) otherSource(cmd *cobra.Command, c *fountain.Client, before time.Time) (*trailSource, error) {
 	end, found, err := witnessed(cmd.Context(), c, a.service, before)
 	if err != nil {
 		return nil, err
@@ -263,7 +263,7 @@ func (a *archiving) otherSource(cmd *cobra.Command, c *fountain.Client, before t
 
 // refuseStored refuses an archive of another service's trail that has an event which the service still keeps.
 func refuseStored(ctx context.Context, c *fountain.Client, db *store.DB, after int64, end audit.Checkpoint) error {
-	b, told, err := toldBound(ctx, c, end.Service)
+	b, told, err := reportedBound(ctx, c, end.Service)
 	if err != nil || !told {
 		return err
 	}
@@ -319,7 +319,7 @@ func witnessed(ctx context.Context, c *fountain.Client, service string, before t
 }
 
 // write writes, verifies and names a new archive with its label; "" when there are no events for it.
-func (a *archiving) write(s *trailSource, who []age.Recipient) (file string, l label, err error) {
+func (a *archiveCall) write(s *trailSource, who []age.Recipient) (file string, l label, err error) {
 	if err := os.MkdirAll(a.dir, 0o700); err != nil {
 		return "", l, fmt.Errorf("write archive: %w", err)
 	}
@@ -433,7 +433,7 @@ func readLabel(file string) (l label, err error) {
 }
 
 // unfinished returns the archive that begins where the trail begins: its events were not removed yet.
-func (a *archiving) unfinished(after int64) (string, label, error) {
+func (a *archiveCall) unfinished(after int64) (string, label, error) {
 	files, err := archivesIn(a.dir, a.service)
 	if err != nil {
 		return "", label{}, err
@@ -470,7 +470,7 @@ const (
 )
 
 // remove orders the removal and waits for its end.
-func (a *archiving) remove(cmd *cobra.Command, o *operator, c *fountain.Client, file string, l label) error {
+func (a *archiveCall) remove(cmd *cobra.Command, o *operator, c *fountain.Client, file string, l label) error {
 	k := l.Checkpoint
 	order := kms.AuditArchive{After: l.After, Checkpoint: kms.AuditCheckpoint{
 		Service: k.Service, Seq: k.Seq, Hash: k.Hash, At: k.At, KeyID: k.KeyID, PublicKey: k.PublicKey, Signature: k.Signature,
@@ -525,17 +525,17 @@ func (a *auditCheck) whole(cmd *cobra.Command, o *operator, public ed25519.Publi
 		err = nil // the database is to hold the later ones
 	}
 	if err != nil || !a.database {
-		return errors.Join(err, a.tellWhole(cmd, o, found.Report, err))
+		return errors.Join(err, a.reportArchives(cmd, o, found.Report, err))
 	}
 	report, err := a.behind(cmd.Context(), found, public, known)
-	return errors.Join(err, a.tellWhole(cmd, o, report, err))
+	return errors.Join(err, a.reportArchives(cmd, o, report, err))
 }
 
-func (a *auditCheck) tellWhole(cmd *cobra.Command, o *operator, r audit.Report, err error) error {
+func (a *auditCheck) reportArchives(cmd *cobra.Command, o *operator, r audit.Report, err error) error {
 	if err != nil {
 		return nil // it is told by its sentence
 	}
-	return tellReport(cmd, o, r)
+	return printReport(cmd, o, r)
 }
 
 func (a *auditCheck) open(file string, in io.Reader) (io.Reader, error) {

@@ -77,7 +77,7 @@ func (s *sealedTrail) export(w io.Writer, events int64) error {
 // archive has the command write an archive of so many events, and returns its name, what it holds and its text. With goesOn the next one begins behind it.
 func (s *sealedTrail) archive(t *testing.T, events int64, goesOn bool) (name string, sealed []byte, text string) {
 	t.Helper()
-	a := archiving{dir: t.TempDir(), service: audittest.Service}
+	a := archiveCall{dir: t.TempDir(), service: audittest.Service}
 	var plain strings.Builder
 	require.NoError(t, s.export(&plain, events))
 	file, l, err := a.write(&trailSource{after: s.after, public: s.end(t).PublicKey, write: func(w io.Writer) error { return s.export(w, events) }}, s.who)

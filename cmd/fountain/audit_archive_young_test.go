@@ -69,7 +69,7 @@ func (k *toldTrail) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // archive runs the command, and returns the paths of what it has asked.
-func (k *toldTrail) archive(t *testing.T, a archiving) (asked string, err error) {
+func (k *toldTrail) archive(t *testing.T, a archiveCall) (asked string, err error) {
 	t.Helper()
 	k.asked = nil
 	server := httptest.NewServer(k)
@@ -86,7 +86,7 @@ func (k *toldTrail) archive(t *testing.T, a archiving) (asked string, err error)
 func TestAuditArchive_refusesYoungEventsBeforeItWrites(t *testing.T) {
 	now := time.Now().UTC().Add(400 * day).Truncate(time.Second) // whatever the operator's clock says
 	k := &toldTrail{now: now, event: now.Add(-80 * day)}
-	a := archiving{service: "kms", dir: filepath.Join(t.TempDir(), "archives"), before: now.Format(time.RFC3339)}
+	a := archiveCall{service: "kms", dir: filepath.Join(t.TempDir(), "archives"), before: now.Format(time.RFC3339)}
 	asked, err := k.archive(t, a)
 	require.ErrorContains(t, err, "event 7 is of "+k.event.Format(time.RFC3339))
 	require.ErrorContains(t, err, "the kms keeps every event for 90 days: give a --before of "+now.Add(-ninetyDays).Format(time.RFC3339))
@@ -138,8 +138,8 @@ func TestAuditArchive_refusesYoungEventsOfAnotherServiceBeforeItWrites(t *testin
 		"publicKey": base64.StdEncoding.EncodeToString(end.PublicKey), "signature": base64.StdEncoding.EncodeToString(end.Signature),
 		"keptSeconds": strconv.FormatInt(int64(ninetyDays/time.Second), 10),
 	}}
-	begin := func() archiving {
-		return archiving{service: "twofactor", data: data, dir: filepath.Join(t.TempDir(), "archives"), before: theirs.Format(time.RFC3339)}
+	begin := func() archiveCall {
+		return archiveCall{service: "twofactor", data: data, dir: filepath.Join(t.TempDir(), "archives"), before: theirs.Format(time.RFC3339)}
 	}
 	a := begin()
 	_, err := k.archive(t, a)

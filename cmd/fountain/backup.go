@@ -407,7 +407,7 @@ func drill(cmd *cobra.Command, file, dir string, who []age.Identity) (m backup.M
 	_, sums, err := backup.Restore(cmd.Context(), opener(file), at.parts, backup.RestoreOptions{
 		Identities: who, Clock: clock.System, KeepUsers: true, Discard: true,
 		Look: func(ctx context.Context, c backup.Copy, db *store.DB) error {
-			sentence, err := lookAt(ctx, c, db)
+			sentence, err := checkRestored(ctx, c, db)
 			looked = append(looked, sentence)
 			return err
 		},
@@ -425,8 +425,8 @@ func drill(cmd *cobra.Command, file, dir string, who []age.Identity) (m backup.M
 	return m, err
 }
 
-// lookAt checks that a restored database is one that its service can use.
-func lookAt(ctx context.Context, c backup.Copy, db *store.DB) (string, error) {
+// checkRestored checks that a restored database is one that its service can use.
+func checkRestored(ctx context.Context, c backup.Copy, db *store.DB) (string, error) {
 	if err := db.Check(ctx); err != nil {
 		return "", err
 	}

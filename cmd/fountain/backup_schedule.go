@@ -51,7 +51,7 @@ func (s schedule) run(ctx context.Context) error {
 			if s.sleep(ctx, min(due.Sub(now), lookEvery)); ctx.Err() != nil {
 				return nil
 			}
-			due = s.notBeyond(due)
+			due = s.limitDue(due)
 		}
 		if ctx.Err() != nil {
 			return nil
@@ -79,9 +79,9 @@ func (s schedule) first() time.Time {
 	return last.Add(s.every)
 }
 
-// notBeyond moves a due time that is too far ahead back to the latest possible one. That happens when the clock was set
+// limitDue moves a due time that is too far ahead back to the latest possible one. That happens when the clock was set
 // back.
-func (s schedule) notBeyond(due time.Time) time.Time {
+func (s schedule) limitDue(due time.Time) time.Time {
 	if latest := s.clock.Now().Add(s.every + s.every/20 + time.Second); due.After(latest) {
 		return latest
 	}

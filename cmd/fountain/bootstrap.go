@@ -13,15 +13,15 @@ import (
 	"github.com/fountainai/fountain/internal/config"
 )
 
-// bootstrapping holds the flags of bootstrap.
-type bootstrapping struct {
+// bootstrapCall holds the flags of bootstrap.
+type bootstrapCall struct {
 	operator
 	username, tokenFile, passwordFile string
 	plainHTTP, unknownServer          bool
 }
 
 func newBootstrap() *cobra.Command {
-	o := &bootstrapping{}
+	o := &bootstrapCall{}
 	cmd := &cobra.Command{
 		Use:   "bootstrap --username NAME",
 		Short: "Create the first administrator of a family, and sign in",
@@ -46,7 +46,7 @@ factor.`,
 	return calling(cmd)
 }
 
-func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
+func (o *bootstrapCall) run(cmd *cobra.Command, _ []string) error {
 	switch {
 	case o.output != "table" && o.output != "json":
 		return usagef("--output must be table or json")
@@ -95,7 +95,7 @@ func (o *bootstrapping) run(cmd *cobra.Command, _ []string) error {
 }
 
 // token reads the one-time token.
-func (o *bootstrapping) token() (string, error) {
+func (o *bootstrapCall) token() (string, error) {
 	if o.tokenFile == "-" {
 		return readShort("-")
 	}

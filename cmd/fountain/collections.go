@@ -73,7 +73,7 @@ func (o *operator) deleteCollection() *cobra.Command {
 	cmd := o.command("delete NAME", "Delete a collection with its documents, permanently", "  fountain collections delete plays\n  fountain collections delete plays --yes", oneArg("a collection"),
 		func(cmd *cobra.Command, c *fountain.Client, args []string) error {
 			if !yes {
-				if err := agreed(cmd, "Delete the collection "+args[0]+" with its documents? Type its name: ", args[0]); err != nil {
+				if err := confirmWord(cmd, "Delete the collection "+args[0]+" with its documents? Type its name: ", args[0]); err != nil {
 					return err
 				}
 			}
@@ -83,8 +83,8 @@ func (o *operator) deleteCollection() *cobra.Command {
 	return cmd
 }
 
-// agreed asks the user to type a word at the terminal.
-func agreed(cmd *cobra.Command, question, word string) error {
+// confirmWord asks the user to type a word at the terminal.
+func confirmWord(cmd *cobra.Command, question, word string) error {
 	if !terminal.Is(os.Stdin) {
 		return usagef("%s needs confirmation, and there is no terminal to prompt on: pass --yes to continue", cmd.CommandPath())
 	}

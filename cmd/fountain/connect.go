@@ -100,7 +100,7 @@ func (c *connection) anonymous(address string, more ...fountain.Option) (*founta
 // is asked for a code when an operation requires a second factor.
 func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error) {
 	if key := os.Getenv("FOUNTAIN_API_KEY"); key != "" {
-		kept := c.besideKey()
+		kept := c.sessionForKey()
 		opts, err := c.options()
 		if err != nil {
 			return nil, err
@@ -121,7 +121,7 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 		return nil, err
 	}
 	address := c.address(kept)
-	if sameDoor(address, kept.URL) {
+	if sameLoopbackPort(address, kept.URL) {
 		address = kept.URL
 	}
 	if address != kept.URL {
@@ -140,10 +140,10 @@ func (c *connection) client(stepUp fountain.StepUpFunc) (*fountain.Client, error
 	return fountain.New(address, append(opts, fountain.WithTokenSource(session.NewSource(file, anonymous)), fountain.WithRaisedTokens(file.Raised()))...)
 }
 
-// besideKey returns the session whose address and trusted CA are used with an API key if neither a flag nor the
+// sessionForKey returns the session whose address and trusted CA are used with an API key if neither a flag nor the
 // environment names an address. It returns nil if nobody is signed in, and also if the session cannot be read, because
 // a key needs no session.
-func (c *connection) besideKey() *session.Session {
+func (c *connection) sessionForKey() *session.Session {
 	if c.url != "" || os.Getenv("FOUNTAIN_URL") != "" {
 		return nil
 	}
@@ -159,9 +159,9 @@ func (c *connection) besideKey() *session.Session {
 	return kept
 }
 
-// sameDoor reports whether two addresses are the same port on this machine's loopback interface. fountain up prints
+// sameLoopbackPort reports whether two addresses are the same port on this machine's loopback interface. fountain up prints
 // localhost and earlier printed 127.0.0.1.
-func sameDoor(one, other string) bool {
+func sameLoopbackPort(one, other string) bool {
 	a, errA := url.Parse(one)
 	b, errB := url.Parse(other)
 	return errA == nil && errB == nil && loopback(a.Hostname()) && loopback(b.Hostname()) && a.Scheme == b.Scheme && a.Port() == b.Port() && a.Path == b.Path
@@ -175,7 +175,7 @@ func calling(cmd *cobra.Command) *cobra.Command {
 		err := do(cmd, args)
 		var call *url.Error
 		if !errors.As(err, &call) || !errors.Is(err, syscall.ECONNREFUSED) {
-			return hinted(inWords(cmd, err))
+			return hinted(rewordRefusal(cmd, err))
 		}
 		address := "the gateway's address"
 		if u, parseErr := url.Parse(call.URL); parseErr == nil {
@@ -216,8 +216,8 @@ func codePrompt(challenge fountain.Challenge) string {
 	return prompt
 }
 
-// unasked is the error of a command that needs a code and has no terminal to ask at.
-func unasked(challenge fountain.Challenge) error {
+// noPromptError is the error of a command that needs a code and has no terminal to ask at.
+func noPromptError(challenge fountain.Challenge) error {
 	text := "a second factor is needed, and there is no terminal to prompt on: pass the code with --code-file"
 	if raises(challenge) {
 		text += " (no authenticator yet? run fountain otp enrol)"
@@ -229,7 +229,7 @@ func unasked(challenge fountain.Challenge) error {
 func askCode(_ context.Context, challenge fountain.Challenge) (string, error) {
 	code, err := terminal.Ask(codePrompt(challenge))
 	if errors.Is(err, terminal.ErrNoTerminal) {
-		return "", unasked(challenge)
+		return "", noPromptError(challenge)
 	}
 	if err == nil && code == "" && challenge.Channel != "" {
 		return "", fountain.ErrResend

@@ -32,8 +32,8 @@ import (
 // exitWarned is the exit status if the doctor found nothing worse than warnings.
 const exitWarned = 3
 
-// examination holds the flags of doctor.
-type examination struct {
+// doctorCall holds the flags of doctor.
+type doctorCall struct {
 	data, url, caFile string
 	given, named      bool // --data was set, --url was set
 	asJSON, quick     bool
@@ -42,7 +42,7 @@ type examination struct {
 }
 
 func newDoctor() *cobra.Command {
-	var e examination
+	var e doctorCall
 	cmd := &cobra.Command{
 		Use:   "doctor",
 		Short: "Check keys, files, databases, disks, clocks and certificates of a family, and recommend actions",
@@ -83,7 +83,7 @@ Exit status: 0 no findings; 1 errors were found, or doctor could not check; 2 wr
 	return cmd
 }
 
-func (e *examination) run(cmd *cobra.Command) error {
+func (e *doctorCall) run(cmd *cobra.Command) error {
 	e.named = e.url != ""
 	if e.url = cmp.Or(e.url, os.Getenv("FOUNTAIN_URL")); e.url != "" {
 		e.caFile = cmp.Or(e.caFile, os.Getenv("FOUNTAIN_CA_FILE"))
@@ -119,7 +119,7 @@ func (e *examination) run(cmd *cobra.Command) error {
 }
 
 // kept stores the report where the kms can return it.
-func (e *examination) kept(r doctor.Report) error {
+func (e *doctorCall) kept(r doctor.Report) error {
 	if !e.keep {
 		return nil
 	}
@@ -136,7 +136,7 @@ func (e *examination) kept(r doctor.Report) error {
 // client returns the HTTP client for the checks. It asks services on this machine, whose certificates are for their
 // public names. It sends them no secret, and their responses (status, release, contract, time) are only shown. With
 // --url it verifies certificates as every client does.
-func (e *examination) client() (*http.Client, error) {
+func (e *doctorCall) client() (*http.Client, error) {
 	if e.url == "" {
 		if e.caFile != "" {
 			return nil, usagef("--ca-file is for --url or FOUNTAIN_URL")
@@ -175,7 +175,7 @@ func servedWords(environ []string) (words []string) {
 }
 
 // outside checks a remote installation through its gateway, without special access.
-func (e *examination) outside(ctx context.Context, d *doctor.Doctor) {
+func (e *doctorCall) outside(ctx context.Context, d *doctor.Doctor) {
 	d.Outside = true
 	for _, word := range openapi.Words() {
 		d.Examine(ctx, doctor.Place{Word: word, URL: strings.TrimRight(e.url, "/")})
@@ -183,7 +183,7 @@ func (e *examination) outside(ctx context.Context, d *doctor.Doctor) {
 }
 
 // single checks the services of serve that the environment configures.
-func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []string) {
+func (e *doctorCall) single(ctx context.Context, d *doctor.Doctor, words []string) {
 	for _, word := range words {
 		p, err := loadProgram(word)
 		if err != nil {
@@ -199,7 +199,7 @@ func (e *examination) single(ctx context.Context, d *doctor.Doctor, words []stri
 }
 
 // house checks the data directory of fountain up.
-func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
+func (e *doctorCall) house(ctx context.Context, d *doctor.Doctor) error {
 	if _, err := os.Stat(filepath.Join(e.data, "kms")); err != nil {
 		return fmt.Errorf("there is no family in %s: name its data directory with --data, run doctor in the environment of fountain serve, or name a family elsewhere with --url", e.data)
 	}
@@ -240,7 +240,7 @@ func (e *examination) house(ctx context.Context, d *doctor.Doctor) error {
 // door returns the address of the gateway of the services in the data directory. It is --url if given, or FOUNTAIN_URL
 // if that is not a port of this machine, such as a front end with a certificate. Otherwise it is the address that the
 // running services have recorded.
-func (e *examination) door(running bool) (string, error) {
+func (e *doctorCall) door(running bool) (string, error) {
 	at, err := url.Parse(e.url) // client has already checked it
 	if err != nil {
 		return "", fmt.Errorf("read the address of the family: %w", err)
@@ -261,7 +261,7 @@ func (e *examination) door(running bool) (string, error) {
 }
 
 // examine has the doctor check one service.
-func (e *examination) examine(ctx context.Context, d *doctor.Doctor, p *program, at doctor.Place) {
+func (e *doctorCall) examine(ctx context.Context, d *doctor.Doctor, p *program, at doctor.Place) {
 	if p.word == "kms" {
 		e.kms = at.Service.DataDir
 	}
@@ -282,12 +282,12 @@ func (e *examination) examine(ctx context.Context, d *doctor.Doctor, p *program,
 }
 
 // tell prints the findings and returns the exit status as an error.
-func (e *examination) tell(out io.Writer, r doctor.Report) error {
+func (e *doctorCall) tell(out io.Writer, r doctor.Report) error {
 	var err error
 	if e.asJSON {
 		err = printJSON(out, map[string]any{"worst": r.Worst(), "version": version, "findings": r})
 	} else {
-		err = tellFindings(out, r)
+		err = printFindings(out, r)
 	}
 	switch {
 	case err != nil:
@@ -300,7 +300,7 @@ func (e *examination) tell(out io.Writer, r doctor.Report) error {
 	return nil
 }
 
-func tellFindings(out io.Writer, r doctor.Report) error {
+func printFindings(out io.Writer, r doctor.Report) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	for _, f := range r {
 		fmt.Fprintf(table, "%s\t%s\t%s\t%s\n", strings.ToUpper(string(f.Level)), serviceOr(f.Service), f.Check, f.What)

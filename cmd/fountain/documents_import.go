@@ -152,16 +152,16 @@ func (d *documentImport) openFailed(input *os.File) error {
 	if err != nil {
 		return err
 	}
-	if err := d.goOn(failed, input, inUse); err != nil {
+	if err := d.resume(failed, input, inUse); err != nil {
 		return errors.Join(err, failed.Close())
 	}
 	d.failed = failed
 	return nil
 }
 
-// goOn removes the failures that were written after the position. It never truncates another file of the import,
+// resume removes the failures that were written after the position. It never truncates another file of the import,
 // whatever links point to it.
-func (d *documentImport) goOn(failed, input *os.File, inUse []string) error {
+func (d *documentImport) resume(failed, input *os.File, inUse []string) error {
 	info, err := failed.Stat()
 	if err != nil {
 		return err

@@ -27,8 +27,8 @@ import (
 // maxExplainedBody limits the request body, in bytes. It is more than any contract accepts.
 const maxExplainedBody = 64 << 20
 
-// explaining holds the flags of explain.
-type explaining struct {
+// explainCall holds the flags of explain.
+type explainCall struct {
 	connection
 	output    string // table or json
 	headers   []string
@@ -42,7 +42,7 @@ type explaining struct {
 }
 
 func newExplain() *cobra.Command {
-	o := &explaining{}
+	o := &explainCall{}
 	cmd := &cobra.Command{
 		Use:   "explain METHOD URL | REQUEST-ID",
 		Short: "Explain which checks apply to a request, where the contract defines them, and which one refuses it",
@@ -82,7 +82,7 @@ The exit status is 0 if no check refuses or the request was found, and 1 if a ch
 	return cmd
 }
 
-func (o *explaining) run(cmd *cobra.Command, args []string) error {
+func (o *explainCall) run(cmd *cobra.Command, args []string) error {
 	if o.output != "table" && o.output != "json" {
 		return usagef("--output must be table or json")
 	}
@@ -107,7 +107,7 @@ func (o *explaining) run(cmd *cobra.Command, args []string) error {
 
 // explainer returns an explainer for the FountainAI contracts, and for the contract of an adopted service if one is
 // given or the target belongs to one.
-func (o *explaining) explainer(cmd *cobra.Command, target string) (*explain.Explainer, error) {
+func (o *explainCall) explainer(cmd *cobra.Command, target string) (*explain.Explainer, error) {
 	if o.contract != "" && o.adopted {
 		return nil, usagef("--adopted does not go with --contract")
 	}
@@ -129,7 +129,7 @@ func (o *explaining) explainer(cmd *cobra.Command, target string) (*explain.Expl
 }
 
 // adoption reads the contract of the adopted service from the given file or from the kms.
-func (o *explaining) adoption(cmd *cobra.Command, target string) (contract.Adoption, error) {
+func (o *explainCall) adoption(cmd *cobra.Command, target string) (contract.Adoption, error) {
 	if o.contract != "" {
 		return o.read(o.contract)
 	}
@@ -143,7 +143,7 @@ func (o *explaining) adoption(cmd *cobra.Command, target string) (contract.Adopt
 }
 
 // request explains a method and a URL.
-func (o *explaining) request(cmd *cobra.Command, method, url string) error {
+func (o *explainCall) request(cmd *cobra.Command, method, url string) error {
 	if method == "" || strings.ContainsFunc(method, breaking) {
 		return usagef("METHOD must be one word such as GET")
 	}
@@ -248,7 +248,7 @@ func readBodyFile(file string) ([]byte, error) {
 }
 
 // token returns the token for the request, or "" if none was given.
-func (o *explaining) token(cmd *cobra.Command, e *explain.Explainer, method, target string) (string, error) {
+func (o *explainCall) token(cmd *cobra.Command, e *explain.Explainer, method, target string) (string, error) {
 	switch {
 	case o.tokenFile == "-":
 		return readShort(o.tokenFile)
@@ -274,7 +274,7 @@ func (o *explaining) token(cmd *cobra.Command, e *explain.Explainer, method, tar
 }
 
 // story explains a past request from the log.
-func (o *explaining) story(cmd *cobra.Command, e *explain.Explainer, requestID string) error {
+func (o *explainCall) story(cmd *cobra.Command, e *explain.Explainer, requestID string) error {
 	if !id.Valid("req", requestID) {
 		return usagef("%s takes a method and a URL, or the id of a request (req_...)", cmd.CommandPath())
 	}
@@ -398,7 +398,7 @@ func printStory(out io.Writer, s *explain.Story) error {
 	table := tabwriter.NewWriter(out, 0, 4, 2, ' ', 0)
 	fmt.Fprintln(table, "TIME\tSERVICE\tLEVEL\tWHAT")
 	for _, l := range s.Lines {
-		fmt.Fprintln(table, strings.Join([]string{l.Time.Format("15:04:05.000000"), plain(l.Service), plain(strings.ToLower(l.Level)), happened(l)}, "\t"))
+		fmt.Fprintln(table, strings.Join([]string{l.Time.Format("15:04:05.000000"), plain(l.Service), plain(strings.ToLower(l.Level)), describeLine(l)}, "\t"))
 	}
 	if err := table.Flush(); err != nil {
 		return err
@@ -425,8 +425,8 @@ func printStory(out io.Writer, s *explain.Story) error {
 	return table.Flush()
 }
 
-// happened describes a log line.
-func happened(l explain.Line) string {
+// describeLine describes a log line.
+func describeLine(l explain.Line) string {
 	parts := []string{plain(l.Message)}
 	if a := l.Access; a != nil {
 		parts = []string{plain(a.Method), plain(a.Route), strconv.Itoa(a.Status)}

@@ -64,7 +64,7 @@ cannot express as written, or not at all, are reported with file and line; every
 		if err != nil {
 			return err
 		}
-		if err := tellNotes(cmd, a, client.Notes); err != nil {
+		if err := printNotes(cmd, a, client.Notes); err != nil {
 			return err
 		}
 		return writeFiles(cmd, out, client.Files)
@@ -72,8 +72,8 @@ cannot express as written, or not at all, are reported with file and line; every
 	return cmd
 }
 
-// tellNotes prints where a client differs from the document.
-func tellNotes(cmd *cobra.Command, a contract.Adoption, notes []clientgen.Note) error {
+// printNotes prints where a client differs from the document.
+func printNotes(cmd *cobra.Command, a contract.Adoption, notes []clientgen.Note) error {
 	place, err := contract.Places(a)
 	if err != nil {
 		return err

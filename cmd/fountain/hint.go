@@ -19,7 +19,7 @@ func hinted(err error) error {
 	if hint == "" {
 		return err
 	}
-	return &worded{err.Error() + "; " + hint, err}
+	return &rewordedError{err.Error() + "; " + hint, err}
 }
 
 func hintOf(refused *fountain.Error, byKey bool) string {

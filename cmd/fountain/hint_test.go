@@ -53,14 +53,14 @@ func TestInWords_tellsWhereTheIDsAre(t *testing.T) {
 	refused := &fountain.Error{Code: fountain.CodeInvalidParameter, RequestID: "req_1", Errors: []fountain.FieldError{
 		{In: "path", Pointer: "keyId", Keyword: "minLength", Message: "must have at least 30 characters"}, {In: "path", Pointer: "keyId", Keyword: "pattern", Message: "must match"},
 	}}
-	require.EqualError(t, inWords(revoke, refused), "not a valid key ID: see `keys list` [req_1]")
+	require.EqualError(t, rewordRefusal(revoke, refused), "not a valid key ID: see `keys list` [req_1]")
 	refused.Errors[0].In = "query"
-	require.Equal(t, error(refused), inWords(revoke, refused), "not only the ID is wrong")
+	require.Equal(t, error(refused), rewordRefusal(revoke, refused), "not only the ID is wrong")
 }
 
 // A service that the gateway does not reach is not shown as just active.
 func TestAdopted_tellsWhatIsNotReached(t *testing.T) {
-	one := listedContract{kms.Contract{Status: kms.ContractStatusActive}, atGateway{State: gatewayReady, Revision: 3}}
+	one := listedContract{kms.Contract{Status: kms.ContractStatusActive}, gatewayState{State: gatewayReady, Revision: 3}}
 	require.Equal(t, "active", one.status())
 	one.Gateway.State = string(gateway.ServiceStatusStatusDown)
 	require.Equal(t, "active, not reached", one.status())
@@ -73,19 +73,19 @@ func TestConnection_aKeyGoesWhereItsUserIsSignedIn(t *testing.T) {
 	t.Setenv("HOME", t.TempDir())
 	t.Setenv("FOUNTAIN_URL", "")
 	var c connection
-	require.Equal(t, defaultURL, c.address(c.besideKey()))
+	require.Equal(t, defaultURL, c.address(c.sessionForKey()))
 	file, err := session.Default()
 	require.NoError(t, err)
 	require.NoError(t, file.Save(&session.Session{URL: "http://localhost:8502", Username: "ada", RefreshToken: "a token", CAFile: "/ca.pem"}))
-	require.Equal(t, "http://localhost:8502", c.address(c.besideKey()))
+	require.Equal(t, "http://localhost:8502", c.address(c.sessionForKey()))
 	require.Equal(t, "/ca.pem", c.keptCA, "trusted by whom the session is")
 
 	t.Setenv("FOUNTAIN_URL", "http://localhost:9000")
 	c = connection{}
-	require.Equal(t, "http://localhost:9000", c.address(c.besideKey()))
+	require.Equal(t, "http://localhost:9000", c.address(c.sessionForKey()))
 	require.Empty(t, c.keptCA, "another address is not trusted by the session's authorities")
 	c.url = "http://localhost:9001"
-	require.Equal(t, "http://localhost:9001", c.address(c.besideKey()))
+	require.Equal(t, "http://localhost:9001", c.address(c.sessionForKey()))
 }
 
 // An API key cannot be raised with a code: --step-up says so before it asks for one.
@@ -113,7 +113,7 @@ func TestCodes_ofNobodysAuthenticatorLeadToEnrolment(t *testing.T) {
 		"sent":    {fountain.Challenge{Operation: "putRole", Channel: "email", SentTo: "a***@example.org", Attempt: 2}, false},
 	} {
 		require.Equal(t, one.told, strings.Contains(codePrompt(one.challenge), "fountain otp enrol"), name)
-		require.Equal(t, raises(one.challenge), strings.Contains(unasked(one.challenge).Error(), "fountain otp enrol"), name+": without a terminal it is said at once")
+		require.Equal(t, raises(one.challenge), strings.Contains(noPromptError(one.challenge).Error(), "fountain otp enrol"), name+": without a terminal it is said at once")
 		code, err := o.code(t.Context(), one.challenge)
 		if one.challenge.Attempt == 1 {
 			require.NoError(t, err)

@@ -134,7 +134,7 @@ func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Scri
 		return err
 	}
 	if o.DryRun {
-		return o.tellDifference(out, result)
+		return o.printDifference(out, result)
 	}
 	total, found := 0, 0
 	for _, n := range result.Counts {
@@ -153,12 +153,12 @@ func (o *imports) do(ctx context.Context, out io.Writer, script *screenplay.Scri
 	if result.Renumbered > 0 {
 		fmt.Fprintf(out, "%d elements got another number, so that the numbers follow the play\n", result.Renumbered)
 	}
-	o.tellEdited(out, result)
+	o.printEdited(out, result)
 	return err
 }
 
-// tellDifference prints the output of --dry-run.
-func (o *imports) tellDifference(out io.Writer, result *importer.Result) error {
+// printDifference prints the output of --dry-run.
+func (o *imports) printDifference(out io.Writer, result *importer.Result) error {
 	for _, c := range result.Changes {
 		where := fmt.Sprintf("line %d", c.Line)
 		if c.Line == 0 {
@@ -180,7 +180,7 @@ func (o *imports) tellDifference(out io.Writer, result *importer.Result) error {
 			fmt.Fprintf(out, "         + %s\n", c.After)
 		}
 	}
-	o.tellEdited(out, result)
+	o.printEdited(out, result)
 	if len(result.Changes) == 0 {
 		_, err := fmt.Fprintf(out, "scope %s already has this play; nothing was stored\n", o.Scope)
 		return err
@@ -189,7 +189,7 @@ func (o *imports) tellDifference(out io.Writer, result *importer.Result) error {
 	return err
 }
 
-func (o *imports) tellEdited(out io.Writer, result *importer.Result) {
+func (o *imports) printEdited(out io.Writer, result *importer.Result) {
 	if result.Edited > 0 {
 		fmt.Fprintf(out, "%d %s changed in the service since the import, and stay so where the play did not change\n",
 			result.Edited, plural(result.Edited, "element"))

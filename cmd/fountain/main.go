@@ -36,7 +36,7 @@ func main() {
 	if errors.As(err, &status) {
 		os.Exit(int(status))
 	}
-	fmt.Fprintln(os.Stderr, "fountain: "+sentence(err)+wayBack(err))
+	fmt.Fprintln(os.Stderr, "fountain: "+sentence(err)+newerReleaseHint(err))
 	var usage *usageError
 	if errors.As(err, &usage) {
 		os.Exit(exitUsage)

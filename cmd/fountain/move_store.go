@@ -81,7 +81,7 @@ func (m moveStore) run(cmd *cobra.Command, word string) error {
 	if m.reopen {
 		return m.openAgain(cmd, from, &to)
 	}
-	tables, err := store.Move(cmd.Context(), from, to, tellMove(from, to))
+	tables, err := store.Move(cmd.Context(), from, to, printMove(from, to))
 	if err != nil {
 		return m.refusal(from, to, err)
 	}
@@ -112,8 +112,8 @@ func (m moveStore) configured(word string, given bool) (store.Config, error) {
 	return parts[0].Database, nil
 }
 
-// tellMove records the move in the audit trail of the new database.
-func tellMove(from, to store.Config) func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
+// printMove records the move in the audit trail of the new database.
+func printMove(from, to store.Config) func(ctx context.Context, tx *store.Tx, tables []store.MovedTable) error {
 	kind := func(c store.Config) string {
 		if c.URL != "" {
 			return postgreSQL

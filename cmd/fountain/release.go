@@ -52,9 +52,9 @@ func refused(ctx context.Context, c store.Config) error {
 	return nil
 }
 
-// wayBack says what to do about a database of a newer release, whichever command was refused. It returns "" for every
+// newerReleaseHint says what to do about a database of a newer release, whichever command was refused. It returns "" for every
 // other error.
-func wayBack(err error) string {
+func newerReleaseHint(err error) string {
 	if !errors.Is(err, store.ErrNewer) {
 		return ""
 	}

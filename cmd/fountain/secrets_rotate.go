@@ -36,13 +36,13 @@ func (o *operator) rotateSecret() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			o.turning(cmd, args[0])
+			o.printRotating(cmd, args[0])
 			return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
 		})
 }
 
-// turning prints that the rotation has started, and how to see its end.
-func (o *operator) turning(cmd *cobra.Command, secret string) {
+// printRotating prints that the rotation has started, and how to see its end.
+func (o *operator) printRotating(cmd *cobra.Command, secret string) {
 	fmt.Fprintf(cmd.ErrOrStderr(), "Rotation continues in the background; check it with fountain secrets rotation %s\n", secret)
 }
 
@@ -53,7 +53,7 @@ func (o *operator) rollbackSecret() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		o.turning(cmd, args[0])
+		o.printRotating(cmd, args[0])
 		return o.print(cmd, r, rotationHead, [][]string{rotationRow(*r)})
 	})
 }

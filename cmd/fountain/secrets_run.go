@@ -38,8 +38,8 @@ type secretsRun struct {
 
 const readPause = 5 * time.Second // retry interval for secrets that could not be read
 
-// passedOn lists the signals that are passed on to the process.
-var passedOn = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
+// forwardedSignals lists the signals that are passed on to the process.
+var forwardedSignals = []os.Signal{os.Interrupt, syscall.SIGTERM, syscall.SIGHUP, syscall.SIGQUIT, syscall.SIGUSR1, syscall.SIGUSR2, syscall.SIGWINCH}
 
 func newSecretsRun(o *operator) *cobra.Command {
 	run := &secretsRun{operator: o, known: map[string]int64{}}
@@ -129,7 +129,7 @@ func (r *secretsRun) do(cmd *cobra.Command, c *fountain.Client, args []string) e
 	}
 	defer os.RemoveAll(folder)
 	signals := make(chan os.Signal, 16)
-	signal.Notify(signals, passedOn...)
+	signal.Notify(signals, forwardedSignals...)
 	defer signal.Stop(signals)
 	// A signal is for the process to handle. It must not stop this command, which serves the process.
 	ctx, cancel := context.WithCancel(context.WithoutCancel(cmd.Context()))

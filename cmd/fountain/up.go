@@ -104,7 +104,7 @@ continues with the same data.`,
 			log, endLog := telemetry.NewBatchedLogger(os.Stderr, logLevel)
 			defer endLog()
 			c.Log = log
-			if names := untaken(os.Environ()); len(names) > 0 {
+			if names := ignoredSettings(os.Environ()); len(names) > 0 {
 				log.WarnContext(cmd.Context(), "fountain up does not support these settings of fountain serve and ignores them", "settings", names)
 			}
 			c.OnReady = func(info family.Info) { announce(cmd.OutOrStdout(), cmd.ErrOrStderr(), c.DataDir, info) }
@@ -153,9 +153,9 @@ const (
 	rotationSettings = "ROTATION_"
 )
 
-// untaken returns the names of service settings in the environment that up ignores. A user who sets one expects it to
+// ignoredSettings returns the names of service settings in the environment that up ignores. A user who sets one expects it to
 // have an effect.
-func untaken(environ []string) (names []string) {
+func ignoredSettings(environ []string) (names []string) {
 	for prefix, taken := range map[string][]string{
 		twofactorPrefix:      append([]string{passkeySettings, channelSettings}, deliverySettings...),
 		kmsPrefix:            {rotationSettings},

@@ -311,10 +311,10 @@ func TestUp_takesTheSettingsOfAdoptedServices(t *testing.T) {
 
 // A setting of fountain serve that up ignores is named, without its value. Those that it uses are not.
 func TestUntaken_namesSettingsThatHoldNothing(t *testing.T) {
-	require.Equal(t, []string{"FOUNTAIN_KMS_SIGNING_KEY_LIFE", "FOUNTAIN_SEQUENCE_LOG_LEVEL", "FOUNTAIN_TWOFACTOR_SMPT_HOST"}, untaken([]string{
+	require.Equal(t, []string{"FOUNTAIN_KMS_SIGNING_KEY_LIFE", "FOUNTAIN_SEQUENCE_LOG_LEVEL", "FOUNTAIN_TWOFACTOR_SMPT_HOST"}, ignoredSettings([]string{
 		"FOUNTAIN_SEQUENCE_LOG_LEVEL=debug", "FOUNTAIN_KMS_SIGNING_KEY_LIFE=24h", "FOUNTAIN_TWOFACTOR_SMPT_HOST=mail", "FOUNTAIN_DATA=d", "FOUNTAIN_REDIS_URL=redis://r", "PATH=/bin",
 		"FOUNTAIN_TWOFACTOR_SMTP_HOST=mail", "FOUNTAIN_TWOFACTOR_WEBAUTHN_ID=x", "FOUNTAIN_TWOFACTOR_STEP_UP_CHANNELS=sms", "FOUNTAIN_GATEWAY_UPSTREAM_ALLOW=10.0.0.0/8:80",
 		"FOUNTAIN_SEARCH_ENGINE_URL=http://t", "FOUNTAIN_KMS_ROTATION_ALLOW=h:1",
 	}))
-	require.Empty(t, untaken(nil))
+	require.Empty(t, ignoredSettings(nil))
 }

@@ -18,24 +18,24 @@ var typed = map[string]string{
 	"roleName": "the name", "code": "the code", "first": "the first code", "second": "the second code", "invitation": "the invitation", "token": "the token",
 }
 
-// worded is a refusal in the words of the command line. It wraps the service's error.
-type worded struct {
+// rewordedError is a refusal in the words of the command line. It wraps the service's error.
+type rewordedError struct {
 	text string
 	err  error
 }
 
-func (w *worded) Error() string { return w.text }
-func (w *worded) Unwrap() error { return w.err }
+func (w *rewordedError) Error() string { return w.text }
+func (w *rewordedError) Unwrap() error { return w.err }
 
-// inWords names the refused parts of a request as they were typed. It returns err unchanged unless every refused part
+// rewordRefusal names the refused parts of a request as they were typed. It returns err unchanged unless every refused part
 // has such a name.
-func inWords(cmd *cobra.Command, err error) error {
+func rewordRefusal(cmd *cobra.Command, err error) error {
 	var refused *fountain.Error
 	if !errors.As(err, &refused) || len(refused.Errors) == 0 {
 		return err
 	}
 	if noID(refused) && cmd.HasParent() {
-		return &worded{"not a valid " + idName(refused.Errors[0].Pointer) + ": see `" + cmd.Parent().CommandPath() + " list` [" + refused.RequestID + "]", err}
+		return &rewordedError{"not a valid " + idName(refused.Errors[0].Pointer) + ": see `" + cmd.Parent().CommandPath() + " list` [" + refused.RequestID + "]", err}
 	}
 	var said []string
 	for _, fault := range refused.Errors {
@@ -53,7 +53,7 @@ func inWords(cmd *cobra.Command, err error) error {
 	if refused.Code != fountain.CodeInvalidBody && refused.Code != fountain.CodeInvalidParameter && refused.Detail != "" {
 		text = strings.TrimSuffix(refused.Detail, ".") + ": " + text
 	}
-	return &worded{text + " [" + refused.RequestID + "]", err}
+	return &rewordedError{text + " [" + refused.RequestID + "]", err}
 }
 
 // idName names the kind of an ID by its parameter: keyId is a key ID.

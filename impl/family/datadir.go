@@ -59,8 +59,8 @@ func Locked(dir string) (bool, error) {
 	return false, err
 }
 
-// tellAddress stores the gateway's URL for programs on this machine. The file stays locked.
-func tellAddress(dir, url string) error {
+// writeAddress stores the gateway's URL for programs on this machine. The file stays locked.
+func writeAddress(dir, url string) error {
 	if err := os.WriteFile(filepath.Join(dir, lockFile), []byte(url+"\n"), 0o600); err != nil {
 		return fmt.Errorf("keep the gateway's address: %w", err)
 	}

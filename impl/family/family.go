@@ -98,7 +98,7 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer unlock()
-	h := &house{Config: c, front: front, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
+	h := &instance{Config: c, front: front, admin: admin, registry: prometheus.NewRegistry(), failed: make(chan error, 8)}
 	h.registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return h.run(ctx)
 }
@@ -124,8 +124,8 @@ func (c *Config) complete() {
 	}
 }
 
-// house is a running family.
-type house struct {
+// instance is a running family.
+type instance struct {
 	Config
 	front, admin net.Listener
 	registry     *prometheus.Registry
@@ -137,7 +137,7 @@ type house struct {
 	tracers map[string]*tracing.Tracer // by word; nil values when traces are off
 }
 
-func (h *house) run(ctx context.Context) (err error) {
+func (h *instance) run(ctx context.Context) (err error) {
 	stopAdmin := h.serveAdmin()
 	defer stopAdmin()
 	defer func() {
@@ -156,7 +156,7 @@ func (h *house) run(ctx context.Context) (err error) {
 		}
 		return err
 	}
-	if err := tellAddress(h.DataDir, urlOf(h.front)); err != nil {
+	if err := writeAddress(h.DataDir, urlOf(h.front)); err != nil {
 		return err
 	}
 	h.OnReady(h.info())
@@ -169,7 +169,7 @@ func (h *house) run(ctx context.Context) (err error) {
 }
 
 // awaitReady waits until every member is ready or one fails.
-func (h *house) awaitReady(ctx context.Context) error {
+func (h *instance) awaitReady(ctx context.Context) error {
 	for _, m := range h.started() {
 		if err := h.await(ctx, m.ready); err != nil {
 			return err
@@ -179,7 +179,7 @@ func (h *house) awaitReady(ctx context.Context) error {
 }
 
 // await waits for an event. It returns an error when a member fails or ctx ends first.
-func (h *house) await(ctx context.Context, event <-chan struct{}) error {
+func (h *instance) await(ctx context.Context, event <-chan struct{}) error {
 	select {
 	case <-event:
 		return nil
@@ -190,7 +190,7 @@ func (h *house) await(ctx context.Context, event <-chan struct{}) error {
 	}
 }
 
-func (h *house) info() Info {
+func (h *instance) info() Info {
 	info := Info{GatewayURL: nameOf(h.front), AdminURL: nameOf(h.admin), Services: make(map[string]string)}
 	for _, m := range h.started() {
 		info.Services[m.word] = m.url
@@ -202,7 +202,7 @@ func (h *house) info() Info {
 }
 
 // serveAdmin serves the admin port until the returned function is called.
-func (h *house) serveAdmin() func() {
+func (h *instance) serveAdmin() func() {
 	server := &http.Server{
 		Handler:           telemetry.AdminHandler(telemetry.AdminOptions{Gatherer: h.registry, Services: h.services}),
 		ReadHeaderTimeout: 5 * time.Second,

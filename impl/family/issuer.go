@@ -15,7 +15,7 @@ const issuerFile = "issuer"
 
 // chooseIssuer returns the configured issuer, or else that of the first start. At the first start it is the gateway's URL. It returns "" when a kms
 // database exists without the file: the kms then uses the issuer in its database.
-func (h *house) chooseIssuer() (string, error) {
+func (h *instance) chooseIssuer() (string, error) {
 	if h.Issuer != "" {
 		return h.Issuer, nil
 	}

@@ -39,7 +39,7 @@ type member struct {
 }
 
 // start starts the kms, asks it for the issuer in its database, and starts the other services with that issuer.
-func (h *house) start(ctx context.Context) error {
+func (h *instance) start(ctx context.Context) error {
 	words := []string{"kms", "twofactor", "search", "sequence"}
 	listeners := make(map[string]net.Listener)
 	for _, word := range words {
@@ -96,7 +96,7 @@ func (h *house) start(ctx context.Context) error {
 
 // sitePasskeys returns the configured site of passkeys. Without a configured site and issuer it is localhost, as browsers create no passkeys for IP
 // addresses.
-func (h *house) sitePasskeys() twofactor.Passkeys {
+func (h *instance) sitePasskeys() twofactor.Passkeys {
 	p := h.Passkeys
 	if p.RPID != "" || len(p.Origins) > 0 || h.Issuer != "" {
 		return p
@@ -109,7 +109,7 @@ func (h *house) sitePasskeys() twofactor.Passkeys {
 }
 
 // startKMS starts the kms and waits until it is ready. Its rotations may not call an address of this process.
-func (h *house) startKMS(ctx context.Context, s config.Service, own []string) error {
+func (h *instance) startKMS(ctx context.Context, s config.Service, own []string) error {
 	issuer, err := h.chooseIssuer()
 	if err != nil {
 		return err
@@ -138,10 +138,10 @@ func addressesOf(admin net.Listener, listeners map[string]net.Listener) []string
 	return out
 }
 
-func (h *house) enrolDir() string { return filepath.Join(h.DataDir, "enrol") }
+func (h *instance) enrolDir() string { return filepath.Join(h.DataDir, "enrol") }
 
 // service returns the settings that all members have in common.
-func (h *house) service(word string, l net.Listener, kmsURL string) config.Service {
+func (h *instance) service(word string, l net.Listener, kmsURL string) config.Service {
 	return config.Service{
 		Listener: l, DataDir: filepath.Join(h.DataDir, word),
 		JWKSURL: kmsURL + "/kms/v1/.well-known/jwks.json", KMSURL: kmsURL, EnrolTokenFile: filepath.Join(h.enrolDir(), word, "token"),
@@ -151,14 +151,14 @@ func (h *house) service(word string, l net.Listener, kmsURL string) config.Servi
 	}
 }
 
-func (h *house) logOf(word string) *slog.Logger { return h.Log.With("service", word) }
+func (h *instance) logOf(word string) *slog.Logger { return h.Log.With("service", word) }
 
-func (h *house) metricsOf(word string) prometheus.Registerer {
+func (h *instance) metricsOf(word string) prometheus.Registerer {
 	return prometheus.WrapRegistererWith(prometheus.Labels{"service": word}, h.registry)
 }
 
 // startTracers creates a tracer for each member; they are nil when traces are off.
-func (h *house) startTracers(words []string) error {
+func (h *instance) startTracers(words []string) error {
 	h.tracers = make(map[string]*tracing.Tracer)
 	for _, word := range words {
 		tracer, err := lifecycle.NewTracer(word, h.Version, h.Traces, h.logOf(word), h.metricsOf(word))
@@ -171,7 +171,7 @@ func (h *house) startTracers(words []string) error {
 }
 
 // closeTracers sends the remaining spans of all members in parallel. Each member has a few seconds for that.
-func (h *house) closeTracers() {
+func (h *instance) closeTracers() {
 	var wg sync.WaitGroup
 	for _, tracer := range h.tracers {
 		wg.Go(tracer.Close)
@@ -180,7 +180,7 @@ func (h *house) closeTracers() {
 }
 
 // launch starts a member. s is its configuration, which run uses by reference.
-func (h *house) launch(word, url string, s *config.Service, run func(context.Context) error) {
+func (h *instance) launch(word, url string, s *config.Service, run func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background()) // not the caller's context, as the members stop in a fixed order
 	m := &member{word: word, url: url, ready: make(chan struct{}), cancel: cancel, done: make(chan struct{})}
 	s.OnReady = sync.OnceFunc(func() { close(m.ready) })
@@ -199,7 +199,7 @@ func (h *house) launch(word, url string, s *config.Service, run func(context.Con
 	}()
 }
 
-func (h *house) member(word string) *member {
+func (h *instance) member(word string) *member {
 	for _, m := range h.started() {
 		if m.word == word {
 			return m
@@ -209,14 +209,14 @@ func (h *house) member(word string) *member {
 }
 
 // started returns the members that were started so far.
-func (h *house) started() []*member {
+func (h *instance) started() []*member {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return slices.Clone(h.members)
 }
 
 // stop stops the members, the last one started first, and returns the errors of that.
-func (h *house) stop() error {
+func (h *instance) stop() error {
 	for _, m := range slices.Backward(h.started()) {
 		m.cancel()
 		<-m.done
@@ -249,7 +249,7 @@ func askIssuer(ctx context.Context, kmsURL string) (string, error) {
 }
 
 // awaitGateway waits until the gateway, too, reports every service as ready: its list of services must not contradict OnReady.
-func (h *house) awaitGateway(ctx context.Context) error {
+func (h *instance) awaitGateway(ctx context.Context) error {
 	for {
 		var list struct {
 			Items []struct {
@@ -276,7 +276,7 @@ func (h *house) awaitGateway(ctx context.Context) error {
 }
 
 // services returns, for the admin port, whether each member is ready.
-func (h *house) services() []telemetry.ServiceInfo {
+func (h *instance) services() []telemetry.ServiceInfo {
 	members := h.started()
 	out := make([]telemetry.ServiceInfo, len(members))
 	var wg sync.WaitGroup

@@ -174,7 +174,7 @@ func (s *service) work(ctx context.Context) error {
 	s.handlers.SetCore(&handlers.Core{
 		Engine: s.engine, Store: rows, Facts: s.facts, Writer: writer, JobDue: jobs.Wake,
 		Schemas: &reindex.Schemas{Engine: s.engine, Rows: rows, Wake: worker.Wake},
-		Sets:    applier, Unapplied: s.unapplied, SearchKeys: minter, EngineDoor: strings.TrimSuffix(s.config.EnginePublicURL, "/"),
+		Sets:    applier, Unapplied: s.logUnapplied, SearchKeys: minter, EngineDoor: strings.TrimSuffix(s.config.EnginePublicURL, "/"),
 	})
 	s.life.Started(ctx, "embedded", s.config.embedded())
 	var group runner.Group
@@ -210,8 +210,8 @@ func (s *service) tendKeys(group *runner.Group, minter *searchkeys.Minter, rows 
 	})
 }
 
-// unapplied reports that the engine does not have the change of a request yet. The change is applied again in the background.
-func (s *service) unapplied(ctx context.Context, err error) {
+// logUnapplied reports that the engine does not have the change of a request yet. The change is applied again in the background.
+func (s *service) logUnapplied(ctx context.Context, err error) {
 	s.config.Log.WarnContext(ctx, "a change of a set is not yet applied to the search engine", "error", err)
 	s.life.CountFailure(applySets)
 }

@@ -40,11 +40,11 @@ type TypesenseConfig struct {
 	Log               *slog.Logger
 }
 
-// leastInterval is the minimum of AnalyticsInterval, the same as Typesense's.
-const leastInterval = time.Minute
+// minInterval is the minimum of AnalyticsInterval, the same as Typesense's.
+const minInterval = time.Minute
 
-// leastKey is the minimum length of an admin key, in bytes.
-const leastKey = 16
+// minKeyBytes is the minimum length of an admin key, in bytes.
+const minKeyBytes = 16
 
 // Validate checks the configuration. It accesses nothing outside it.
 func (c *TypesenseConfig) Validate() error {
@@ -68,8 +68,8 @@ func (c *TypesenseConfig) Validate() error {
 			errs = append(errs, fmt.Errorf("%s: must not be negative", limit.name))
 		}
 	}
-	if c.Analytics && c.AnalyticsInterval < leastInterval {
-		errs = append(errs, fmt.Errorf("--analytics-flush-interval: must be at least %d", leastInterval/time.Second))
+	if c.Analytics && c.AnalyticsInterval < minInterval {
+		errs = append(errs, fmt.Errorf("--analytics-flush-interval: must be at least %d", minInterval/time.Second))
 	}
 	return errors.Join(errs...)
 }
@@ -188,8 +188,8 @@ func adminKey(path string) (digest [sha256.Size]byte, err error) {
 		return digest, err
 	}
 	key := strings.TrimSpace(string(body))
-	if len(key) < leastKey {
-		return digest, fmt.Errorf("%s: must hold a key of at least %d bytes", path, leastKey)
+	if len(key) < minKeyBytes {
+		return digest, fmt.Errorf("%s: must hold a key of at least %d bytes", path, minKeyBytes)
 	}
 	return sha256.Sum256([]byte(key)), nil
 }

@@ -147,7 +147,7 @@ func (a *Adaptive) endProbe() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	if a.probeOver(now) {
-		a.letAllIn(now)
+		a.admitAll(now)
 	}
 }
 
@@ -190,7 +190,7 @@ func (a *Adaptive) arrive(name string) (turn chan struct{}, err error) {
 		a.classes[name] = c
 	}
 	if a.probeOver(now) {
-		a.letAllIn(now)
+		a.admitAll(now)
 	}
 	if len(c.waiting) == 0 && a.room(c) {
 		a.start(c, now)
@@ -279,20 +279,20 @@ func (a *Adaptive) leave(name string, began time.Time, o Outcome) {
 	a.learn(c, now, began, o)
 	if a.probing { // the free slot may go to any class
 		a.probeOver(now)
-		a.letAllIn(now)
+		a.admitAll(now)
 		return
 	}
-	a.letIn(c, now)
+	a.admitWaiting(c, now)
 }
 
-func (a *Adaptive) letAllIn(now time.Time) {
+func (a *Adaptive) admitAll(now time.Time) {
 	for _, c := range a.classes {
-		a.letIn(c, now)
+		a.admitWaiting(c, now)
 	}
 }
 
-// letIn admits waiting work while there is room.
-func (a *Adaptive) letIn(c *class, now time.Time) {
+// admitWaiting admits waiting work while there is room.
+func (a *Adaptive) admitWaiting(c *class, now time.Time) {
 	for len(c.waiting) > 0 && a.room(c) {
 		next := c.waiting[0]
 		c.waiting = c.waiting[1:]

@@ -97,7 +97,7 @@ func (j *JWKS) look(ctx context.Context, kid string) (key PublicKey, known bool,
 		}
 		switch since := now.Sub(j.tried); {
 		case since < 0, since >= interval:
-			j.depart(ctx, now)
+			j.startFetch(ctx, now)
 		case known:
 		case usable:
 			return key, false, nil, ErrUnknownKey
@@ -151,7 +151,7 @@ func (j *JWKS) Renew(ctx context.Context) error {
 		}
 		if j.flight == nil {
 			own = true
-			j.depart(ctx, j.clock.Now())
+			j.startFetch(ctx, j.clock.Now())
 		}
 		flight := j.flight
 		j.mu.Unlock()
@@ -163,8 +163,8 @@ func (j *JWKS) Renew(ctx context.Context) error {
 	}
 }
 
-// depart starts the one fetch. It is not cancelled when a caller's context ends. The caller holds the lock.
-func (j *JWKS) depart(ctx context.Context, now time.Time) {
+// startFetch starts the one fetch. It is not cancelled when a caller's context ends. The caller holds the lock.
+func (j *JWKS) startFetch(ctx context.Context, now time.Time) {
 	done := make(chan struct{})
 	j.flight, j.tried = done, now
 	go func() {

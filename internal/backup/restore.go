@@ -22,8 +22,8 @@ import (
 // open what is beside it.
 const staging = store.Staging
 
-// mayBeThere are the files that an empty target may contain. The operator puts back the root key by hand, before or after the restore.
-var mayBeThere = []string{"root.key", "lost+found", staging}
+// allowedFiles are the files that an empty target may contain. The operator puts back the root key by hand, before or after the restore.
+var allowedFiles = []string{"root.key", "lost+found", staging}
 
 // RestoreOptions are the options of a restore.
 type RestoreOptions struct {
@@ -93,7 +93,7 @@ func empty(ctx context.Context, p Part) error {
 		return err
 	}
 	for _, e := range entries {
-		if !slices.Contains(mayBeThere, e.Name()) {
+		if !slices.Contains(allowedFiles, e.Name()) {
 			return fmt.Errorf("%w: there is %s", ErrNotEmpty, filepath.Join(p.Database.Dir, e.Name()))
 		}
 	}

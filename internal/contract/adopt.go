@@ -61,7 +61,7 @@ func Adopt(a Adoption) (*Contract, []Warning, error) {
 	}
 	b.root = b.files[a.File].root
 	if !b.root.isMap() {
-		return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, wrong(b.root, "the file must contain an object, as every OpenAPI document does"))
+		return nil, nil, fmt.Errorf("adopt %s: %w", a.Name, errorAt(b.root, "the file must contain an object, as every OpenAPI document does"))
 	}
 	c, err := b.contract()
 	if err != nil {
@@ -112,20 +112,20 @@ type adopter struct {
 	patterns     map[string]*pattern
 	patternSizes int
 
-	operation string // the operation being compiled, as "GET /pets", for warnings
-	ids       map[string]string
-	mentioned map[string]bool // operationIds of Public that were found
-	warnings  []Warning
-	first     map[Warning]int // where in warnings one is, without its place
-	said      map[told]bool
-	places    map[*Operation]*element
-	unsaid    int // number of warnings beyond maxWarnings
+	operation       string // the operation being compiled, as "GET /pets", for warnings
+	ids             map[string]string
+	mentioned       map[string]bool // operationIds of Public that were found
+	warnings        []Warning
+	first           map[Warning]int // where in warnings one is, without its place
+	said            map[told]bool
+	places          map[*Operation]*element
+	omittedWarnings int // number of warnings beyond maxWarnings
 
 	unknownKeys int // number of unknown keys met
 }
 
-// wrong returns an error with the place of an element.
-func wrong(at *element, format string, args ...any) error {
+// errorAt returns an error with the place of an element.
+func errorAt(at *element, format string, args ...any) error {
 	return fmt.Errorf("%s: %w", at.place(), fmt.Errorf(format, args...))
 }
 
@@ -167,9 +167,9 @@ func (b *adopter) version() error {
 	said := b.root.get("openapi")
 	switch {
 	case b.root.get("swagger") != nil:
-		return wrong(b.root.get("swagger"), "the document is of Swagger 2.0; convert it to OpenAPI 3.0 (npx swagger2openapi)")
+		return errorAt(b.root.get("swagger"), "the document is of Swagger 2.0; convert it to OpenAPI 3.0 (npx swagger2openapi)")
 	case said == nil:
-		return wrong(b.root, "the document does not declare its version; write openapi: 3.0.3 and the rest of an OpenAPI document")
+		return errorAt(b.root, "the document does not declare its version; write openapi: 3.0.3 and the rest of an OpenAPI document")
 	}
 	version := said.text
 	switch {
@@ -177,10 +177,10 @@ func (b *adopter) version() error {
 	case strings.HasPrefix(version, "3.1"), strings.HasPrefix(version, "3.2"):
 		b.later = true
 	default:
-		return wrong(said, "OpenAPI %s is not supported; write the document for 3.0 or 3.1", shortened(version))
+		return errorAt(said, "OpenAPI %s is not supported; write the document for 3.0 or 3.1", shortened(version))
 	}
 	if !b.root.get("paths").isMap() {
-		return wrong(b.root, "the document has no paths; write paths: with at least one operation")
+		return errorAt(b.root, "the document has no paths; write paths: with at least one operation")
 	}
 	return nil
 }

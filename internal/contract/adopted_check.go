@@ -251,7 +251,7 @@ func (c *checker) unevaluatedMembers(s *schema, v int) bool {
 	}
 	ok, key := true, v+1
 	for range c.count(v) {
-		if !c.looksAt(s, v, key, true) {
+		if !c.evaluates(s, v, key, true) {
 			if rest.adopted.never {
 				ok = c.fail(key+1, "unevaluatedProperties", "is not a property of this object")
 			} else {
@@ -266,9 +266,9 @@ func (c *checker) unevaluatedMembers(s *schema, v int) bool {
 	return ok
 }
 
-// looksAt reports whether s, or a part of it, is satisfied by v and evaluates the member at key. For s itself its own unevaluatedProperties does not
+// evaluates reports whether s, or a part of it, is satisfied by v and evaluates the member at key. For s itself its own unevaluatedProperties does not
 // count.
-func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bool {
+func (c *checker) evaluates(s *schema, v, key int, itself bool, way ...*schema) bool {
 	a := s.adopted
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
 		return false
@@ -281,7 +281,7 @@ func (c *checker) looksAt(s *schema, v, key int, itself bool, way ...*schema) bo
 			return true
 		}
 	}
-	return c.applies(s, v, func(part *schema) bool { return c.looksAt(part, v, key, false, append(way, s)...) })
+	return c.applies(s, v, func(part *schema) bool { return c.evaluates(part, v, key, false, append(way, s)...) })
 }
 
 // applies visits the parts of s that v satisfies, until visit returns true.
@@ -326,7 +326,7 @@ func (c *checker) unevaluatedItems(s *schema, v int) bool {
 	}
 	ok, item := true, v+1
 	for i := range c.count(v) {
-		if !c.looksAtItem(s, v, i, item, true) {
+		if !c.evaluatesItem(s, v, i, item, true) {
 			if rest.adopted.never {
 				ok = c.fail(item, "unevaluatedItems", "item "+strconv.Itoa(i)+" is one too many")
 			} else {
@@ -341,8 +341,8 @@ func (c *checker) unevaluatedItems(s *schema, v int) bool {
 	return ok
 }
 
-// looksAtItem is looksAt for items.
-func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool, way ...*schema) bool {
+// evaluatesItem is evaluates for items.
+func (c *checker) evaluatesItem(s *schema, v, i, item int, itself bool, way ...*schema) bool {
 	a := s.adopted
 	if c.steps++; c.steps > maxSteps+stepsPerValue*len(c.tokens) || a.again && slices.Contains(way, s) {
 		return false
@@ -353,7 +353,7 @@ func (c *checker) looksAtItem(s *schema, v, i, item int, itself bool, way ...*sc
 	if a.contains != nil && c.matches(a.contains, item) {
 		return true
 	}
-	return c.applies(s, v, func(part *schema) bool { return c.looksAtItem(part, v, i, item, false, append(way, s)...) })
+	return c.applies(s, v, func(part *schema) bool { return c.evaluatesItem(part, v, i, item, false, append(way, s)...) })
 }
 
 // adoptedAlternatives checks oneOf or anyOf of an adopted document. A discriminator selects the alternative that its value names; where it names

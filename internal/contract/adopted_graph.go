@@ -33,7 +33,7 @@ func (s *schema) needs() []*schema {
 func (b *adopter) finish(c *Contract) {
 	for _, s := range b.all {
 		if b.measure(s) > maxComposition && s.adopted.broken == nil {
-			s.adopted.broken = wrong(s.adopted.at, "one value would be held against more than %d schemas; join fewer by allOf, anyOf and oneOf", maxComposition)
+			s.adopted.broken = errorAt(s.adopted.at, "one value would be held against more than %d schemas; join fewer by allOf, anyOf and oneOf", maxComposition)
 		}
 	}
 	for _, s := range b.all {

@@ -37,7 +37,7 @@ func (b *adopter) operations(c *Contract) error {
 				continue
 			}
 			if len(b.places) >= MaxOperations {
-				errs = append(errs, wrong(o, "the document has more than %d operations; adopt it in parts", MaxOperations))
+				errs = append(errs, errorAt(o, "the document has more than %d operations; adopt it in parts", MaxOperations))
 				return
 			}
 			b.operation = strings.ToUpper(method) + " " + shortened(template)
@@ -132,7 +132,7 @@ func (b *adopter) adoptOperation(template, method string, item, o *element) (*Op
 	b.misspelled(WarnOperation, o, operationKeys)
 	b.outbound(o, "callbacks")
 	if method == http.MethodTrace {
-		parts = append(parts, wrong(o, "the gateway lets no TRACE through; use GET or POST"))
+		parts = append(parts, errorAt(o, "the gateway lets no TRACE through; use GET or POST"))
 	}
 	if op.parameters, err = b.parameters(op, item, o); err != nil {
 		parts = append(parts, err)

@@ -49,7 +49,7 @@ func (b *adopter) parameters(op *Operation, item, o *element) ([]*parameter, err
 		}
 	}
 	if len(out) > maxAdoptedParameters {
-		errs = append(errs, wrong(o, "the operation has more than %d parameters; join some in an object", maxAdoptedParameters))
+		errs = append(errs, errorAt(o, "the operation has more than %d parameters; join some in an object", maxAdoptedParameters))
 	}
 	out = b.pathParameters(op, o, out)
 	sort.SliceStable(out, func(i, j int) bool { return out[i].in+out[i].name < out[j].in+out[j].name })
@@ -89,7 +89,7 @@ func (b *adopter) parameter(at *element) (*parameter, error) {
 	}
 	name, in := e.get("name").str(), e.get("in").str()
 	if defaultStyles[in] == "" || name == "" {
-		return nil, wrong(e, "a parameter needs a name and a place; write name: and in: path, query, header or cookie")
+		return nil, errorAt(e, "a parameter needs a name and a place; write name: and in: path, query, header or cookie")
 	}
 	if in == "header" && slices.ContainsFunc(ignoredHeaders, func(h string) bool { return strings.EqualFold(h, name) }) {
 		return nil, nil

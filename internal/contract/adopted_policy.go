@@ -93,7 +93,7 @@ func decodeAdoptedPolicy(e *element) (*policyText, error) {
 	}
 	text, err := at.json(nil)
 	if err != nil {
-		return nil, wrong(at, "%s: %w", extension, err)
+		return nil, errorAt(at, "%s: %w", extension, err)
 	}
 	p, err := decodePolicyText(text)
 	if err != nil {

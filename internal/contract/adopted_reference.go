@@ -33,7 +33,7 @@ func (b *adopter) deref(e *element) (*element, error) {
 		}
 		e = next
 	}
-	return nil, wrong(e, "references form a cycle; write the value out at one of them")
+	return nil, errorAt(e, "references form a cycle; write the value out at one of them")
 }
 
 // target returns what a $ref refers to: a place in one of the given files, never anything else.
@@ -45,12 +45,12 @@ func (b *adopter) target(ref *element) (*element, error) {
 		b.resolved[key] = found
 	}
 	if found.err != nil {
-		return nil, wrong(ref, "$ref %s %w", shortened(ref.text), found.err)
+		return nil, errorAt(ref, "$ref %s %w", shortened(ref.text), found.err)
 	}
 	return found.element, nil
 }
 
-var errNowhere = errors.New("leads nowhere; define it under components, or correct the name")
+var errUnresolved = errors.New("leads nowhere; define it under components, or correct the name")
 
 func (b *adopter) lookUp(from *elementFile, ref string) (*element, error) {
 	name, fragment, _ := strings.Cut(ref, "#")
@@ -64,7 +64,7 @@ func (b *adopter) lookUp(from *elementFile, ref string) (*element, error) {
 		}
 		plain, err := url.PathUnescape(name)
 		if err != nil {
-			return nil, errNowhere
+			return nil, errUnresolved
 		}
 		if file = b.files[path.Join(path.Dir(from.name), plain)]; file == nil {
 			return nil, fmt.Errorf("refers to a file that is missing; pass %s too", shortened(name))
@@ -72,17 +72,17 @@ func (b *adopter) lookUp(from *elementFile, ref string) (*element, error) {
 	}
 	pointer, err := url.PathUnescape(fragment)
 	if err != nil {
-		return nil, errNowhere
+		return nil, errUnresolved
 	}
 	if pointer != "" && !strings.HasPrefix(pointer, "/") {
 		if found := file.anchors[pointer]; found != nil {
 			return found, nil
 		}
-		return nil, errNowhere
+		return nil, errUnresolved
 	}
 	found := followPointer(file.root, pointer)
 	if found == nil {
-		return nil, errNowhere
+		return nil, errUnresolved
 	}
 	return found, nil
 }

@@ -85,7 +85,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 			b.warn(WarnVersion, e, "write allOf with the $ref as one part", "keywords beside $ref are ignored in OpenAPI 3.0")
 		}
 		if hop == maxHops {
-			return nil, wrong(e, "references form a cycle; write the value out at one of them")
+			return nil, errorAt(e, "references form a cycle; write the value out at one of them")
 		}
 		target, err := b.target(ref)
 		if err != nil {
@@ -97,7 +97,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 		return s, nil
 	}
 	if len(b.all) >= maxSchemas {
-		return nil, wrong(e, "the document has more than %d schemas that operations need; adopt it in parts", maxSchemas)
+		return nil, errorAt(e, "the document has more than %d schemas that operations need; adopt it in parts", maxSchemas)
 	}
 	s := &schema{maxLength: -1, maxItems: -1, maxProperties: -1, adopted: &adoptedSchema{at: e, maxContains: -1}}
 	b.schemas[e] = s
@@ -105,7 +105,7 @@ func (b *adopter) schema(e *element) (*schema, error) {
 	b.open = append(b.open, e)
 	defer func() { b.open = b.open[:len(b.open)-1] }()
 	if len(b.open) > maxSchemaDepth {
-		s.adopted.broken = wrong(e, "schemas are nested deeper than %d; write {} for what is below", maxSchemaDepth)
+		s.adopted.broken = errorAt(e, "schemas are nested deeper than %d; write {} for what is below", maxSchemaDepth)
 		return s, nil
 	}
 	s.adopted.broken = b.fillAdopted(s, e)
@@ -123,7 +123,7 @@ func (b *adopter) fillAdopted(s *schema, e *element) error {
 		s.adopted.never = e.is(false)
 		return nil
 	case e.kind != elementMap:
-		return wrong(e, "a schema must be an object; write {} for one that accepts anything")
+		return errorAt(e, "a schema must be an object; write {} for one that accepts anything")
 	}
 	if !b.later {
 		b.laterKeywords(e)
@@ -287,14 +287,14 @@ func (b *adopter) fillValues(s *schema, e *element) error {
 		} else {
 			var err error
 			if s.enum, s.say.enum, err = newEnum(at.items); err != nil {
-				return wrong(at, "enum: %w", err)
+				return errorAt(at, "enum: %w", err)
 			}
 		}
 	}
 	if at := e.get("const"); at != nil {
 		var err error
 		if s.adopted.constant, _, err = newEnum([]*element{at}); err != nil {
-			return wrong(at, "const: %w", err)
+			return errorAt(at, "const: %w", err)
 		}
 	}
 	return nil
@@ -431,7 +431,7 @@ func (b *adopter) fillNames(s *schema, e *element) error {
 		errs = append(errs, err)
 		p := b.pattern(&element{kind: elementString, file: at.file, line: at.line, text: text})
 		if p == nil {
-			errs = append(errs, wrong(at, "patternProperties: the pattern cannot be read; it must be a regular expression of ECMA-262"))
+			errs = append(errs, errorAt(at, "patternProperties: the pattern cannot be read; it must be a regular expression of ECMA-262"))
 		}
 		a.patternProperties = append(a.patternProperties, patternProperty{p, made})
 	})

@@ -300,26 +300,26 @@ func (op *Operation) passing(contentType string) (*mediaContract, map[string]str
 var errChecked = errors.New("the check has ended")
 
 // checkedStream returns bytes with a delay behind the check, so that the final boundary is returned only after the verdict: until then the check has
-// read no more than multipart.Reader's buffer beyond the boundary, which is less than keptBack.
+// read no more than multipart.Reader's buffer beyond the boundary, which is less than holdBack.
 type checkedStream struct {
 	body    io.ReadCloser
 	passed  *io.PipeWriter
 	verdict chan error
 	held    []byte // given to the check, but not returned yet; in buffer
-	buffer  [2 * keptBack]byte
+	buffer  [2 * holdBack]byte
 	ended   bool
 	err     error
 }
 
-// keptBack is how many bytes are held back until the verdict.
-const keptBack = 16 << 10
+// holdBack is how many bytes are held back until the verdict.
+const holdBack = 16 << 10
 
 // Read implements io.Reader.
 func (s *checkedStream) Read(p []byte) (int, error) {
 	if s.err != nil {
 		return 0, s.err
 	}
-	for !s.ended && len(s.held) <= keptBack {
+	for !s.ended && len(s.held) <= holdBack {
 		n, err := s.body.Read(s.buffer[len(s.held):])
 		if _, refused := s.passed.Write(s.buffer[len(s.held) : len(s.held)+n]); refused != nil {
 			return 0, s.end(<-s.verdict)
@@ -338,7 +338,7 @@ func (s *checkedStream) Read(p []byte) (int, error) {
 	}
 	switch {
 	case !s.ended:
-		return s.give(p, len(s.held)-keptBack), nil
+		return s.give(p, len(s.held)-holdBack), nil
 	case len(s.held) == 0:
 		return 0, s.end(io.EOF)
 	}

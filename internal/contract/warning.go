@@ -75,7 +75,7 @@ func (b *adopter) warn(kind string, at *element, hint, format string, args ...an
 		return
 	}
 	if len(b.warnings) >= maxWarnings {
-		b.unsaid++
+		b.omittedWarnings++
 		return
 	}
 	b.said[place], b.first[w] = true, len(b.warnings)
@@ -96,8 +96,8 @@ func (b *adopter) told() []Warning {
 	slices.SortStableFunc(b.warnings, func(x, y Warning) int {
 		return cmp.Or(cmp.Compare(x.Origin.File, y.Origin.File), cmp.Compare(x.Origin.Line, y.Origin.Line), cmp.Compare(x.Cause, y.Cause))
 	})
-	if b.unsaid > 0 {
-		b.warnings = append(b.warnings, Warning{Kind: WarnSchema, Origin: b.root.origin(), Cause: fmt.Sprintf("%d more warnings are not shown", b.unsaid)})
+	if b.omittedWarnings > 0 {
+		b.warnings = append(b.warnings, Warning{Kind: WarnSchema, Origin: b.root.origin(), Cause: fmt.Sprintf("%d more warnings are not shown", b.omittedWarnings)})
 	}
 	return b.warnings
 }

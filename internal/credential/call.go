@@ -56,7 +56,7 @@ func (s *Source) call(ctx context.Context, r request, out any) error {
 	if answer.StatusCode != r.want {
 		return &Refusal{Status: answer.StatusCode, Code: code(raw)}
 	}
-	s.noteClock(answer.Header.Get("Date"))
+	s.recordClockOffset(answer.Header.Get("Date"))
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("answer of the kms to %s is not what the contract says", r.path)
 	}
@@ -112,8 +112,8 @@ func code(raw []byte) string {
 	return body.Error
 }
 
-// noteClock records the difference between the kms's clock and ours.
-func (s *Source) noteClock(date string) {
+// recordClockOffset records the difference between the kms's clock and ours.
+func (s *Source) recordClockOffset(date string) {
 	theirs, err := http.ParseTime(date)
 	if err != nil {
 		return

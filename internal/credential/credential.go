@@ -46,10 +46,10 @@ type Source struct {
 
 	mu      sync.Mutex
 	held    held
-	refused bool                // the kms answered invalid_client for held
-	again   time.Time           // when a refused key is tried again
-	tokens  map[string]accessed // by audience
-	skew    time.Duration       // the kms's clock minus ours when it last answered
+	refused bool                   // the kms answered invalid_client for held
+	again   time.Time              // when a refused key is tried again
+	tokens  map[string]cachedToken // by audience
+	skew    time.Duration          // the kms's clock minus ours when it last answered
 }
 
 // Open reads the credential of an earlier run, if any. It makes no call.
@@ -67,7 +67,7 @@ func Open(c Config) (*Source, error) {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
 	c.KMSURL = strings.TrimSuffix(c.KMSURL, "/")
-	s := &Source{Config: c, tokens: map[string]accessed{}}
+	s := &Source{Config: c, tokens: map[string]cachedToken{}}
 	var err error
 	if s.held, err = readHeld(s.path()); err != nil {
 		return nil, fmt.Errorf("read credential: %w", err)
@@ -121,7 +121,7 @@ func (s *Source) step(ctx context.Context) error {
 	_, asked := s.tokens[kmsAudience]
 	s.mu.Unlock()
 	switch {
-	case h.Key == "", refused && s.tokenLies():
+	case h.Key == "", refused && s.hasEnrolmentToken():
 		return s.enrolFromFile(ctx)
 	case refused:
 		return s.retryRefused(ctx, h)
@@ -129,7 +129,7 @@ func (s *Source) step(ctx context.Context) error {
 		// Find out at once whether the key is still accepted, and let the kms see that the service has it.
 		_, err := s.Token(ctx, kmsAudience)
 		return err
-	case h.enrolmentDue(s.Clock.Now()) && s.tokenLies():
+	case h.enrolmentDue(s.Clock.Now()) && s.hasEnrolmentToken():
 		return s.enrolFromFile(ctx)
 	case h.rotationDue(s.Clock.Now()):
 		return s.rotate(ctx)
@@ -168,8 +168,8 @@ func (s *Source) retryRefused(ctx context.Context, h held) error {
 	return nil
 }
 
-// tokenLies reports whether there is an enrolment token that was not refused before.
-func (s *Source) tokenLies() bool {
+// hasEnrolmentToken reports whether there is an enrolment token that was not refused before.
+func (s *Source) hasEnrolmentToken() bool {
 	raw, err := os.ReadFile(s.EnrolTokenFile)
 	text := strings.TrimSpace(string(raw))
 	return err == nil && text != "" && !s.wasRefused(text)

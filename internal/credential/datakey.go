@@ -52,7 +52,7 @@ func (s *Source) DataKey(ctx context.Context, db *store.DB) (*seal.Key, error) {
 			return nil, err
 		}
 	}
-	opened, err := s.askKeyring(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
+	opened, err := s.callKeyring(ctx, "unwrap", map[string][]byte{"wrapped": wrapped}, http.StatusOK)
 	var refusal *Refusal
 	if errors.As(err, &refusal) && refusal.Status == http.StatusUnprocessableEntity {
 		return nil, fmt.Errorf("%w: restore the kms's own database, or let the service start over with fountain recover data-key %s",
@@ -75,7 +75,7 @@ func storedKey(ctx context.Context, db *store.DB, keyring string) (wrapped []byt
 
 // createKey has the kms create a key, stores it unless another replica has stored one first, and returns the stored one.
 func (s *Source) createKey(ctx context.Context, db *store.DB) ([]byte, error) {
-	made, err := s.askKeyring(ctx, "data-keys", nil, http.StatusCreated)
+	made, err := s.callKeyring(ctx, "data-keys", nil, http.StatusCreated)
 	if err != nil {
 		return nil, fmt.Errorf("make data key: %w", err)
 	}
@@ -95,7 +95,7 @@ type dataKey struct {
 	Wrapped   []byte `json:"wrapped"`
 }
 
-func (s *Source) askKeyring(ctx context.Context, verb string, body any, want int) (dataKey, error) {
+func (s *Source) callKeyring(ctx context.Context, verb string, body any, want int) (dataKey, error) {
 	var answer dataKey
 	bearer, err := s.Token(ctx, kmsAudience)
 	if err != nil {

@@ -13,11 +13,11 @@ import (
 // kmsAudience is the audience of tokens for the kms itself.
 const kmsAudience = "kms"
 
-// lastMinute is how long before its expiry a token is not handed out any more.
-const lastMinute = time.Minute
+// expiryMargin is how long before its expiry a token is not handed out any more.
+const expiryMargin = time.Minute
 
-// accessed is a cached access token.
-type accessed struct {
+// cachedToken is a cached access token.
+type cachedToken struct {
 	text           string
 	renew, expires time.Time
 }
@@ -49,7 +49,7 @@ func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 		if got.Err == nil {
 			return got.Val.(string), nil
 		}
-		if kept.text != "" && !errors.Is(got.Err, ErrNotEnrolled) && now.Before(kept.expires.Add(-lastMinute)) {
+		if kept.text != "" && !errors.Is(got.Err, ErrNotEnrolled) && now.Before(kept.expires.Add(-expiryMargin)) {
 			return kept.text, nil
 		}
 		return "", got.Err
@@ -59,7 +59,7 @@ func (s *Source) Token(ctx context.Context, audience string) (string, error) {
 }
 
 // kept returns the cached token for a service; young means that it need not be renewed yet.
-func (s *Source) kept(audience string, now time.Time) (token accessed, young bool) {
+func (s *Source) kept(audience string, now time.Time) (token cachedToken, young bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	token = s.tokens[audience]
@@ -91,7 +91,7 @@ func (s *Source) fetch(ctx context.Context, h held, audience string) (string, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.held.KeyID == h.KeyID {
-		s.tokens[audience] = accessed{text: answer.AccessToken, renew: asked.Add(life * 2 / 3), expires: asked.Add(life)}
+		s.tokens[audience] = cachedToken{text: answer.AccessToken, renew: asked.Add(life * 2 / 3), expires: asked.Add(life)}
 	}
 	return answer.AccessToken, nil
 }

@@ -89,7 +89,7 @@ func (p *Policy) dialOne(ctx context.Context, network, target, name string, to n
 	}
 	conn, err := dialer.DialContext(ctx, network, to.String())
 	if verdict != nil {
-		return nil, p.told(ctx, target, to.String(), verdict)
+		return nil, p.refuseJudged(ctx, target, to.String(), verdict)
 	}
 	return conn, err
 }

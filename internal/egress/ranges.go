@@ -10,8 +10,8 @@ func prefixes(texts ...string) []netip.Prefix {
 	return out
 }
 
-// nowhere are the addresses that are never connected to: "this host on this network", multicast, broadcast.
-var nowhere = prefixes("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "ff00::/8")
+// neverAllowed are the addresses that are never connected to: "this host on this network", multicast, broadcast.
+var neverAllowed = prefixes("0.0.0.0/8", "224.0.0.0/4", "255.255.255.255/32", "::/128", "ff00::/8")
 
 var loopback = prefixes("127.0.0.0/8", "::1/128")
 
@@ -27,7 +27,7 @@ var special = append(prefixes(
 ), loopback...)
 
 func never(addr netip.Addr) bool {
-	for _, p := range nowhere {
+	for _, p := range neverAllowed {
 		if p.Contains(addr) {
 			return true
 		}

@@ -100,7 +100,7 @@ func parseRule(entry string) (rule, error) {
 // emptyScope refuses a rule that can never allow anything.
 func emptyScope(scope []netip.Prefix) error {
 	for _, cidr := range scope {
-		for _, p := range nowhere {
+		for _, p := range neverAllowed {
 			if p.Bits() <= cidr.Bits() && p.Contains(cidr.Addr()) {
 				return malformed("no connection is made to unspecified, multicast and broadcast addresses")
 			}

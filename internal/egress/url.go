@@ -23,7 +23,7 @@ func (p *Policy) CheckURL(ctx context.Context, raw string) (*url.URL, error) {
 	switch {
 	case h.name == "":
 		if err := p.judge(ctx, "", netip.AddrPortFrom(h.addr, port)); err != nil {
-			return nil, p.told(ctx, address, "", err)
+			return nil, p.refuseJudged(ctx, address, "", err)
 		}
 	case p.deny.hasName(h.name, port):
 		return nil, p.refuse(ctx, address, "", errDenied)
@@ -53,8 +53,8 @@ func parseURL(raw string) (scheme string, h host, port uint16, err error) {
 	return scheme, h, port, err
 }
 
-// told is refuse for an error of judge, which may also mean that judge could not decide.
-func (p *Policy) told(ctx context.Context, target, address string, err error) error {
+// refuseJudged is refuse for an error of judge, which may also mean that judge could not decide.
+func (p *Policy) refuseJudged(ctx context.Context, target, address string, err error) error {
 	var refused *RefusedError
 	if errors.As(err, &refused) {
 		return p.refuse(ctx, target, address, refused)

@@ -24,8 +24,8 @@ func (d *demands) say(what, requires string) {
 	d.list = append(d.list, Demand{What: what, Requires: requires, Origin: at.String(), Default: at == contract.Origin{}})
 }
 
-// saidAt maps station names to the part of the contract that each checks.
-var saidAt = map[string]func(*demands){
+// demandsAt maps station names to the part of the contract that each checks.
+var demandsAt = map[string]func(*demands){
 	httpserver.ByRoute: (*demands).route,
 	"pre-auth limit":   func(d *demands) { d.rates(true) },
 	"authenticate":     (*demands).authenticate,
@@ -45,7 +45,7 @@ var saidAt = map[string]func(*demands){
 // demandsOf returns what the contract demands at a check, or nothing for a check that no contract configures.
 func demandsOf(op *contract.Operation, check string) []Demand {
 	d := demands{op: op}
-	if say := saidAt[check]; say != nil {
+	if say := demandsAt[check]; say != nil {
 		say(&d)
 	}
 	return d.list
@@ -186,7 +186,7 @@ func (d *demands) serve() {
 		d.say("x-fountain.idempotency", "Idempotency-Key "+p.Idempotency)
 	}
 	if p.Retry != nil || d.op.Idempotent() {
-		d.say("x-fountain.retry", retried(d.op.Repeats())+" after a connection that broke before any answer")
+		d.say("x-fountain.retry", retryText(d.op.Repeats())+" after a connection that broke before any answer")
 	}
 	d.say("x-fountain.validate", "answers that violate the contract: "+mode(p.Validate.Response))
 	if p.Errors == contract.ErrorsOAuth {
@@ -229,8 +229,8 @@ func Short(d time.Duration) string {
 	return s
 }
 
-// retried says how often a request is sent again at most.
-func retried(times int) string {
+// retryText says how often a request is sent again at most.
+func retryText(times int) string {
 	if times == 1 {
 		return "retried once"
 	}

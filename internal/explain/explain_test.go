@@ -91,7 +91,7 @@ func TestDemands_nameALineThatSaysThem(t *testing.T) {
 	e := explainer(t)
 	said := 0
 	for _, op := range e.operations {
-		for check := range saidAt {
+		for check := range demandsAt {
 			for _, d := range demandsOf(op, check) {
 				require.NotEmpty(t, d.Requires, "%s: %s", op.ID, d.What)
 				if d.Default {
@@ -138,7 +138,7 @@ func TestDemands_leaveNothingOut(t *testing.T) {
 			want[phase+" x-fountain.rate."+r.Name] = !op.Public || r.Key == "ip" || r.Key == "operation"
 		}
 		got := map[string]bool{}
-		for check := range saidAt {
+		for check := range demandsAt {
 			for _, d := range demandsOf(op, check) {
 				got[check+" "+d.What] = true
 			}
@@ -160,7 +160,7 @@ func TestStations_areAllExplained(t *testing.T) {
 		require.Equal(t, name == "Ready", v.Field(i).IsNil(), name)
 	}
 	for name := range s.All() {
-		require.Contains(t, saidAt, name)
+		require.Contains(t, demandsAt, name)
 	}
 }
 

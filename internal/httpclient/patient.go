@@ -48,7 +48,7 @@ type patient struct {
 func (p *patient) RoundTrip(r *http.Request) (*http.Response, error) {
 	for {
 		res, err := p.next.RoundTrip(r)
-		if !notDone(res, err) {
+		if !notExecuted(res, err) {
 			p.found()
 			return res, err
 		}
@@ -100,8 +100,8 @@ func (p *patient) wait(r *http.Request) bool {
 	}
 }
 
-// notDone reports whether the request certainly had no effect, at a service that may soon be back.
-func notDone(res *http.Response, err error) bool {
+// notExecuted reports whether the request certainly had no effect, at a service that may soon be back.
+func notExecuted(res *http.Response, err error) bool {
 	var op *net.OpError
 	if err != nil {
 		return errors.As(err, &op) && op.Op == "dial"

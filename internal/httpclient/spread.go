@@ -8,9 +8,9 @@ import (
 	"time"
 )
 
-// awayFor is for how long an instance that was unreachable, not ready or broke the connection is avoided: it is called only when no other is left, or
+// avoidFor is for how long an instance that was unreachable, not ready or broke the connection is avoided: it is called only when no other is left, or
 // by a single call that probes it.
-const awayFor = 2 * time.Second
+const avoidFor = 2 * time.Second
 
 // Spread returns a transport for services with several instances: each list has the addresses of one service, which differ only in scheme and host. A
 // call to any of them goes to the least busy instance, and on to the next by the gateway's rules: any call when nothing was done (no connection, or
@@ -74,7 +74,7 @@ func (s *spread) RoundTrip(r *http.Request) (*http.Response, error) {
 			g.left(i, unknown)
 			return res, err
 		}
-		elsewhere := notDone(res, err)
+		elsewhere := notExecuted(res, err)
 		switch {
 		case elsewhere:
 			g.left(i, away)
@@ -130,7 +130,7 @@ func (g *group) pick(tried map[*instance]bool) *instance {
 		}
 	}
 	if !best.away.IsZero() {
-		best.away = now.Add(awayFor) // this call probes the instance; others do not wait for it
+		best.away = now.Add(avoidFor) // this call probes the instance; others do not wait for it
 	}
 	best.pending++
 	return best
@@ -154,7 +154,7 @@ func (g *group) left(i *instance, f found) {
 	case there:
 		i.away = time.Time{}
 	case away:
-		i.away = time.Now().Add(awayFor)
+		i.away = time.Now().Add(avoidFor)
 	}
 }
 

@@ -137,7 +137,7 @@ func TestSpread_leavesOneThatIsAwayAlone(t *testing.T) {
 		}
 		require.Positive(t, asked)
 		require.LessOrEqual(t, asked, 31)
-		time.Sleep(awayFor)
+		time.Sleep(avoidFor)
 		before := asked
 		for range 100 {
 			_, err := ask(t, c, http.MethodPost, nil)

@@ -17,7 +17,7 @@ const (
 // Await repeats do until it succeeds, fails permanently (see Fatal), or ctx ends, and returns the error in the last two cases. Meanwhile the service
 // reports that it waits for what, for example "the kms".
 func (s *Service) Await(ctx context.Context, what string, do func(ctx context.Context) error) error {
-	s.waitsBecause("it waits for " + what)
+	s.setWaiting("it waits for " + what)
 	return Retry(ctx, s.config.Log, what, do)
 }
 

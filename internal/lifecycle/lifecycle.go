@@ -82,14 +82,14 @@ func New(word string, c config.Service) (*Service, error) {
 		Name: "fountain_not_ready", Help: "1 for the reason why the service is not ready, as it found within the last seconds; 0 for every other reason, and for all when it is ready.",
 	}, []string{"because"})
 	register(c, s.notReady)
-	s.waitsBecause("it is starting")
+	s.setWaiting("it is starting")
 	s.Cleanup("database", s.closeDatabase)
 	s.Cleanup("audit chain", s.closeAudit)
 	s.Go("audit chain", s.keepAudit)
 	return s, nil
 }
 
-func (s *Service) waitsBecause(sentence string) { s.why.Store(&sentence) }
+func (s *Service) setWaiting(sentence string) { s.why.Store(&sentence) }
 
 // Require makes the service not ready while condition returns an error, whose text says why in words that may be published. Conditions are evaluated
 // in the order in which they were added.
@@ -109,9 +109,9 @@ func (s *Service) Go(name string, run func(ctx context.Context) error) {
 // Cleanup adds a function that runs after every part has ended and before the database is closed. The last one added runs first.
 func (s *Service) Cleanup(name string, do func() error) { s.group.Cleanup(name, do) }
 
-// able returns why the service cannot work, in words that may be published, or nil when it can. A service that is stopping still can: it answers
+// checkConditions returns why the service cannot work, in words that may be published, or nil when it can. A service that is stopping still can: it answers
 // requests that arrive before its peers have noticed, so that a restart fails no request.
-func (s *Service) able() error {
+func (s *Service) checkConditions() error {
 	for _, condition := range s.conditions {
 		if err := condition(); err != nil {
 			return err
@@ -127,7 +127,7 @@ func (s *Service) able() error {
 // waits for the revocation feed, because no token is accepted without it.
 func (s *Service) Started(ctx context.Context, attributes ...any) {
 	if s.feedRead != nil {
-		s.waitsBecause("it waits for the revocation feed")
+		s.setWaiting("it waits for the revocation feed")
 		select {
 		case <-s.feedRead:
 		case <-ctx.Done():
@@ -166,7 +166,7 @@ func (s *Service) Serve(ctx context.Context, door Door) error {
 	verifier := auth.NewVerifier(auth.VerifierConfig{Issuer: door.Issuer, Keys: door.Keys, Revocations: door.Revocations, Clock: c.Clock})
 	handler := httpserver.New(httpserver.Options{
 		Contract: s.Contract, Verifier: verifier,
-		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.able, TrustedProxies: c.ProxyPrefixes(), AccessLog: c.AccessLog,
+		Log: c.Log, Registerer: c.Registerer, Clock: c.Clock, Ready: s.checkConditions, TrustedProxies: c.ProxyPrefixes(), AccessLog: c.AccessLog,
 		Tracer: c.Tracer,
 		Hosts:  httpserver.NewHosts(true, c.Names(s.Contract.Word)...), Mount: door.Mount,
 	})

@@ -45,7 +45,7 @@ func (s *Service) Ready(ctx context.Context) error {
 	if s.draining.Load() {
 		return errors.New("it is stopping")
 	}
-	if err := s.able(); err != nil {
+	if err := s.checkConditions(); err != nil {
 		return err
 	}
 	return s.proven(ctx)
@@ -130,8 +130,8 @@ const (
 
 var causes = []string{becauseDisk, becauseDamaged, becauseDatabase, becauseDependency, becauseClock, becauseStarting, becauseOther}
 
-// because maps an error of Ready to a reason; "" for nil.
-func because(err error) string {
+// reasonOf maps an error of Ready to a reason; "" for nil.
+func reasonOf(err error) string {
 	var failed unready
 	switch {
 	case err == nil:
@@ -174,7 +174,7 @@ func (s *Service) watchReadiness(ctx context.Context) error {
 			continue // Await reports what a start waits for
 		}
 		err := s.Ready(ctx)
-		s.tell(because(err))
+		s.tell(reasonOf(err))
 		s.logReadiness(ctx, err)
 	}
 	return nil

@@ -106,7 +106,7 @@ func TestNotReady_namesTheCause(t *testing.T) {
 		{credential.ErrClock, "clock"},
 		{errors.New("it waits for an enrolment token"), "other"},
 	} {
-		s.tell(because(one.err))
+		s.tell(reasonOf(one.err))
 		told := 0.0
 		for _, cause := range causes {
 			value := testutil.ToFloat64(s.notReady.WithLabelValues(cause))

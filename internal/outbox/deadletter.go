@@ -123,8 +123,8 @@ func retrySome(ctx context.Context, tx *store.Tx, topic string, keys []string) (
 
 func places(n int) string { return strings.TrimSuffix(strings.Repeat("?, ", n), ", ") }
 
-// bury turns messages into dead letters. A message that changed since it was claimed deserves a new attempt and stays in the outbox.
-func bury(ctx context.Context, tx *store.Tx, lease string, at time.Time, letters []dead) error {
+// insertDeadLetters turns messages into dead letters. A message that changed since it was claimed deserves a new attempt and stays in the outbox.
+func insertDeadLetters(ctx context.Context, tx *store.Tx, lease string, at time.Time, letters []dead) error {
 	for part := range slices.Chunk(letters, rowsPerInsert) {
 		args := make([]any, 0, 4*len(part)+2)
 		for _, d := range part {
@@ -152,8 +152,8 @@ func bury(ctx context.Context, tx *store.Tx, lease string, at time.Time, letters
 	return nil
 }
 
-// redeem deletes the dead letters of keys that were delivered after all.
-func redeem(ctx context.Context, tx *store.Tx, delivered []Message) error {
+// deleteDeadLetters deletes the dead letters of keys that were delivered after all.
+func deleteDeadLetters(ctx context.Context, tx *store.Tx, delivered []Message) error {
 	for part := range slices.Chunk(delivered, rowsPerInsert) {
 		args := make([]any, 0, 2*len(part))
 		for _, m := range part {

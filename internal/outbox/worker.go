@@ -331,7 +331,7 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 		if err != nil {
 			return err
 		}
-		if err := bury(ctx, tx, lease, now, o.dead); err != nil {
+		if err := insertDeadLetters(ctx, tx, lease, now, o.dead); err != nil {
 			return err
 		}
 		for _, m := range o.failed {
@@ -347,7 +347,7 @@ func (w *Worker) settle(ctx context.Context, lease string, o outcome) error {
 		if err := release(ctx, tx, lease); err != nil {
 			return err
 		}
-		return redeem(ctx, tx, delivered)
+		return deleteDeadLetters(ctx, tx, delivered)
 	})
 	if err == nil && len(o.dead) > 0 {
 		w.o.Log.WarnContext(ctx, "outbox messages became dead letters", "messages", len(o.dead), "reason", o.dead[0].reason)

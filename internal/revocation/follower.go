@@ -216,7 +216,7 @@ func (f *Follower) read(ctx context.Context) error {
 	}
 	if p.Feed != feed || p.Position < position {
 		if feed != "" {
-			f.tellChange(ctx, feed, p.Feed, position)
+			f.logFeedChange(ctx, feed, p.Feed, position)
 		}
 		if f.RenewKeys != nil {
 			if err := f.RenewKeys(ctx); err != nil {
@@ -247,8 +247,8 @@ func (f *Follower) read(ctx context.Context) error {
 	return nil
 }
 
-// tellChange logs that the kms has another feed than before, or an older state of it.
-func (f *Follower) tellChange(ctx context.Context, from, to string, position int64) {
+// logFeedChange logs that the kms has another feed than before, or an older state of it.
+func (f *Follower) logFeedChange(ctx context.Context, from, to string, position int64) {
 	f.mu.Lock()
 	before := f.turns.taken(time.Now())
 	f.turns.change(from, to, time.Now())

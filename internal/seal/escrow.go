@@ -156,7 +156,7 @@ type NamedShare struct {
 // the one that was split. It returns the ID of the key. ErrShare: a share is damaged, given twice, or belongs to another set. ErrShares: there are
 // too few shares, or one was forged.
 func CombineRoot(given []NamedShare, path string) (id string, err error) {
-	shares, err := sameSet(given)
+	shares, err := parseShares(given)
 	if err != nil {
 		return "", err
 	}
@@ -179,8 +179,8 @@ func CombineRoot(given []NamedShare, path string) (id string, err error) {
 	return root.ID(), writeRoot(path, key)
 }
 
-// sameSet parses shares and requires enough shares of one set.
-func sameSet(given []NamedShare) (shares []share, err error) {
+// parseShares parses shares and requires enough shares of one set.
+func parseShares(given []NamedShare) (shares []share, err error) {
 	for i, one := range given {
 		s, err := parseShare(one.Name, one.Text)
 		if err != nil {

@@ -75,8 +75,8 @@ func (b Backup) Key() string {
 	return b.MadeAt.UTC().Format(nameLayout) + "-" + b.ID + suffix
 }
 
-// faulty returns a backup for an unreadable record, at its position in the list.
-func faulty(all *os.Root, name string, fault error) Backup {
+// unreadableBackup returns a backup for an unreadable record, at its position in the list.
+func unreadableBackup(all *os.Root, name string, fault error) Backup {
 	b := Backup{place: name, Fault: fault}
 	at, id, _ := strings.Cut(strings.TrimSuffix(name, suffix), "-")
 	made, err := time.Parse(nameLayout, at)
@@ -214,7 +214,7 @@ func Backups(dir, after string, limit int) (found []Backup, err error) {
 				continue
 			}
 			if err != nil {
-				b = faulty(all, name, err)
+				b = unreadableBackup(all, name, err)
 			}
 			found = append(found, b)
 		}

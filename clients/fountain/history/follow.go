@@ -32,7 +32,7 @@ func follow(ctx context.Context, c *fountain.Client, scope string) *follower {
 			if ctx.Err() != nil {
 				return
 			}
-			if hopeless(err) {
+			if permanent(err) {
 				f.mu.Lock()
 				f.err = err
 				f.mu.Unlock()

@@ -161,7 +161,7 @@ func (r *recorder) rest(over context.Context) {
 // end ends the recording if err is permanent, or if no call has succeeded for patience.
 func (r *recorder) end(err error, stop context.CancelFunc) {
 	silent := time.Since(r.began) - time.Duration(r.succeeded.Load())
-	if !hopeless(err) && silent < patience {
+	if !permanent(err) && silent < patience {
 		return
 	}
 	r.mu.Lock()
@@ -172,8 +172,8 @@ func (r *recorder) end(err error, stop context.CancelFunc) {
 	stop()
 }
 
-// hopeless reports whether a refusal is permanent.
-func hopeless(err error) bool {
+// permanent reports whether a refusal is permanent.
+func permanent(err error) bool {
 	return errors.Is(err, fountain.ErrUnauthenticated) || errors.Is(err, fountain.ErrForbidden) || errors.Is(err, fountain.ErrNotFound) || errors.Is(err, fountain.ErrInvalid)
 }
 

@@ -35,7 +35,7 @@ func (c *credential) token(ctx context.Context) (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("read the service's API key: %w", err)
 	}
-	text, life, err := c.trade(ctx, strings.TrimSpace(key))
+	text, life, err := c.requestToken(ctx, strings.TrimSpace(key))
 	if err != nil {
 		return "", fmt.Errorf("trade the service's API key for a token: %w", err)
 	}
@@ -50,8 +50,8 @@ func (c *credential) drop() {
 	c.text = ""
 }
 
-// trade requests a token with the client_credentials grant (RFC 6749, section 4.4; RFC 8707).
-func (c *credential) trade(ctx context.Context, key string) (text string, life time.Duration, err error) {
+// requestToken requests a token with the client_credentials grant (RFC 6749, section 4.4; RFC 8707).
+func (c *credential) requestToken(ctx context.Context, key string) (text string, life time.Duration, err error) {
 	id, err := keyID(key)
 	if err != nil {
 		return "", 0, err

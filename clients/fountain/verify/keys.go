@@ -97,7 +97,7 @@ func (s *keySet) look(ctx context.Context, kid string) (key publicKey, known boo
 		}
 		switch since := now.Sub(s.tried); {
 		case since < 0, since >= interval:
-			s.depart(ctx, now)
+			s.startFetch(ctx, now)
 		case known:
 		case usable:
 			return key, false, nil, errUnknownKey
@@ -153,7 +153,7 @@ func (s *keySet) renew(ctx context.Context) error {
 		}
 		if s.flight == nil {
 			own = true
-			s.depart(ctx, s.config.Now())
+			s.startFetch(ctx, s.config.Now())
 		}
 		flight := s.flight
 		s.mu.Unlock()
@@ -165,8 +165,8 @@ func (s *keySet) renew(ctx context.Context) error {
 	}
 }
 
-// depart starts the fetch that all callers share. It continues if a caller gives up. The caller holds the lock.
-func (s *keySet) depart(ctx context.Context, now time.Time) {
+// startFetch starts the fetch that all callers share. It continues if a caller gives up. The caller holds the lock.
+func (s *keySet) startFetch(ctx context.Context, now time.Time) {
 	done := make(chan struct{})
 	s.flight, s.tried = done, now
 	go func() {

@@ -139,12 +139,12 @@ func (o *operation) schemas(place string, old, new *node, d direction) {
 	} else {
 		o.within(top, "", new, old, d)
 	}
-	o.tell(o.subject+": "+place, " ", top)
-	o.tellInside(top, d)
+	o.addFindings(o.subject+": "+place, " ", top)
+	o.addNested(top, d)
 }
 
-// tell reports findings under the name of their place.
-func (o *operation) tell(where, join string, r *result) {
+// addFindings reports findings under the name of their place.
+func (o *operation) addFindings(where, join string, r *result) {
 	for _, f := range r.findings {
 		name := where
 		if f.path != "" {
@@ -154,17 +154,17 @@ func (o *operation) tell(where, join string, r *result) {
 	}
 }
 
-// tellInside reports findings in named schemas, once.
-func (o *operation) tellInside(r *result, d direction) {
+// addNested reports findings in named schemas, once.
+func (o *operation) addNested(r *result, d direction) {
 	for _, l := range r.inside {
 		if o.told[l] {
 			continue
 		}
 		o.told[l] = true
 		if l.name != "" {
-			o.tell(l.name+" in "+d.String(), ": ", l.to)
+			o.addFindings(l.name+" in "+d.String(), ": ", l.to)
 		}
-		o.tellInside(l.to, d)
+		o.addNested(l.to, d)
 	}
 }
 

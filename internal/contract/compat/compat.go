@@ -55,7 +55,7 @@ func Compare(old, new *contract.Contract) []Change {
 		}
 		own := strings.Split(route, "/")
 		for i, wide := range old.Operations {
-			if takesPartOf(own, parts[i]) {
+			if isPartOf(own, parts[i]) {
 				d.between(old, wide, op)
 				d.changes = slices.DeleteFunc(d.changes, func(c Change) bool { return c.New == op && c.Severity != Loosens })
 			}
@@ -85,8 +85,8 @@ func RouteOf(method, path string) string {
 	}
 }
 
-// takesPartOf reports whether every path of a route also belongs to a wider route, segment by segment: /notes/mine and /notes/{}.
-func takesPartOf(parts, wider []string) bool {
+// isPartOf reports whether every path of a route also belongs to a wider route, segment by segment: /notes/mine and /notes/{}.
+func isPartOf(parts, wider []string) bool {
 	if len(parts) != len(wider) {
 		return false
 	}
@@ -170,19 +170,19 @@ func (d *differ) security(old, new *contract.Operation) {
 		return
 	}
 	for _, r := range old.Requirements {
-		if !slices.ContainsFunc(new.Requirements, func(other contract.Requirement) bool { return asksNoMore(other, r) }) {
+		if !slices.ContainsFunc(new.Requirements, func(other contract.Requirement) bool { return requiresNoMore(other, r) }) {
 			d.say(Tightens, "security-tightened", "%s is no longer sufficient", requirementText(r))
 		}
 	}
 	for _, r := range new.Requirements {
-		if !slices.ContainsFunc(old.Requirements, func(other contract.Requirement) bool { return asksNoMore(other, r) }) {
+		if !slices.ContainsFunc(old.Requirements, func(other contract.Requirement) bool { return requiresNoMore(other, r) }) {
 			d.say(Loosens, "security-loosened", "%s is enough now", requirementText(r))
 		}
 	}
 }
 
-// asksNoMore reports whether credentials that satisfy b satisfy a.
-func asksNoMore(a, b contract.Requirement) bool {
+// requiresNoMore reports whether credentials that satisfy b satisfy a.
+func requiresNoMore(a, b contract.Requirement) bool {
 	if a.OTP && !b.OTP {
 		return false
 	}

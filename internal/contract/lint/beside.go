@@ -25,7 +25,7 @@ var besideRules = []Rule{
 					if !strings.Contains(segment, "{") {
 						fixed[before] = append(fixed[before], segment)
 					}
-					before += "/" + alike(segment)
+					before += "/" + withoutNames(segment)
 				}
 			})
 			d.each(func(op operation) { besideParameters(op, fixed, r) })
@@ -44,12 +44,12 @@ func besideParameters(op operation, fixed map[string][]string, r reporter) {
 				}
 			}
 		}
-		before += "/" + alike(segment)
+		before += "/" + withoutNames(segment)
 	}
 }
 
-// alike returns a segment with its parameter names replaced, so that segments that differ only in them are equal.
-func alike(segment string) string {
+// withoutNames returns a segment with its parameter names replaced, so that segments that differ only in them are equal.
+func withoutNames(segment string) string {
 	if strings.Contains(segment, "{") {
 		return "{}"
 	}

@@ -38,7 +38,7 @@ var exampleRules = []Rule{
 		f.each(func(op operation) {
 			for _, status := range sortedKeys(op.responses()) {
 				ref := op.responses()[status]
-				if !refuses(status) || ref.Value == nil || ref.Value.Content[problem.MediaType] == nil {
+				if !isErrorStatus(status) || ref.Value == nil || ref.Value.Content[problem.MediaType] == nil {
 					continue
 				}
 				values := exampleValues(ref.Value.Content[problem.MediaType])
@@ -55,8 +55,10 @@ var exampleRules = []Rule{
 	}},
 }
 
-// refuses reports whether the answers under a key of responses are errors.
-func refuses(status string) bool { return status == "default" || status[0] == '4' || status[0] == '5' }
+// isErrorStatus reports whether the answers under a key of responses are errors.
+func isErrorStatus(status string) bool {
+	return status == "default" || status[0] == '4' || status[0] == '5'
+}
 
 // wrongProblem returns why an example cannot be the problem that is answered under a key of responses, or "" when it can.
 func wrongProblem(op operation, under string, value any) string {

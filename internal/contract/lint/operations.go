@@ -63,7 +63,7 @@ var operationRules = []Rule{
 				if status != "default" {
 					wanted += status
 				}
-				if !refuses(status) || ref.Ref == wanted {
+				if !isErrorStatus(status) || ref.Ref == wanted {
 					continue
 				}
 				if oauth && (status == "400" || status == "401") && ref.Value != nil && ref.Value.Content["application/json"] != nil {

@@ -36,7 +36,7 @@ func check(text, door []byte) error {
 		files = append(files, file)
 	}
 	var clash clashError
-	config := types.Config{Importer: nobody{}, IgnoreFuncBodies: true, Error: func(err error) {
+	config := types.Config{Importer: noImports{}, IgnoreFuncBodies: true, Error: func(err error) {
 		var fault types.Error
 		if !errors.As(err, &fault) || fault.Soft || strings.HasPrefix(fault.Msg, "could not import") || strings.HasPrefix(fault.Msg, "\t") {
 			return
@@ -55,7 +55,7 @@ func check(text, door []byte) error {
 	return nil
 }
 
-// nobody imports no packages. Names from a package that could not be imported are accepted.
-type nobody struct{}
+// noImports imports no packages. Names from a package that could not be imported are accepted.
+type noImports struct{}
 
-func (nobody) Import(string) (*types.Package, error) { return nil, errors.New("not needed") }
+func (noImports) Import(string) (*types.Package, error) { return nil, errors.New("not needed") }

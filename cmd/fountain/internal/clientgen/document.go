@@ -9,9 +9,9 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// foreign lists the extensions with which a document adds Go code of its own: types and packages that are not
+// goExtensions lists the extensions with which a document adds Go code of its own: types and packages that are not
 // available, and tags.
-var foreign = []string{"x-go-type", "x-go-type-import", "x-go-type-name", "x-oapi-codegen-extra-tags", "x-oapi-codegen-only-honour-go-name"}
+var goExtensions = []string{"x-go-type", "x-go-type-import", "x-go-type-name", "x-oapi-codegen-extra-tags", "x-oapi-codegen-only-honour-go-name"}
 
 // document is an OpenAPI document from which operations can be removed.
 type document struct {
@@ -68,7 +68,7 @@ func (d *document) strip(n *yaml.Node, way []string) {
 	kept := n.Content[:0]
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, child := n.Content[i], n.Content[i+1]
-		if slices.Contains(foreign, key.Value) {
+		if slices.Contains(goExtensions, key.Value) {
 			at := slices.Clone(way[:min(len(way), 3)])
 			if len(d.notes) == 0 || !slices.Equal(d.notes[len(d.notes)-1].Pointer, at) {
 				d.notes = append(d.notes, Note{at, key.Value + " is not followed: the types of the client are made of the schemas"})

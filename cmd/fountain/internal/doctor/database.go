@@ -20,7 +20,7 @@ import (
 	"github.com/fountainai/fountain/internal/store"
 )
 
-const bringBack = "stop the service, copy its files as they are, and restore a backup (docs/operations.md, Backup and restore)"
+const restoreAdvice = "stop the service, copy its files as they are, and restore a backup (docs/operations.md, Backup and restore)"
 
 // database checks one database of a service. first says that it has the audit trail.
 func (d *Doctor) database(ctx context.Context, p Place, part backup.Part, first bool) {
@@ -67,7 +67,7 @@ func (d *Doctor) unopened(part backup.Part, err error) {
 	case errors.Is(err, store.ErrNewer):
 		d.wrong(Version, name+" was changed by a newer release than this program ("+d.Version+")", "run the newer release; the way back to this one is a backup that was made before the upgrade")
 	case errors.Is(err, store.ErrDamaged):
-		d.wrong(Database, name+" is damaged, or its file is missing while its write-ahead log exists", bringBack)
+		d.wrong(Database, name+" is damaged, or its file is missing while its write-ahead log exists", restoreAdvice)
 	case errors.Is(err, fs.ErrNotExist) && part.Name == "search-documents":
 		d.wrong(Database, "the documents of the embedded search engine are missing", "if search uses a Typesense, run this command with FOUNTAIN_SEARCH_ENGINE_URL as the service has it; otherwise restore a backup")
 	case errors.Is(err, fs.ErrNotExist) && part.Database.URL == "":
@@ -75,7 +75,7 @@ func (d *Doctor) unopened(part backup.Part, err error) {
 	case part.Database.URL != "":
 		d.wrong(Database, name+" (PostgreSQL) can't be used: "+reason(err), "check that the server runs and accepts the user, password and database of the file in DATABASE_URL_FILE")
 	default:
-		d.wrong(Database, name+" can't be opened: "+reason(err), "run this command as the user of the service; if that fails too, "+bringBack)
+		d.wrong(Database, name+" can't be opened: "+reason(err), "run this command as the user of the service; if that fails too, "+restoreAdvice)
 	}
 }
 
@@ -88,7 +88,7 @@ func (d *Doctor) whole(ctx context.Context, part backup.Part, db *store.DB) bool
 	err := db.Check(ctx)
 	switch {
 	case errors.Is(err, store.ErrDamaged):
-		d.wrong(Database, "the database "+part.Name+" is damaged: SQLite finds a fault in its pages", bringBack)
+		d.wrong(Database, "the database "+part.Name+" is damaged: SQLite finds a fault in its pages", restoreAdvice)
 	case err != nil:
 		d.wrong(Database, "the database "+part.Name+" can't be checked: "+reason(err), "run this command again; if it fails again, look at the disk")
 	case db.Dialect() == store.PostgreSQL:
@@ -164,7 +164,7 @@ func (d *Doctor) newest(ctx context.Context, q store.Querier) {
 func (d *Doctor) kms(ctx context.Context, p Place, part backup.Part, db *store.DB) {
 	facts, err := part.Facts(ctx, db.Read(ctx))
 	if err != nil {
-		d.wrong(Database, "the id of the root key can't be read from the kms's database: "+reason(err), bringBack)
+		d.wrong(Database, "the id of the root key can't be read from the kms's database: "+reason(err), restoreAdvice)
 		return
 	}
 	said := d.Facts(facts)

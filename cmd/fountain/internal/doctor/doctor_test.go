@@ -145,7 +145,7 @@ func TestExamine_tellsWhatARunningServiceSays(t *testing.T) {
 		require.Len(t, examine(running(t, health, good, 200, off)).only(Clock), 1)
 	}
 	for detail, do := range map[string]string{
-		"its database file is damaged": bringBack, "the disk of its database is full": "room", "the search engine does not answer": "engine",
+		"its database file is damaged": restoreAdvice, "the disk of its database is full": "room", "the search engine does not answer": "engine",
 		"its database does not answer": "database server", "something new": "log",
 	} {
 		r = examine(running(t, health, `{"detail":"`+detail+`"}`, 503, 0))

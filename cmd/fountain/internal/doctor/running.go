@@ -62,7 +62,7 @@ func (d *Doctor) running(ctx context.Context, p Place) {
 	base := p.URL + "/" + p.Word + "/v1/"
 	alive, err := d.ask(ctx, base+"health")
 	if err != nil {
-		d.unanswered(p, err)
+		d.reportNoAnswer(p, err)
 		return
 	}
 	if alive.status != http.StatusOK && d.Outside {
@@ -83,7 +83,7 @@ func (d *Doctor) running(ctx context.Context, p Place) {
 	ready, err := d.ask(ctx, base+"ready")
 	switch {
 	case err != nil:
-		d.unanswered(p, err)
+		d.reportNoAnswer(p, err)
 		return
 	case ready.status != http.StatusOK:
 		d.wrong(Running, p.Word+" runs and is not ready: "+short(ready.body.Detail), remedy(ready.body.Detail))
@@ -121,8 +121,8 @@ func (d *Doctor) behind(ctx context.Context, p Place) {
 	}
 }
 
-// unanswered distinguishes a service that is not running from one that does not respond correctly.
-func (d *Doctor) unanswered(p Place, err error) {
+// reportNoAnswer distinguishes a service that is not running from one that does not respond correctly.
+func (d *Doctor) reportNoAnswer(p Place, err error) {
 	var verification *tls.CertificateVerificationError
 	switch {
 	case errors.As(err, &verification):
@@ -154,7 +154,7 @@ var remedies = []struct{ words, do string }{
 	{"revocation feed", "check that the kms is ready and reached at KMS_URL"},
 	{"clock", "set the clock by NTP; docs/operations.md, After the clock was wrong"},
 	{"removed or replaced", "restore the file or a backup, then start the service again"},
-	{"damaged", bringBack},
+	{"damaged", restoreAdvice},
 	{"disk", "free some room; the service goes on by itself"},
 	{"search engine", "start the engine; writes continue meanwhile, and search catches up"},
 	{"database", "check that its database server runs and is reached"},

@@ -177,7 +177,7 @@ func (b *sentBody) failed() error {
 // request returns the request for the service. The family's services get the target unchanged, as it was matched. sent is the client's body if it is streamed.
 func (f *Forwarder) request(x *httpserver.Exchange, idle *idle) (out *upstream.Request, sent *sentBody) {
 	in := x.Request
-	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.passedOn(x.Operation)), Body: x.Body, Operation: x.Operation.Label()}
+	out = &upstream.Request{Method: in.Method, Target: target(x), Fields: requestFields(x, f.forwardedHeaders(x.Operation)), Body: x.Body, Operation: x.Operation.Label()}
 	out.Repeatable, out.Repeats, out.Probe = repeatable(x), x.Operation.Repeats(), httpserver.Probe(x.Operation)
 	if x.Stream != nil {
 		sent = &sentBody{ReadCloser: x.Stream, idle: idle}

@@ -16,16 +16,16 @@ import (
 // front of it.
 var everyService = []string{"Accept", "Accept-Language", "Authorization", "Content-Type", traceparent, tracestate, "User-Agent"}
 
-// saidByUs are the request headers that only the gateway sets, whatever the client sends or the contract declares.
-var saidByUs = map[string]bool{
+// gatewayHeaders are the request headers that only the gateway sets, whatever the client sends or the contract declares.
+var gatewayHeaders = map[string]bool{
 	"Accept-Encoding": true, "Cookie": true, "X-Forwarded-For": true, "X-Forwarded-Host": true, "X-Forwarded-Proto": true, "X-Request-Id": true,
 	httpserver.TimeoutHeader: true, mountPrefix: true, "X-Otp": true,
 }
 
 const traceparent, tracestate = "Traceparent", "Tracestate"
 
-// passedOn returns the names of the request headers that an operation's service gets as the client sent them, without duplicates.
-func (f *Forwarder) passedOn(op *contract.Operation) []string {
+// forwardedHeaders returns the names of the request headers that an operation's service gets as the client sent them, without duplicates.
+func (f *Forwarder) forwardedHeaders(op *contract.Operation) []string {
 	return contract.Kept(op, f, func() []string { return withDeclared(op.RequestHeaders()) })
 }
 
@@ -33,7 +33,7 @@ func (f *Forwarder) passedOn(op *contract.Operation) []string {
 func withDeclared(declared []string) []string {
 	names := append(slices.Clone(everyService), declared...)
 	slices.Sort(names)
-	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return saidByUs[name] })
+	return slices.DeleteFunc(slices.Compact(names), func(name string) bool { return gatewayHeaders[name] })
 }
 
 // usualFields is the capacity for the fields of a typical request.

@@ -58,8 +58,8 @@ func NewDirectory(r *Registry, dir string, now <-chan os.Signal) (*Directory, er
 	return d, nil
 }
 
-// saying is the content of member.yaml.
-type saying struct {
+// memberFile is the content of member.yaml.
+type memberFile struct {
 	Contract      string   `yaml:"contract"`
 	Upstreams     []string `yaml:"upstreams"`
 	Public        []string `yaml:"public"`
@@ -98,7 +98,7 @@ func (d *Directory) read() error {
 	if err != nil {
 		return err
 	}
-	d.tellMore(more)
+	d.reportUnread(more)
 	mark, youngest, err := d.mark(names)
 	if err != nil {
 		return err
@@ -151,8 +151,8 @@ func (d *Directory) names() (names []string, more int, err error) {
 	}
 }
 
-// tellMore reports folders that are not read because there are too many.
-func (d *Directory) tellMore(more int) {
+// reportUnread reports folders that are not read because there are too many.
+func (d *Directory) reportUnread(more int) {
 	d.unread.Set(float64(more))
 	if more != d.more && more > 0 {
 		d.log.Error("contracts directory has more folders than the limit; the last ones by name are not guarded", "read", maxMembers, "unread", more)
@@ -246,7 +246,7 @@ func (d *Directory) member(name string) (Definition, error) {
 	if err != nil {
 		return Definition{}, err
 	}
-	var s saying
+	var s memberFile
 	decoder := yaml.NewDecoder(bytes.NewReader(raw))
 	decoder.KnownFields(true)
 	if err := decoder.Decode(&s); err != nil {

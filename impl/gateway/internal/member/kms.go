@@ -156,7 +156,7 @@ func (k *KMS) read(ctx context.Context) error {
 		if !known || one.edition != editionOf(c) {
 			read, err := k.get(ctx, c.Name)
 			switch {
-			case errors.Is(err, errGone):
+			case errors.Is(err, errRetired):
 				continue
 			case err != nil:
 				failed = errors.Join(failed, fmt.Errorf("read contract of %s: %w", c.Name, err))
@@ -219,8 +219,8 @@ func texts(files []kms.ContractFile) map[string][]byte {
 	return out
 }
 
-// errGone says that a contract was retired after it had been listed.
-var errGone = errors.New("the contract is retired")
+// errRetired says that a contract was retired after it had been listed.
+var errRetired = errors.New("the contract is retired")
 
 // ask calls the kms and decodes its answer.
 func (k *KMS) ask(ctx context.Context, into any, call func(kms.RequestEditorFn) (*http.Response, error)) error {
@@ -239,7 +239,7 @@ func (k *KMS) ask(ctx context.Context, into any, call func(kms.RequestEditorFn) 
 	switch res.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return errGone
+		return errRetired
 	case http.StatusUnauthorized, http.StatusForbidden: // a token from before an upgrade may lack the scope
 		k.credential.Forget(kmsWord)
 		fallthrough

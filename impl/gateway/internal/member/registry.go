@@ -114,7 +114,7 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 	faults := map[string]error{}
 	for i := range definitions {
 		d := &definitions[i]
-		if other := r.saidElsewhere(source, d.Name); other != "" {
+		if other := r.otherSource(source, d.Name); other != "" {
 			faults[d.Name] = fmt.Errorf("%s %w", other, errNameTaken)
 			continue
 		}
@@ -134,7 +134,7 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 		}
 	}
 	err := r.put(next)
-	r.stand(gone, definitions, faults)
+	r.recordStatuses(gone, definitions, faults)
 	r.tell(gone, said, faults)
 	for name, fault := range faults {
 		err = errors.Join(err, fmt.Errorf("member %s: %w", name, fault))
@@ -145,10 +145,10 @@ func (r *Registry) Replace(source string, definitions []Definition) error {
 // errNameTaken says that another source already has a member of this name.
 var errNameTaken = errors.New("already declares a member of this name")
 
-// stand records which definitions of a source are now in force.
-func (r *Registry) stand(gone map[string]*Definition, definitions []Definition, faults map[string]error) {
+// recordStatuses records which definitions of a source are now in force.
+func (r *Registry) recordStatuses(gone map[string]*Definition, definitions []Definition, faults map[string]error) {
 	for name := range gone {
-		if r.saidElsewhere("", name) == "" {
+		if r.otherSource("", name) == "" {
 			delete(r.stands, name)
 		}
 	}
@@ -200,7 +200,7 @@ func (r *Registry) Kept(source, name string) Definition {
 	return Definition{}
 }
 
-func (r *Registry) saidElsewhere(source, name string) string {
+func (r *Registry) otherSource(source, name string) string {
 	for other, said := range r.sources {
 		if other != source && said[name] != nil {
 			return other

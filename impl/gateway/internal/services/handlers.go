@@ -62,7 +62,7 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 			Contract: "/openapi/" + s.Word + ".yaml", ContractVersion: s.ContractVersion, ContractDigest: s.Digest,
 		}
 		if s.Adopted {
-			h.stand(&one)
+			h.addStanding(&one)
 		}
 		list.Items = append(list.Items, one)
 	}
@@ -76,8 +76,8 @@ func (h *Handlers) ListGatewayServices(context.Context, gatewayapi.ListGatewaySe
 	return gatewayapi.ListGatewayServices200JSONResponse(list), nil
 }
 
-// stand adds which version of an adopted contract is in force, and why the last one was refused.
-func (h *Handlers) stand(one *gatewayapi.ServiceStatus) {
+// addStanding adds which version of an adopted contract is in force, and why the last one was refused.
+func (h *Handlers) addStanding(one *gatewayapi.ServiceStatus) {
 	standing := h.Members.Standing(one.Name)
 	if standing.Revision > 0 {
 		one.Revision = &standing.Revision

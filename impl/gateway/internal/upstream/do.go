@@ -62,7 +62,7 @@ func (s *Service) attempts(ctx context.Context, req *Request) (*Response, error)
 		case unreachable(err):
 			s.counts.dialErrors.Add(1)
 			s.counts.refused.Add(1)
-			t.doubt(Down)
+			t.markNotReady(Down)
 		case errors.As(err, &broken):
 			t.hasFailed()
 			t.pool.sweep(0) // other idle connections to this target are probably broken too
@@ -96,7 +96,7 @@ func (s *Service) settle(t *Target, req *Request, res *Response) (*Response, err
 	code := refusal(res)
 	if code == codeNotReady && !req.Probe && req.Stream == nil {
 		s.counts.notReady.Add(1)
-		t.doubt(Starting)
+		t.markNotReady(Starting)
 		_ = res.Close() // it always succeeds
 		return nil, nil
 	}

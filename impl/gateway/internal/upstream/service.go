@@ -33,7 +33,7 @@ func newService(word string, urls []*url.URL, config *tls.Config, dial Dial, log
 		dial = (&net.Dialer{Timeout: dialTime, KeepAlive: 30 * time.Second}).DialContext
 	}
 	s := &Service{word: word, log: log, dial: dial, back: make(chan struct{})}
-	s.breakers.told = s.breakerTold
+	s.breakers.told = s.logBreaker
 	s.budget.tenths.Store(budgetMost)
 	for _, u := range urls {
 		s.targets = append(s.targets, newTarget(s, u, config))
@@ -213,7 +213,7 @@ func (s *Service) Wait(ctx context.Context) error {
 	}
 }
 
-func (s *Service) breakerTold(operation string, open bool, pause time.Duration) {
+func (s *Service) logBreaker(operation string, open bool, pause time.Duration) {
 	if open {
 		s.log.Warn("operation does not answer in time: its circuit is open", "upstream", s.word, "operationId", operation, "seconds", pause.Seconds())
 		return

@@ -89,8 +89,8 @@ func (t *Target) Report(h Health, asked time.Time) {
 	}
 }
 
-// doubt records that a request has found the target not ready, and triggers a health check at once.
-func (t *Target) doubt(h Health) {
+// markNotReady records that a request has found the target not ready, and triggers a health check at once.
+func (t *Target) markNotReady(h Health) {
 	t.mu.Lock()
 	t.doubted = time.Now()
 	t.mu.Unlock()

@@ -84,22 +84,22 @@ func lastOf(items []Item) []int {
 	return last
 }
 
-// partly is the error of a call that was partly carried out.
-type partly struct{ error }
+// partialError is the error of a call that was partly carried out.
+type partialError struct{ error }
 
 // Unwrap implements errors.Unwrap.
-func (p partly) Unwrap() error { return p.error }
+func (p partialError) Unwrap() error { return p.error }
 
 func after(calls int, err error) error {
 	if calls == 0 {
 		return err
 	}
-	return partly{err}
+	return partialError{err}
 }
 
 // Untouched reports whether an error means that nothing was changed: the engine was not reached, refused the key, or was not called at all.
 func Untouched(err error) bool {
-	var part partly
+	var part partialError
 	return !errors.As(err, &part) && !errors.Is(err, tsclient.ErrDoubt) && (errors.Is(err, tsclient.ErrNotSent) || errors.Is(err, errFull) || Denied(err))
 }
 

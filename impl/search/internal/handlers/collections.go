@@ -39,7 +39,7 @@ func (h *Handlers) CreateCollection(ctx context.Context, r searchapi.CreateColle
 	if err != nil {
 		return nil, err
 	}
-	want, err := wantedBy(p, r.Body)
+	want, err := requestedCollection(p, r.Body)
 	if err != nil {
 		return nil, err
 	}
@@ -85,8 +85,8 @@ func (h *Handlers) made(ctx context.Context, core *Core, p *auth.Principal, want
 	return answer, refuse(err)
 }
 
-// wantedBy returns the collection that a caller asks to create. Problems: forbidden, validation_failed.
-func wantedBy(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collection, error) {
+// requestedCollection returns the collection that a caller asks to create. Problems: forbidden, validation_failed.
+func requestedCollection(p *auth.Principal, b *searchapi.CollectionCreate) (*owner.Collection, error) {
 	name := owner.Candidates(b.Name, p)[0]
 	if !owner.MayMake(name, p) {
 		return nil, problem.New(problem.Forbidden, "Only the services of a tenant and administrators can create its collections.")

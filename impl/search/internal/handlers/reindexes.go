@@ -39,7 +39,7 @@ func (h *Handlers) StartReindex(ctx context.Context, r searchapi.StartReindexReq
 	if err != nil {
 		return nil, refuse(err)
 	}
-	begun, err := core.Schemas.Reindex(ctx, c.Collection, compared, keepOld(r.Body.KeepOldSeconds), event(ctx, p, "startReindex", c.Name.Engine()))
+	begun, err := core.Schemas.Reindex(ctx, c.Collection, compared, keepDuration(r.Body.KeepOldSeconds), event(ctx, p, "startReindex", c.Name.Engine()))
 	if err != nil {
 		return nil, refuse(err)
 	}

@@ -158,7 +158,7 @@ func (h *Handlers) PutCollectionSchema(ctx context.Context, r searchapi.PutColle
 	case r.Body.DryRun != nil && *r.Body.DryRun:
 		out.Outcome = searchapi.CollectionSchemaOutcomeOutcomePlanned
 	case reindexing:
-		begun, err := core.Schemas.Reindex(ctx, c.Collection, plan, keepOld(r.Body.KeepOldSeconds), e)
+		begun, err := core.Schemas.Reindex(ctx, c.Collection, plan, keepDuration(r.Body.KeepOldSeconds), e)
 		if err != nil {
 			return nil, refuse(err)
 		}
@@ -179,8 +179,8 @@ func (h *Handlers) PutCollectionSchema(ctx context.Context, r searchapi.PutColle
 	return searchapi.PutCollectionSchema200JSONResponse{Body: out, Headers: searchapi.PutCollectionSchema200ResponseHeaders{ETag: tag}}, nil
 }
 
-// keepOld returns how long the old collection is kept after a swap.
-func keepOld(seconds *int64) time.Duration {
+// keepDuration returns how long the old collection is kept after a swap.
+func keepDuration(seconds *int64) time.Duration {
 	if seconds == nil {
 		return time.Hour
 	}

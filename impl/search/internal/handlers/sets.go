@@ -236,7 +236,7 @@ func (h *Handlers) PutSearchSet(ctx context.Context, r searchapi.PutSearchSetReq
 		match := etag.ParseMatch(*r.Params.IfMatch)
 		over.Match = &match
 	}
-	want, err := core.setBy(ctx, p, sets.Kind(r.Kind), r.Set)
+	want, err := core.requestedSet(ctx, p, sets.Kind(r.Kind), r.Set)
 	if err != nil {
 		return nil, err
 	}
@@ -260,8 +260,8 @@ func (h *Handlers) PutSearchSet(ctx context.Context, r searchapi.PutSearchSetReq
 	return searchapi.PutSearchSet200JSONResponse{Body: body, Headers: searchapi.PutSearchSet200ResponseHeaders{ETag: setTag(body)}}, err
 }
 
-// setBy returns the set that a caller asks to create or replace, with its owner. Problem: forbidden.
-func (core *Core) setBy(ctx context.Context, p *auth.Principal, kind sets.Kind, text string) (sets.Set, error) {
+// requestedSet returns the set that a caller asks to create or replace, with its owner. Problem: forbidden.
+func (core *Core) requestedSet(ctx context.Context, p *auth.Principal, kind sets.Kind, text string) (sets.Set, error) {
 	name := owner.Candidates(text, p)[0]
 	want := sets.Set{Kind: kind, Name: name, Owner: owner.Of(name, p)}
 	before, err := core.Store.Set(ctx, kind, []owner.Name{name}, func(s *sets.Set) bool { return s.Access(p) > owner.None })

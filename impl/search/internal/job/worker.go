@@ -96,7 +96,7 @@ func (w *Worker) part(ctx context.Context, j *Job, l lease.Lease) error {
 		return err
 	}
 	if j.State == Failed {
-		w.gaveUp(ctx, j, errors.New("too many items failed"))
+		w.reportFailed(ctx, j, errors.New("too many items failed"))
 	}
 	return nil
 }
@@ -148,11 +148,11 @@ func (w *Worker) settle(ctx context.Context, j *Job, l lease.Lease, cause error)
 	if err := w.Rows.FailJob(ctx, j, l); err != nil {
 		return errors.Join(cause, err)
 	}
-	w.gaveUp(ctx, j, cause)
+	w.reportFailed(ctx, j, cause)
 	return nil
 }
 
-func (w *Worker) gaveUp(ctx context.Context, j *Job, cause error) {
+func (w *Worker) reportFailed(ctx context.Context, j *Job, cause error) {
 	w.Log.WarnContext(ctx, "job failed", "job", j.ID, "collection", j.Name.Engine(), "code", j.Failure, "error", cause)
 	w.Failed()
 }

@@ -34,8 +34,8 @@ type Replica struct {
 	told   time.Time // the time before the last successful Beat
 }
 
-// errUntold refuses a write that a reindex might not wait for.
-var errUntold = problem.New(problem.EngineUnavailable, "This instance cannot announce its writes to the other instances.").WithRetryAfter(2 * time.Second)
+// errUnannounced refuses a write that a reindex might not wait for.
+var errUnannounced = problem.New(problem.EngineUnavailable, "This instance cannot announce its writes to the other instances.").WithRetryAfter(2 * time.Second)
 
 // ReplicaRows stores the reports of replicas.
 type ReplicaRows interface {
@@ -61,7 +61,7 @@ func (r *Replica) begin() (end func(), err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if began.Sub(r.told) > DeadAfter-WriteLife {
-		return nil, errUntold
+		return nil, errUnannounced
 	}
 	r.writes[key] = struct{}{}
 	return func() {
@@ -77,7 +77,7 @@ func (r *Replica) Begin(ctx context.Context) (end func(), err error) {
 		return end, nil
 	}
 	if _, told := r.Beat(ctx); told != nil {
-		return nil, errUntold.Wrap(told)
+		return nil, errUnannounced.Wrap(told)
 	}
 	return r.begin()
 }

@@ -14,7 +14,7 @@ func (s *steps) verify(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := s.unrefused(ctx); err != nil {
+		if err := s.checkRefused(ctx); err != nil {
 			return err
 		}
 		if n <= fewNotes {
@@ -39,8 +39,8 @@ func (s *steps) verify(ctx context.Context) error {
 	return s.hold(ctx, Swapping)
 }
 
-// unrefused returns an error if the target has refused a document that was written during the reindex.
-func (s *steps) unrefused(ctx context.Context) error {
+// checkRefused returns an error if the target has refused a document that was written during the reindex.
+func (s *steps) checkRefused(ctx context.Context) error {
 	refused, err := s.Rows.Refused(ctx, s.ID)
 	if err == nil && refused > 0 {
 		return problem.New(problem.ValidationFailed, "A document that was written in the meantime does not match the new schema.")
@@ -67,7 +67,7 @@ func (s *steps) settled(ctx context.Context, from, to string) error {
 	if _, err := s.catchUp(ctx, from, to, true); err != nil {
 		return err
 	}
-	if err := s.unrefused(ctx); err != nil {
+	if err := s.checkRefused(ctx); err != nil {
 		return err
 	}
 	call, cancel, err := s.call(ctx)
@@ -133,7 +133,7 @@ func (s *steps) ready(ctx context.Context) error {
 			break
 		}
 	}
-	if err := s.unrefused(ctx); err != nil {
+	if err := s.checkRefused(ctx); err != nil {
 		return err // no write has waited
 	}
 	if err := s.drained(ctx, lease.CallLimit); err != nil {

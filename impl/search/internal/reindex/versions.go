@@ -147,7 +147,7 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 	outcomes, failed := do(limited, sent)
 	fates := make(map[string]Fate, len(sent))
 	for i, item := range sent {
-		fates[item.Stored()] = plan.fateOf(item, outcomes, i, failed)
+		fates[item.Stored()] = plan.outcomeOf(item, outcomes, i, failed)
 	}
 	settling, done := context.WithTimeout(context.WithoutCancel(ctx), lease.CallLimit)
 	defer done()
@@ -162,7 +162,7 @@ func (w *Writer) lease(ctx context.Context, c *owner.Collection, items []engine.
 	return plan.results, nil
 }
 
-func (p *plan) fateOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
+func (p *plan) outcomeOf(item engine.Item, outcomes []engine.Outcome, i int, failed error) Fate {
 	untouched := failed != nil && engine.Untouched(failed) || failed == nil && outcomes[i] != nil
 	switch {
 	case untouched && p.known[item.Stored()].Doubt: // this attempt changed nothing, but the outcome of the earlier one is unknown

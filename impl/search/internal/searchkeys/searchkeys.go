@@ -91,8 +91,8 @@ type Key struct {
 	ExpiresAt  time.Time
 }
 
-// carried are the parameters embedded in a key. Callers can't override them, and their own filter applies in addition.
-type carried struct {
+// embeddedParams are the parameters embedded in a key. Callers can't override them, and their own filter applies in addition.
+type embeddedParams struct {
 	Filter          string `json:"filter_by,omitempty"`
 	FilterPins      bool   `json:"filter_curated_hits,omitempty"`
 	Exclude         string `json:"exclude_fields,omitempty"`
@@ -107,7 +107,7 @@ type carried struct {
 func (m *Minter) Mint(ctx context.Context, c *owner.Collection, l Limits) (k Key, err error) {
 	now := m.clock.Now()
 	k = Key{Collection: Alias(c), ExpiresAt: now.Add(min(l.Life, MaxLife)).UTC().Truncate(time.Second)}
-	params := carried{Filter: l.Filter, FilterPins: l.Filter != "", Exclude: strings.Join(l.ExcludeFields, ","), PerPage: l.PerPage, LimitMultiQuery: 10, ExpiresAt: k.ExpiresAt.Unix()}
+	params := embeddedParams{Filter: l.Filter, FilterPins: l.Filter != "", Exclude: strings.Join(l.ExcludeFields, ","), PerPage: l.PerPage, LimitMultiQuery: 10, ExpiresAt: k.ExpiresAt.Unix()}
 	if !l.Overrides {
 		params.Overrides, params.Curations = &l.Overrides, &l.Overrides
 	}

@@ -126,9 +126,9 @@ type run struct {
 	state    map[string]Status // of every set that was read
 }
 
-// goesOn records an error that concerns a single record or collection, and returns nil so that the application continues. It returns the
+// collectRefusal records an error that concerns a single record or collection, and returns nil so that the application continues. It returns the
 // error if the engine can't be used at all.
-func (r *run) goesOn(ctx context.Context, err error) error {
+func (r *run) collectRefusal(ctx context.Context, err error) error {
 	if err == nil {
 		return nil
 	}
@@ -184,7 +184,7 @@ func (r *run) all(ctx context.Context, named bool) error {
 	before := len(r.refused)
 	for _, at := range attached {
 		refused := r.attach(ctx, at, byID, named)
-		if err := r.goesOn(ctx, refused); err != nil {
+		if err := r.collectRefusal(ctx, refused); err != nil {
 			return err
 		}
 		for _, id := range slices.Concat(at.Synonyms, at.Curations) {
@@ -264,7 +264,7 @@ func (r *run) name(ctx context.Context, physical string, synonyms, curations []*
 
 // beside returns the names in has that belong to other programs, followed by the names of those sets that exist at the engine.
 func (r *run) beside(has []string, sets []*Set) []string {
-	out := slices.DeleteFunc(slices.Clone(has), ours)
+	out := slices.DeleteFunc(slices.Clone(has), isOurs)
 	for _, s := range sets {
 		if r.there[place{recordKinds[s.Kind], "", s.EngineName()}] {
 			out = append(out, s.EngineName())
@@ -273,7 +273,7 @@ func (r *run) beside(has []string, sets []*Set) []string {
 	return out
 }
 
-func ours(name string) bool { return strings.HasPrefix(name, prefix) }
+func isOurs(name string) bool { return strings.HasPrefix(name, prefix) }
 
 // own writes rules directly to a collection, for engines without named sets.
 func (r *run) own(ctx context.Context, kind tsclient.RecordKind, physical string, sets []*Set) error {
@@ -321,7 +321,7 @@ func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection stri
 			written[name], r.there[at] = true, true
 			continue
 		}
-		if err := r.goesOn(ctx, fmt.Errorf("put %s %s: %w", kind, name, err)); err != nil {
+		if err := r.collectRefusal(ctx, fmt.Errorf("put %s %s: %w", kind, name, err)); err != nil {
 			return err
 		}
 		r.fails(idOf(name), err)
@@ -345,14 +345,14 @@ func (r *run) put(ctx context.Context, kind tsclient.RecordKind, collection stri
 // drop deletes the records of sets that no longer exist.
 func (r *run) drop(ctx context.Context, kind tsclient.RecordKind, collection string, has map[string]json.RawMessage, want map[string]wanted) error {
 	for name := range has {
-		if _, stays := want[name]; stays || !ours(name) {
+		if _, stays := want[name]; stays || !isOurs(name) {
 			continue
 		}
 		err := r.engine.DeleteRecord(ctx, kind, collection, name)
 		if err == nil || errors.Is(err, problem.NotFound) {
 			continue
 		}
-		if err := r.goesOn(ctx, fmt.Errorf("delete %s %s: %w", kind, name, err)); err != nil {
+		if err := r.collectRefusal(ctx, fmt.Errorf("delete %s %s: %w", kind, name, err)); err != nil {
 			return err
 		}
 	}

@@ -24,10 +24,10 @@ var migrated = []struct {
 func (r *run) reclaim(ctx context.Context, has map[tsclient.RecordKind]map[string]json.RawMessage) error {
 	for _, m := range migrated {
 		for name, record := range has[m.kind] {
-			if ours(name) || !strings.HasSuffix(name, m.suffix) {
+			if isOurs(name) || !strings.HasSuffix(name, m.suffix) {
 				continue
 			}
-			if err := r.goesOn(ctx, r.reclaimFrom(ctx, m.kind, name, record)); err != nil {
+			if err := r.collectRefusal(ctx, r.reclaimFrom(ctx, m.kind, name, record)); err != nil {
 				return err
 			}
 		}
@@ -45,7 +45,7 @@ func (r *run) reclaimFrom(ctx context.Context, kind tsclient.RecordKind, name st
 		return problem.New(problem.BadUpstream, "The search engine's answer can't be read.").Wrap(err)
 	}
 	for _, item := range set.Items {
-		if !ours(item.ID) {
+		if !isOurs(item.ID) {
 			continue
 		}
 		if err := r.engine.DeleteItem(ctx, kind, name, item.ID); err != nil && !errors.Is(err, problem.NotFound) {

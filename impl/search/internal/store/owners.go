@@ -139,7 +139,7 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 			return err
 		}
 		if fresh = n == 1; fresh {
-			return s.nobodyWrites(ctx, tx, c.Name)
+			return s.checkNoWriter(ctx, tx, c.Name)
 		}
 		// claimed_at of a created collection does not change: it distinguishes the collection from a later one with the same name.
 		n, err = tx.Exec(ctx, `UPDATE collections SET claimed_at = CASE WHEN made = 0 THEN ? ELSE claimed_at END, versioned = CASE WHEN made = 0 THEN ? ELSE versioned END WHERE tenant = ? AND name = ? AND owner = ?`,
@@ -152,9 +152,9 @@ func (s *Store) Claim(ctx context.Context, c *owner.Collection) (fresh bool, err
 	return fresh && err == nil, err
 }
 
-// nobodyWrites returns owner.ErrBusy while a job of an earlier collection of the name is leased. It is called once the name is free: a
+// checkNoWriter returns owner.ErrBusy while a job of an earlier collection of the name is leased. It is called once the name is free: a
 // worker that claims a job after that finds its collection gone.
-func (s *Store) nobodyWrites(ctx context.Context, tx *store.Tx, n owner.Name) error {
+func (s *Store) checkNoWriter(ctx context.Context, tx *store.Tx, n owner.Name) error {
 	now, err := s.time(ctx, tx)
 	if err != nil {
 		return err

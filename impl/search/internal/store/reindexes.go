@@ -64,7 +64,7 @@ func (s *Store) StartReindex(ctx context.Context, c *owner.Collection, r reindex
 		if w.Version != over {
 			return reindex.ErrVersion
 		}
-		if err := s.noneUnderWay(ctx, tx, w.Reindex); err != nil {
+		if err := s.checkNoReindex(ctx, tx, w.Reindex); err != nil {
 			return err
 		}
 		text, err := r.Wanted.Text()

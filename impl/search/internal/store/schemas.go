@@ -62,7 +62,7 @@ func (s *Store) SetWanted(ctx context.Context, c *owner.Collection, text string,
 		if w.Version != over {
 			return reindex.ErrVersion
 		}
-		if err := s.noneUnderWay(ctx, tx, w.Reindex); err != nil {
+		if err := s.checkNoReindex(ctx, tx, w.Reindex); err != nil {
 			return err
 		}
 		version = over + 1
@@ -83,9 +83,9 @@ func (s *Store) lock(ctx context.Context, tx *store.Tx, c *owner.Collection) err
 	return err
 }
 
-// noneUnderWay returns reindex.ErrUnderWay if the current reindex of the collection has not ended. One that only keeps the old collection
+// checkNoReindex returns reindex.ErrUnderWay if the current reindex of the collection has not ended. One that only keeps the old collection
 // does not count.
-func (s *Store) noneUnderWay(ctx context.Context, tx *store.Tx, current string) error {
+func (s *Store) checkNoReindex(ctx context.Context, tx *store.Tx, current string) error {
 	if current == "" {
 		return nil
 	}

@@ -20,8 +20,8 @@ import (
 // versionsAtOnce keeps a statement well below the placeholder limits of both databases.
 const versionsAtOnce = 200
 
-// goneFor is how long the row of a deleted document is kept. In this time a job that deleted it may repeat the deletion.
-const goneFor = 2 * time.Hour
+// tombstoneLife is how long the row of a deleted document is kept. In this time a job that deleted it may repeat the deletion.
+const tombstoneLife = 2 * time.Hour
 
 // versionsOf returns the key of a collection's document versions. It contains the time of the claim, so that a later collection of the same
 // name has a different key.
@@ -88,7 +88,7 @@ func (s *Store) versions(ctx context.Context, q store.Querier, c *owner.Collecti
 	for some := range slices.Chunk(names, versionsAtOnce) {
 		var rows []versionRow
 		err := q.Select(ctx, &rows, "SELECT document, version, next, writer, lease, leased_until FROM document_versions WHERE "+"collection = ? AND document IN ("+store.Marks(len(some))+")",
-			append([]any{versionsOf(c)}, anys(some)...)...)
+			append([]any{versionsOf(c)}, toAny(some)...)...)
 		if err != nil {
 			return nil, err
 		}
@@ -99,7 +99,7 @@ func (s *Store) versions(ctx context.Context, q store.Querier, c *owner.Collecti
 	return all, nil
 }
 
-func anys(texts []string) []any {
+func toAny(texts []string) []any {
 	out := make([]any, len(texts))
 	for i, t := range texts {
 		out[i] = t
@@ -176,7 +176,7 @@ func (s *Store) SettleVersions(ctx context.Context, c *owner.Collection, l lease
 		for fate, set := range settling {
 			for some := range slices.Chunk(slices.Sorted(slices.Values(byFate[fate])), versionsAtOnce) {
 				n, err := tx.Exec(ctx, "UPDATE document_versions SET "+set+" WHERE collection = ? AND lease = ? AND document IN ("+store.Marks(len(some))+")",
-					append([]any{now.UnixMicro(), versionsOf(c), l.Name}, anys(some)...)...)
+					append([]any{now.UnixMicro(), versionsOf(c), l.Name}, toAny(some)...)...)
 				if err != nil {
 					return err
 				}
@@ -232,7 +232,7 @@ func (s *Store) sweepVersions(ctx context.Context, tx *store.Tx) error {
 		return err
 	}
 	of := []string{"collection", "document"}
-	old := store.Rows{Table: "document_versions", Key: of, Where: "version = 0 AND next = 0 AND lease = '' AND settled_at < ?", Args: []any{now.Add(-goneFor).UnixMicro()}}
+	old := store.Rows{Table: "document_versions", Key: of, Where: "version = 0 AND next = 0 AND lease = '' AND settled_at < ?", Args: []any{now.Add(-tombstoneLife).UnixMicro()}}
 	if _, err := old.Delete(ctx, tx); err != nil {
 		return err
 	}

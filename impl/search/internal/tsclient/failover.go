@@ -67,7 +67,7 @@ func (c *Client) tries(ctx context.Context, may repeat, once func(ctx context.Co
 		switch {
 		case err == nil:
 			return nil
-		case last || ctx.Err() != nil || !none && (may == never || !elsewhere(err)):
+		case last || ctx.Err() != nil || !none && (may == never || !canFailOver(err)):
 			return doubtful(err, doubt, none)
 		}
 		doubt = doubt || !none
@@ -104,12 +104,12 @@ func (c *Client) attempt(ctx context.Context, n *node, others bool, once func(ct
 	if others {
 		watched, cancel := context.WithCancelCause(at)
 		defer cancel(nil)
-		defer context.AfterFunc(n.alive(), func() { cancel(errAway) })()
+		defer context.AfterFunc(n.alive(), func() { cancel(errNodeDown) })()
 		at = watched
 	}
 	err := c.keyed(at, once)
-	if err != nil && errors.Is(context.Cause(at), errAway) && ctx.Err() == nil {
-		return fmt.Errorf("%w: %w", ErrUnavailable, errAway) // already recorded
+	if err != nil && errors.Is(context.Cause(at), errNodeDown) && ctx.Err() == nil {
+		return fmt.Errorf("%w: %w", ErrUnavailable, errNodeDown) // already recorded
 	}
 	if ctx.Err() == nil {
 		c.note(n, changes, err)
@@ -144,8 +144,8 @@ func (c *Client) note(n *node, changes uint64, err error) {
 	}
 }
 
-// elsewhere reports whether another node may be able to answer.
-func elsewhere(err error) bool {
+// canFailOver reports whether another node may be able to answer.
+func canFailOver(err error) bool {
 	var said *Error
 	if !errors.As(err, &said) {
 		return errors.Is(err, ErrUnavailable)

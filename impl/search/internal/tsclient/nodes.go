@@ -13,14 +13,14 @@ import (
 	"github.com/fountainai/fountain/internal/clock"
 )
 
-// awayFor is how long a failed node is called only if no other node is left, unless a health check finds earlier that it is back.
-const awayFor = 5 * time.Second
+// avoidFor is how long a failed node is called only if no other node is left, unless a health check finds earlier that it is back.
+const avoidFor = 5 * time.Second
 
 // probeLimit is the timeout of a health check. A node that hangs counts as away.
 const probeLimit = 2 * time.Second
 
-// errAway cancels a call at a node that was found to hang, so that another node gets the call.
-var errAway = errors.New("the node of the search engine is away")
+// errNodeDown cancels a call at a node that was found to hang, so that another node gets the call.
+var errNodeDown = errors.New("the node of the search engine is away")
 
 // NodeState is what is known about a node.
 type NodeState struct {
@@ -119,14 +119,14 @@ func (ns *Nodes) answered(n *node, changes uint64) {
 func (ns *Nodes) busy(n *node) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.avoid = ns.clock.Now().Add(awayFor)
+	n.avoid = ns.clock.Now().Add(avoidFor)
 	n.troubled.Store(true)
 }
 
 // failed records that a node could not be reached, or closed the connection. hangs cancels the calls under way at it. changes is the node's
 // counter when the call began.
 func (ns *Nodes) failed(n *node, changes uint64, cause error, hangs bool) {
-	ns.set(n, changes, finding{avoid: ns.clock.Now().Add(awayFor), cause: cause, hangs: hangs})
+	ns.set(n, changes, finding{avoid: ns.clock.Now().Add(avoidFor), cause: cause, hangs: hangs})
 }
 
 // finding is what a call has shown about a node.

@@ -99,7 +99,7 @@ func TestNodes_onlyWhatMayBeRepeatedGoesOnAfterItWasSent(t *testing.T) {
 				p := newPair(t, keyring{key: "k"}, Deadlines{})
 				p.answer(i, sick)
 				for range 4 {
-					p.clock.Advance(2 * awayFor) // it is asked first every other time
+					p.clock.Advance(2 * avoidFor) // it is asked first every other time
 					_, err := p.Collections(t.Context())
 					require.NoError(t, err)
 					_, err = p.Import(t.Context(), "c", api.Upsert, docs)
@@ -109,7 +109,7 @@ func TestNodes_onlyWhatMayBeRepeatedGoesOnAfterItWasSent(t *testing.T) {
 				require.Positive(t, p.asked[i].Load())
 				failed := 0
 				for range 4 {
-					p.clock.Advance(2 * awayFor)
+					p.clock.Advance(2 * avoidFor)
 					before := p.asked[0].Load() + p.asked[1].Load()
 					if _, err := p.CreateCollection(t.Context(), []byte(`{}`)); err != nil {
 						failed++
@@ -129,7 +129,7 @@ func TestNodes_whatWasNotSentGoesOnWhateverItIs(t *testing.T) {
 	p := newPair(t, keyring{key: "k"}, Deadlines{})
 	p.nodes[0].Close()
 	for range 4 {
-		p.clock.Advance(2 * awayFor)
+		p.clock.Advance(2 * avoidFor)
 		_, err := p.CreateCollection(t.Context(), []byte(`{}`))
 		require.NoError(t, err)
 	}
@@ -145,7 +145,7 @@ func TestNodes_doNotSayThatNothingWasSentWhereOneMayHaveIt(t *testing.T) {
 	p.answer(0, breaks)
 	p.nodes[1].Close()
 	for range 4 {
-		p.clock.Advance(2 * awayFor)
+		p.clock.Advance(2 * avoidFor)
 		_, err := p.Import(t.Context(), "c", api.Upsert, docs)
 		require.ErrorIs(t, err, ErrUnavailable)
 		require.NotErrorIs(t, err, ErrNotSent)
@@ -156,7 +156,7 @@ func TestNodes_doNotSayThatNothingWasSentWhereOneMayHaveIt(t *testing.T) {
 	p.answer(1, says(401))
 	doubts := 0
 	for range 4 {
-		p.clock.Advance(2 * awayFor)
+		p.clock.Advance(2 * avoidFor)
 		_, err := p.Import(t.Context(), "c", api.Upsert, docs)
 		require.True(t, RefusesKey(err), "%v", err)
 		if errors.Is(err, ErrDoubt) {

@@ -87,11 +87,11 @@ func (s *Syncer) find(ctx context.Context, q Query) (search.DocumentSearchResult
 	found, err := s.remote.search(ctx, query)
 	var r *refusal
 	if !errors.As(err, &r) || !refusesFields(r.status) {
-		return found, away(err)
+		return found, unavailable(err)
 	}
 	q, possible, err := s.withKnownFields(ctx, q)
 	if err != nil || !possible {
-		return none, away(err)
+		return none, unavailable(err)
 	}
 	if query, err = q.document(); err != nil {
 		return none, err
@@ -100,7 +100,7 @@ func (s *Syncer) find(ctx context.Context, q Query) (search.DocumentSearchResult
 	if errors.As(err, &r) && refusesFields(r.status) {
 		return none, problem.New(problem.UnsupportedQuery, "The search engine does not support this search.").Wrap(err)
 	}
-	return found, away(err)
+	return found, unavailable(err)
 }
 
 func refusesFields(status int) bool {
@@ -132,8 +132,8 @@ func (s *Syncer) withKnownFields(ctx context.Context, q Query) (known Query, pos
 	return q, true, nil
 }
 
-// away returns the problem for a failed call of the search service. It returns problems and nil unchanged.
-func away(err error) error {
+// unavailable returns the problem for a failed call of the search service. It returns problems and nil unchanged.
+func unavailable(err error) error {
 	var p *problem.Error
 	if err == nil || errors.As(err, &p) {
 		return err

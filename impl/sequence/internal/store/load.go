@@ -210,7 +210,7 @@ func loading(ctx context.Context, q database.Querier, scopes []string) (map[stri
 	out := map[string]bool{}
 	err := inChunks(scopes, func(part []string) error {
 		var found []string
-		err := q.Select(ctx, &found, "SELECT scope FROM scope_loads WHERE scope IN ("+database.Marks(len(part))+")", anys(part)...)
+		err := q.Select(ctx, &found, "SELECT scope FROM scope_loads WHERE scope IN ("+database.Marks(len(part))+")", toAny(part)...)
 		for _, scope := range found {
 			out[scope] = true
 		}

@@ -150,7 +150,7 @@ func feeds(ctx context.Context, tx *database.Tx, scopes []string, how string) (m
 	err := inChunks(scopes, func(part []string) error {
 		var found []string
 		err := tx.Select(ctx, &found, "WITH wanted (scope) AS ("+database.Values(len(part), database.Text)+`)
-			SELECT f.scope FROM feeds f JOIN wanted w ON f.scope = w.scope`+how, anys(part)...)
+			SELECT f.scope FROM feeds f JOIN wanted w ON f.scope = w.scope`+how, toAny(part)...)
 		for _, scope := range found {
 			out[scope] = true
 		}
@@ -177,7 +177,7 @@ func lockNames(ctx context.Context, tx *database.Tx, scopes []string, wait time.
 			Scope string
 			Free  bool
 		}
-		err := tx.Select(ctx, &names, "WITH wanted (scope) AS ("+database.Values(len(part), database.Text)+") SELECT scope, "+lock+" AS free FROM wanted", anys(part)...)
+		err := tx.Select(ctx, &names, "WITH wanted (scope) AS ("+database.Values(len(part), database.Text)+") SELECT scope, "+lock+" AS free FROM wanted", toAny(part)...)
 		for _, n := range names {
 			if !n.Free {
 				held = append(held, n.Scope)
@@ -191,7 +191,7 @@ func lockNames(ctx context.Context, tx *database.Tx, scopes []string, wait time.
 	return held, nil
 }
 
-func anys(texts []string) []any {
+func toAny(texts []string) []any {
 	out := make([]any, len(texts))
 	for i, text := range texts {
 		out[i] = text

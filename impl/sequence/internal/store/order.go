@@ -211,11 +211,11 @@ func (o *Order) Settle(ctx context.Context, tx *database.Tx, at time.Time, mark 
 		_, err := tx.Exec(ctx, "UPDATE reorders SET negated = ?, touched_at = ? WHERE scope = ? AND element_type = ?", leaving[len(leaving)-1].To, at.UnixMicro(), o.Scope, o.ElementType)
 		return false, err
 	}
-	return o.arrive(ctx, &b, at, mark)
+	return o.applyMoves(ctx, &b, at, mark)
 }
 
-// arrive writes the new numbers of some elements to their rows, and ends the order when all have theirs.
-func (o *Order) arrive(ctx context.Context, b *batch, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
+// applyMoves writes the new numbers of some elements to their rows, and ends the order when all have theirs.
+func (o *Order) applyMoves(ctx context.Context, b *batch, at time.Time, mark func(context.Context, *database.Tx, []domain.Ref) error) (settled bool, err error) {
 	arriving, err := o.moves(ctx, b.tx, 0)
 	if err != nil {
 		return false, err

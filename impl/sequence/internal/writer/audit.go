@@ -15,8 +15,8 @@ import (
 // maxListed bounds, in bytes, the number changes that the audit event of a reorder or a move lists. The hash covers all of them. Elements that a far move has shifted are recorded by their range instead.
 const maxListed = 4 << 10
 
-// restating are the audited actions, by the status that they give an element.
-var restating = map[domain.Status]string{domain.Omitted: "omitElement", domain.Active: "restoreElement"}
+// statusActions are the audited actions, by the status that they give an element.
+var statusActions = map[domain.Status]string{domain.Omitted: "omitElement", domain.Active: "restoreElement"}
 
 // events returns the audit events of a change that was made. Creations and new versions have none, because their rows record who made them.
 func (t *try) events(at time.Time) []audit.Event {
@@ -32,7 +32,7 @@ func (t *try) events(at time.Time) []audit.Event {
 	switch {
 	case t.Restate != nil:
 		r := t.Restate.Ref
-		return event(restating[t.Restate.Status], t.Restate.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, nil)
+		return event(statusActions[t.Restate.Status], t.Restate.Actor, r.Scope+"/"+r.ElementType+"/"+r.ID, nil)
 	case t.Reorder != nil:
 		g := t.Reorder.Group
 		return event("reorderElements", t.Reorder.Actor, g.Scope+"/"+g.ElementType, t.orderDetail())

@@ -71,7 +71,7 @@ func (f *Followers) wake(scope string) {
 func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error {
 	ticks := time.NewTicker(lookPause)
 	defer ticks.Stop()
-	l := lookout{of: f, ends: ends, log: log}
+	l := poller{of: f, ends: ends, log: log}
 	for {
 		select {
 		case <-ctx.Done():
@@ -82,15 +82,15 @@ func (f *Followers) Run(ctx context.Context, ends Ends, log *slog.Logger) error 
 	}
 }
 
-// lookout makes the checks of Run, and remembers whether they fail.
-type lookout struct {
+// poller makes the checks of Run, and remembers whether they fail.
+type poller struct {
 	of      *Followers
 	ends    Ends
 	log     *slog.Logger
 	failing bool // the last check failed, and that was logged
 }
 
-func (l *lookout) look(ctx context.Context) {
+func (l *poller) look(ctx context.Context) {
 	err := l.of.look(ctx, l.ends)
 	if ctx.Err() != nil || (err != nil) == l.failing {
 		return

@@ -14,7 +14,7 @@ import (
 
 // looks returns a function that looks twice.
 func looks(t *testing.T, f *Followers, log *bytes.Buffer, ends Ends) (twice func()) {
-	l := lookout{of: f, ends: ends, log: slog.New(slog.NewTextHandler(log, nil))}
+	l := poller{of: f, ends: ends, log: slog.New(slog.NewTextHandler(log, nil))}
 	return func() { l.look(t.Context()); l.look(t.Context()) }
 }
 
