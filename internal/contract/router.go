@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -67,6 +68,24 @@ func (m *Match) Param(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Len returns how many parameters the path has.
+func (m *Match) Len() int { return m.count }
+
+// Params iterates over the path parameters with their names, as they were sent (escaped) or unescaped.
+func (m *Match) Params(escaped bool) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for i, name := range m.names {
+			value := m.path[m.spans[i].start:m.spans[i].end]
+			if !escaped {
+				value = m.value(i)
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
 // value returns the parameter at a position, unescaped. Match has checked the escapes.
