@@ -57,8 +57,10 @@ type Match struct {
 	count     int // of spans in use
 }
 
-// span is a part of the path.
-type span struct{ start, end int }
+// span is a part of the path. Each request has maxPathParameters of them.
+type span struct{ start, end int32 }
+
+func spanOf(start, end int) span { return span{int32(start), int32(end)} }
 
 // Param returns a path parameter, unescaped.
 func (m *Match) Param(name string) (string, bool) {
@@ -245,10 +247,10 @@ func (t *templateNode) split(m *Match, path string, at, end int) bool {
 			return false
 		}
 		found += at + 1
-		m.spans[first+i+1] = span{found + len(text), end}
+		m.spans[first+i+1] = spanOf(found+len(text), end)
 		end = found
 	}
-	m.spans[first] = span{at, end}
+	m.spans[first] = spanOf(at, end)
 	m.count = first + len(t.between) + 1
 	return true
 }
@@ -401,7 +403,7 @@ func (n *node) walk(path string, at int, m *Match) *node {
 				continue
 			}
 		} else {
-			m.spans[m.count] = span{at + len(t.prefix), end - len(t.suffix)}
+			m.spans[m.count] = spanOf(at+len(t.prefix), end-len(t.suffix))
 			m.count++
 		}
 		if found := t.next.walk(path, then, m); found != nil {
