@@ -49,11 +49,15 @@ var genesis = sha256.Sum256([]byte("fountain audit chain v1"))
 
 // link returns the hash of one event: SHA-256 over the version, the previous hash, the number, the length and the stored bytes.
 func link(prev []byte, seq int64, body []byte) []byte {
+	return appendLink(make([]byte, 0, sha256.Size), prev, seq, body)
+}
+
+func appendLink(to, prev []byte, seq int64, body []byte) []byte {
 	h := links.Get().(*hasher)
 	defer links.Put(h)
 	h.text = append(append(h.text[:0], "v1"...), prev...)
 	h.text = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(h.text, uint64(seq)), uint64(len(body)))
-	return h.of(h.text, body)
+	return h.appendTo(to, h.text, body)
 }
 
 // hasher is a hash that is reused, by one goroutine at a time, since every event of every service needs two.
@@ -64,13 +68,13 @@ type hasher struct {
 
 var links = sync.Pool{New: func() any { return &hasher{Hash: sha256.New()} }}
 
-// of returns the hash of the concatenated parts.
-func (h *hasher) of(parts ...[]byte) []byte {
+// appendTo appends the hash of the concatenated parts.
+func (h *hasher) appendTo(to []byte, parts ...[]byte) []byte {
 	h.Reset()
 	for _, part := range parts {
 		h.Write(part)
 	}
-	return h.Sum(make([]byte, 0, sha256.Size))
+	return h.Sum(to)
 }
 
 // inserts are the statements that insert 1, 2, 4 ... events. With powers of two any number of events takes few statements, and few texts have to be
@@ -243,7 +247,7 @@ func (c *Chain) appendTo(ctx context.Context, tx *store.Tx, from head, added []r
 		moved, err := tx.ExecAll(ctx, move, store.Statement{
 			Query: `INSERT INTO audit_events (` + columns + `) SELECT ?, ?, ?, ?, ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM audit_head WHERE id = 1 AND hash = ?)
 				ON CONFLICT DO NOTHING`, // another process may just have written an event with this number; it has moved the head then, and this process has not
-			Args: append(added[0].args(), to.Hash),
+			Args: append(added[0].appendArgs(nil), to.Hash),
 		})
 		switch {
 		case err != nil:
@@ -293,11 +297,15 @@ func (c *Chain) appendToHead(ctx context.Context, tx *store.Tx, events []row) er
 // follow assigns the next numbers, hashes and HMACs to events and returns the head after them.
 func (c *Chain) follow(h head, events []row) head {
 	seq, hash := h.Seq, h.last()
+	const size = sha256.Size
+	sums := make([]byte, 0, 2*size*len(events))
 	for i := range events {
 		r := &events[i]
 		seq++
-		hash = link(hash, seq, r.Body)
-		r.Seq, r.Hash, r.MAC = seq, hash, c.key.sum(ofEvent, seq, hash)
+		sums = appendLink(sums, hash, seq, r.Body)
+		hash = sums[len(sums)-size : len(sums) : len(sums)]
+		sums = c.key.appendSum(sums, ofEvent, seq, hash)
+		r.Seq, r.Hash, r.MAC = seq, hash, sums[len(sums)-size:len(sums):len(sums)]
 	}
 	if len(events) > 0 {
 		h.Seq, h.Hash = seq, hash
@@ -317,13 +325,13 @@ func (c *Chain) insert(ctx context.Context, tx *store.Tx, added []row, to head) 
 
 // insertions returns the statements that write events.
 func insertions(added []row) (all []store.Statement) {
+	args := make([]any, 0, placeholders*len(added))
+	for i := range added {
+		args = added[i].appendArgs(args)
+	}
 	for size := len(inserts) - 1; size >= 0; size-- {
-		for rows := 1 << size; len(added) >= rows; added = added[rows:] {
-			args := make([]any, 0, 8*rows)
-			for _, r := range added[:rows] {
-				args = append(args, r.args()...)
-			}
-			all = append(all, store.Statement{Query: inserts[size], Args: args})
+		for n := placeholders << size; len(args) >= n; args = args[n:] {
+			all = append(all, store.Statement{Query: inserts[size], Args: args[:n:n]})
 		}
 	}
 	return all
@@ -357,7 +365,10 @@ type row struct {
 	MAC    []byte `db:"mac"` // empty in events that are older than the first key
 }
 
-// args returns the values in the order of columns.
-func (r row) args() []any {
-	return []any{r.Seq, r.At, r.Action, r.Actor, r.Target, r.Body, r.Hash, r.MAC}
+// placeholders is how many values appendArgs appends.
+const placeholders = 8
+
+// appendArgs appends the values in the order of columns.
+func (r *row) appendArgs(to []any) []any {
+	return append(to, r.Seq, r.At, r.Action, r.Actor, r.Target, r.Body, r.Hash, r.MAC)
 }

@@ -1,11 +1,13 @@
 package audit
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -67,16 +69,20 @@ func (e Event) row() (row, error) {
 	for _, field := range []*string{&e.Action, &e.Actor, &e.ActorKind, &e.Target, &e.Outcome, &e.RequestID, &e.Address} {
 		*field = clean(*field)
 	}
-	text := e.text()
-	if len(text) > maxBody {
+	buffer := texts.Get().(*[]byte)
+	defer texts.Put(buffer)
+	*buffer = e.appendText((*buffer)[:0])
+	if len(*buffer) > maxBody {
 		return row{}, fmt.Errorf("audit event is larger than %d bytes", maxBody)
 	}
-	return row{At: e.At.UnixMicro(), Action: e.Action, Actor: e.Actor, Target: e.Target, Body: text}, nil
+	return row{At: e.At.UnixMicro(), Action: e.Action, Actor: e.Actor, Target: e.Target, Body: bytes.Clone(*buffer)}, nil
 }
 
-// text returns what encoding/json makes of the event's body, but without reflection, because every event of every service is encoded.
-func (e Event) text() []byte {
-	out := make([]byte, 0, 384)
+// texts are buffers for events whose size is not known yet.
+var texts = sync.Pool{New: func() any { return new([]byte) }}
+
+// appendText appends what encoding/json makes of the event's body, but without reflection, because every event of every service is encoded.
+func (e Event) appendText(out []byte) []byte {
 	out = append(e.At.AppendFormat(append(out, `{"at":"`...), timeLayout), '"')
 	for _, field := range [...]struct{ name, value string }{
 		{`,"action":`, e.Action}, {`,"actor":`, e.Actor}, {`,"actorKind":`, e.ActorKind}, {`,"target":`, e.Target}, {`,"outcome":`, e.Outcome}, {`,"requestId":`, e.RequestID},

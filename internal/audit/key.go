@@ -66,13 +66,17 @@ func (k *key) derive(secret []byte) (err error) {
 
 // sum returns the HMAC-SHA-256 over an event, the head or the base.
 func (k *key) sum(of string, seq int64, hash []byte) []byte {
+	return k.appendSum(make([]byte, 0, sha256.Size), of, seq, hash)
+}
+
+func (k *key) appendSum(to []byte, of string, seq int64, hash []byte) []byte {
 	h, _ := k.sums.Get().(*hasher)
 	if h == nil {
 		h = &hasher{Hash: hmac.New(sha256.New, k.mac)}
 	}
 	defer k.sums.Put(h)
 	h.text = binary.BigEndian.AppendUint64(append(h.text[:0], of...), uint64(seq))
-	return h.of(h.text, hash)
+	return h.appendTo(to, h.text, hash)
 }
 
 func (k *key) public() ed25519.PublicKey { return k.sign.Public().(ed25519.PublicKey) }

@@ -2,6 +2,7 @@ package contract
 
 import (
 	"fmt"
+	"iter"
 	"net/http"
 	"net/url"
 	"slices"
@@ -56,8 +57,10 @@ type Match struct {
 	count     int // of spans in use
 }
 
-// span is a part of the path.
-type span struct{ start, end int }
+// span is a part of the path. Each request has maxPathParameters of them.
+type span struct{ start, end int32 }
+
+func spanOf(start, end int) span { return span{int32(start), int32(end)} }
 
 // Param returns a path parameter, unescaped.
 func (m *Match) Param(name string) (string, bool) {
@@ -67,6 +70,24 @@ func (m *Match) Param(name string) (string, bool) {
 		}
 	}
 	return "", false
+}
+
+// Len returns how many parameters the path has.
+func (m *Match) Len() int { return m.count }
+
+// Params iterates over the path parameters with their names, as they were sent (escaped) or unescaped.
+func (m *Match) Params(escaped bool) iter.Seq2[string, string] {
+	return func(yield func(name, value string) bool) {
+		for i, name := range m.names {
+			value := m.path[m.spans[i].start:m.spans[i].end]
+			if !escaped {
+				value = m.value(i)
+			}
+			if !yield(name, value) {
+				return
+			}
+		}
+	}
 }
 
 // value returns the parameter at a position, unescaped. Match has checked the escapes.
@@ -226,10 +247,10 @@ func (t *templateNode) split(m *Match, path string, at, end int) bool {
 			return false
 		}
 		found += at + 1
-		m.spans[first+i+1] = span{found + len(text), end}
+		m.spans[first+i+1] = spanOf(found+len(text), end)
 		end = found
 	}
-	m.spans[first] = span{at, end}
+	m.spans[first] = spanOf(at, end)
 	m.count = first + len(t.between) + 1
 	return true
 }
@@ -382,7 +403,7 @@ func (n *node) walk(path string, at int, m *Match) *node {
 				continue
 			}
 		} else {
-			m.spans[m.count] = span{at + len(t.prefix), end - len(t.suffix)}
+			m.spans[m.count] = spanOf(at+len(t.prefix), end-len(t.suffix))
 			m.count++
 		}
 		if found := t.next.walk(path, then, m); found != nil {

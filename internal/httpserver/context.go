@@ -5,6 +5,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/requestid"
 )
@@ -81,6 +83,9 @@ func (c *exchangeContext) Value(key any) any {
 		if c.x.Principal != nil {
 			return c.x.Principal
 		}
+	}
+	if key == chi.RouteCtxKey && c.x.route != nil {
+		return c.x.route
 	}
 	c.mu.Lock()
 	inside := c.timed

@@ -7,7 +7,7 @@ import (
 	"github.com/fountainai/fountain/internal/problem"
 )
 
-// Errors leave the generated code in three places, and the router in a fourth (NotFound, MethodNotAllowed in New); a panic is the fifth (Observe).
+// Errors leave the generated code in three places, and Operations in a fourth (unmounted); a panic is the fifth (Observe).
 // All lead to the same problem writer.
 
 // ParameterError is the chi server's ErrorHandlerFunc. The contract's own check runs first, so this is reached only when the two disagree. The
@@ -27,9 +27,9 @@ func RequestError(w http.ResponseWriter, r *http.Request, err error) {
 	problem.Write(w, r, problem.New(problem.MalformedBody, "The body could not be decoded.").Wrap(err))
 }
 
-// unmounted answers when the router lacks an operation of the contract: a fault of ours, which no request can cause.
+// unmounted answers when nothing is registered for an operation of the contract: a fault of ours, which no request can cause.
 func unmounted(w http.ResponseWriter, r *http.Request) {
-	problem.Write(w, r, errors.New("the router does not have this operation of the contract"))
+	problem.Write(w, r, errors.New("no handler is registered for this operation of the contract"))
 }
 
 // ResponseError is the strict server's ResponseErrorHandlerFunc: the handler returned an error, or its answer could not be written. When the first

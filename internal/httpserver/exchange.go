@@ -9,6 +9,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/go-chi/chi/v5"
+
 	"github.com/fountainai/fountain/internal/auth"
 	"github.com/fountainai/fountain/internal/contract"
 	"github.com/fountainai/fountain/internal/requestid"
@@ -44,6 +46,7 @@ type Exchange struct {
 	timeLeft   time.Duration         // as reported by a trusted proxy; 0: not reported
 	deadline   time.Time             // of the operation
 	current    *exchangeContext      // of Request
+	route      *chi.Context          // has the parameters of the path for generated code; nil: it has not been called, or there are none
 	admit      func(*Exchange) error // the station that took the operation's place, which Aside releases; nil: none
 	enter      func(*Exchange) error // the station that admitted the exchange to the service, which Aside leaves; nil: none
 

@@ -1,5 +1,5 @@
 // Package httpserver is the HTTP server of a service: it observes every request, admits it only when the contract allows it, and passes it to the
-// generated router. The gateway's server has the same Stations in the same order; no byte of a body is read before the caller is authorized.
+// generated handler of its operation. The gateway's server has the same Stations in the same order; no byte of a body is read before the caller is authorized.
 package httpserver
 
 import (
@@ -45,13 +45,11 @@ func New(o Options) http.Handler {
 		}
 	}
 	router := chi.NewRouter()
-	router.NotFound(unmounted)
-	router.MethodNotAllowed(unmounted)
 	o.Mount(router)
 	stations := Checks(o.Verifier)
 	stations.Ready = o.ready
 	stations.StepUp = o.stepUp
-	to := direct(router)
+	to := o.operations(router)
 	stations.Serve = func(x *Exchange) error {
 		x.Forward(to)
 		return nil
@@ -64,14 +62,14 @@ func New(o Options) http.Handler {
 	})
 }
 
-// direct returns the router's only handler when that handles everything and routes by itself; otherwise the router.
-func direct(router *chi.Mux) http.Handler {
+// operations returns the router's only handler when that handles everything and is an Operations by itself; otherwise the Operations of the router.
+func (o *Options) operations(router *chi.Mux) http.Handler {
 	if routes := router.Routes(); len(routes) == 1 && routes[0].Pattern == "/*" {
 		if all := routes[0].Handlers["*"]; all != nil {
 			return all
 		}
 	}
-	return router
+	return NewOperations(o.Contract, router)
 }
 
 func (o *Options) ready(x *Exchange) error {

@@ -84,8 +84,8 @@ type Handlers struct {
 	Version  string
 	Ready    func(ctx context.Context) error // nil when the service can work
 
-	router atomic.Pointer[chi.Mux]
-	date   atomic.Pointer[date]
+	operations atomic.Pointer[httpserver.Operations]
+	date       atomic.Pointer[date]
 }
 
 // api implements the generated strict server. Its Domain is nil before the service has started; until then httpserver admits only health and readiness
@@ -98,18 +98,18 @@ type api struct {
 var _ kmsapi.StrictServerInterface = api{}
 
 // Start makes the operations available with their domain.
-func (h *Handlers) Start(d *Domain) { h.router.Store(h.routes(d)) }
+func (h *Handlers) Start(d *Domain) { h.operations.Store(h.routes(d)) }
 
 // Mount registers the operations under the contract's base path.
 func (h *Handlers) Mount(r chi.Router) {
 	h.Start(nil)
 	r.Handle("/*", http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Date"] = h.dateNow()
-		h.router.Load().ServeHTTP(w, r)
+		h.operations.Load().ServeHTTP(w, r)
 	}))
 }
 
-func (h *Handlers) routes(d *Domain) *chi.Mux {
+func (h *Handlers) routes(d *Domain) *httpserver.Operations {
 	strict := kmsapi.NewStrictHandlerWithOptions(api{h, d}, []kmsapi.StrictMiddlewareFunc{translated, receive}, kmsapi.StrictHTTPServerOptions{
 		RequestErrorHandlerFunc: httpserver.RequestError, ResponseErrorHandlerFunc: httpserver.ResponseError,
 	})
@@ -118,7 +118,7 @@ func (h *Handlers) routes(d *Domain) *chi.Mux {
 		BaseRouter: router, BaseURL: h.Contract.BasePath, ErrorHandlerFunc: httpserver.ParameterError,
 		Middlewares: []kmsapi.MiddlewareFunc{httpserver.Remember(httpserver.BareTarget)},
 	})
-	return router
+	return httpserver.NewOperations(h.Contract, router)
 }
 
 // date is the Date header of one second.
