@@ -33,7 +33,7 @@ func TestExplain_worksOfflineAndExitsByTheVerdict(t *testing.T) {
 		"GET /kms/v1/%zz":                                             {1, "400 malformed_target"},
 		"GET /kms/v1/health --header Accept:image/png":                {1, "406 not_acceptable"},
 		"GET /kms/v1/health --header Connection:If-Match":             {1, "400 invalid_request"},
-		"PATCH /kms/v1/users/usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P":          {0, "these are needed: If-Match"},
+		"PATCH /kms/v1/users/usr_01KBB6Q3Y5W1V9T2ZD0G7M4N8P":          {0, "these are required: If-Match"},
 		"GET /sequence/v1/scopes/hamlet/line/elements --output table": {0, "sequence.yaml:"},
 	} {
 		got := run(t, append([]string{"explain"}, strings.Fields(call)...)...)

@@ -43,7 +43,7 @@ func TestLogin_asksForASecondFactorWhereARoleDoes(t *testing.T) {
 	require.Equal(t, 2, h.run("permissions", "second-factor", "admin", "--required", "always", "--factor", "pigeon").code)
 	lockout := h.run(append(policy, "--factor", "sms", "--code-file", write(t, codes[0]))...)
 	require.Equal(t, 1, lockout.code)
-	require.Contains(t, lockout.sentenceOf(t), "would not accept the second factor")
+	require.Contains(t, lockout.sentenceOf(t), "would no longer accept the second factor")
 	set := good(append(policy, "--factor", "totp,recovery_code", "--max-age", "12h")...)
 	require.Regexp(t, `(?m)^admin +yes +always by recovery_code,totp for 12h `, set.stdout)
 

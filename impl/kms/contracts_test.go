@@ -277,7 +277,7 @@ func TestPutContract_namesWhatIsWrongWithADocument(t *testing.T) {
 		"a scope of no one":  {func(p *api.ContractPut) { p.Files[0].Text = documentOf("orders", writing) }, "invalid_contract", "orders:write"},
 		"no such file":       {func(p *api.ContractPut) { p.File = "other.yaml" }, "validation_failed", "is not the name of one of the files"},
 		"a port of none":     {func(p *api.ContractPut) { p.Upstreams = &[]string{"http://127.0.0.1:0"} }, "validation_failed", "port"},
-		"no upstream":        {func(p *api.ContractPut) { p.Upstreams = nil }, "validation_failed", "is missing"},
+		"no upstream":        {func(p *api.ContractPut) { p.Upstreams = nil }, "validation_failed", "is required"},
 		"an upstream's path": {func(p *api.ContractPut) { p.Upstreams = &[]string{"http://127.0.0.1:1/x"} }, "invalid_body", ""},
 		"33 files":           {func(p *api.ContractPut) { p.Files = make([]api.ContractFile, 33) }, "invalid_body", ""},
 		"a file's name":      {func(p *api.ContractPut) { p.Files[0].Name = "../api.yaml" }, "invalid_body", ""},
@@ -285,7 +285,7 @@ func TestPutContract_namesWhatIsWrongWithADocument(t *testing.T) {
 			p.Files = append(p.Files, api.ContractFile{Name: "b.yaml", Text: strings.Repeat("#", 8<<20)})
 		}, "validation_failed", "8 MiB"},
 		"control characters":   {func(p *api.ContractPut) { p.Files[0].Text += "\x01" }, "validation_failed", "control"},
-		"a shadow's upstreams": {func(p *api.ContractPut) { p.Shadow = ptr(true) }, "validation_failed", "excludes"},
+		"a shadow's upstreams": {func(p *api.ContractPut) { p.Shadow = ptr(true) }, "validation_failed", "can't be combined with"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			status, code, messages := put(one.change)

@@ -233,7 +233,7 @@ func TestLogin_worksAfterAClockThatWasAhead(t *testing.T) {
 		h.run() // the sweep of the start
 		h.login(adminName, adminPassword)
 		require.Eventually(t, func() bool {
-			return strings.Contains(h.log.String(), "the signing keys begin in the future") && strings.Contains(h.log.String(), "lay in the future and were taken away")
+			return strings.Contains(h.log.String(), "the signing keys begin in the future") && strings.Contains(h.log.String(), "were in the future and were removed")
 		}, 10*time.Second, 10*time.Millisecond)
 	})
 }

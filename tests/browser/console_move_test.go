@@ -89,7 +89,7 @@ func TestConsole_anElementIsMovedAfterItsChangesWereShown(t *testing.T) {
 	_, err := h.admin.Sequence.MoveElement(t.Context(), "play", "scene", "three", sequence.Move{Before: fountain.Ptr("two")})
 	require.NoError(t, err)
 	h.presses("Move")
-	h.reads("The order has changed since you asked. Nothing was moved.")
+	h.reads("The order has changed since the preview. Nothing was moved.")
 	h.reads("four 4 3 two 3 4")
 	require.Equal(t, []string{"three", "two", "four"}, h.order())
 	h.presses("Move")

@@ -67,7 +67,7 @@ func TestGenerate_worksAroundWhatTheGeneratorRefuses(t *testing.T) {
 		"components schemas Client: Client is ClientSchema in the client",
 		"components schemas New: New is NewSchema in the client",
 		"components schemas Base: an enumeration of it is BaseKindValue in the client",
-		"components schemas Whole: a schema whose allOf has parts of different types is any value",
+		"components schemas Whole: a schema whose allOf has parts of different types becomes any value",
 		"paths /things/{thing}: the parameter thing is a text in the client",
 		"paths /odd get: GET /odd is not in the client",
 		"paths /gone get: GET /gone is not in the client",
