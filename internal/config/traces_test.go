@@ -56,17 +56,17 @@ func TestLoadTraces_readsTheSecretFromAFile(t *testing.T) {
 // A setting that is not supported must not be ignored, and no error may contain a value: each may be a misplaced secret.
 func TestLoadTraces_refusesWhatItCannotDo(t *testing.T) {
 	for want, environ := range map[string][]string{
-		"OTEL_EXPORTER_OTLP_ENDPOINT: must be an absolute http or https URL":       {"OTEL_EXPORTER_OTLP_ENDPOINT=http://hunter2:x@c:4318"},
-		"OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported":             {"OTEL_EXPORTER_OTLP_PROTOCOL=hunter2"},
-		"OTEL_EXPORTER_OTLP_COMPRESSION: only none is supported":                   {"OTEL_EXPORTER_OTLP_COMPRESSION=hunter2"},
-		"OTEL_TRACES_EXPORTER: only otlp is supported":                             {"OTEL_TRACES_EXPORTER=hunter2"},
-		"OTEL_TRACES_SAMPLER: must be parentbased_traceidratio":                    {"OTEL_TRACES_SAMPLER=hunter2"},
-		"OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1":                    {"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=hunter2"},
-		"OTEL_EXPORTER_OTLP_TIMEOUT: must be a whole number":                       {"OTEL_EXPORTER_OTLP_TIMEOUT=hunter2"},
-		"OTEL_EXPORTER_OTLP_HEADERS: must be NAME=VALUE pairs":                     {"OTEL_EXPORTER_OTLP_HEADERS=hunter2"},
-		"OTEL_EXPORTER_OTLP_TRACES_HEADERS: must be NAME=VALUE pairs":              {"OTEL_EXPORTER_OTLP_TRACES_HEADERS=a=hunter2%0d%0ab: c"},
-		"FOUNTAIN_OTLP_HEADERS_FILE: read secret file":                             {"FOUNTAIN_OTLP_HEADERS_FILE=/nowhere"},
-		"FOUNTAIN_OTLP_HEADERS_FILE: and OTEL_EXPORTER_OTLP_HEADERS are not given": {"FOUNTAIN_OTLP_HEADERS_FILE=/nowhere", "OTEL_EXPORTER_OTLP_HEADERS=a=hunter2"},
+		"OTEL_EXPORTER_OTLP_ENDPOINT: must be an absolute http or https URL":            {"OTEL_EXPORTER_OTLP_ENDPOINT=http://hunter2:x@c:4318"},
+		"OTEL_EXPORTER_OTLP_PROTOCOL: only http/protobuf is supported":                  {"OTEL_EXPORTER_OTLP_PROTOCOL=hunter2"},
+		"OTEL_EXPORTER_OTLP_COMPRESSION: only none is supported":                        {"OTEL_EXPORTER_OTLP_COMPRESSION=hunter2"},
+		"OTEL_TRACES_EXPORTER: only otlp is supported":                                  {"OTEL_TRACES_EXPORTER=hunter2"},
+		"OTEL_TRACES_SAMPLER: must be parentbased_traceidratio":                         {"OTEL_TRACES_SAMPLER=hunter2"},
+		"OTEL_TRACES_SAMPLER_ARG: must be a number from 0 to 1":                         {"OTEL_TRACES_SAMPLER=parentbased_traceidratio", "OTEL_TRACES_SAMPLER_ARG=hunter2"},
+		"OTEL_EXPORTER_OTLP_TIMEOUT: must be a whole number":                            {"OTEL_EXPORTER_OTLP_TIMEOUT=hunter2"},
+		"OTEL_EXPORTER_OTLP_HEADERS: must be NAME=VALUE pairs":                          {"OTEL_EXPORTER_OTLP_HEADERS=hunter2"},
+		"OTEL_EXPORTER_OTLP_TRACES_HEADERS: must be NAME=VALUE pairs":                   {"OTEL_EXPORTER_OTLP_TRACES_HEADERS=a=hunter2%0d%0ab: c"},
+		"FOUNTAIN_OTLP_HEADERS_FILE: read secret file":                                  {"FOUNTAIN_OTLP_HEADERS_FILE=/nowhere"},
+		"FOUNTAIN_OTLP_HEADERS_FILE: and OTEL_EXPORTER_OTLP_HEADERS exclude each other": {"FOUNTAIN_OTLP_HEADERS_FILE=/nowhere", "OTEL_EXPORTER_OTLP_HEADERS=a=hunter2"},
 	} {
 		_, err := LoadTraces(append([]string{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4318"}, environ...))
 		require.ErrorContains(t, err, want)

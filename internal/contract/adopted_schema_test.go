@@ -81,8 +81,8 @@ func TestAdoptedSchemas_readOtherVersionsKeywordsWithAWarning(t *testing.T) {
 	for _, one := range []struct{ version, schema, fits, not, line string }{
 		{"3.0.1", `{const: a}`, `"a"`, `"b"`, "const is not of OpenAPI 3.0"},
 		{"3.0.1", `{type: [string, integer]}`, `1`, `true`, "a list of types is not of OpenAPI 3.0"},
-		{"3.0.1", `{type: integer, exclusiveMinimum: 3}`, `4`, `3`, "exclusiveMinimum is written as in another version"},
-		{"3.1.0", `{type: integer, minimum: 3, exclusiveMinimum: true}`, `4`, `3`, "exclusiveMinimum is written as in another version"},
+		{"3.0.1", `{type: integer, exclusiveMinimum: 3}`, `4`, `3`, "exclusiveMinimum has the form of another version"},
+		{"3.1.0", `{type: integer, minimum: 3, exclusiveMinimum: true}`, `4`, `3`, "exclusiveMinimum has the form of another version"},
 		{"3.1.0", `{type: string, nullable: true}`, `null`, `1`, "nullable is not of OpenAPI 3.1"},
 		{"3.1.0", `{type: array, items: [{type: string}]}`, `["a"]`, `[1]`, "items is a list"},
 		{"3.1.0", `{$recursiveRef: "#", type: string}`, `"a"`, `1`, "$recursiveRef"},
