@@ -182,7 +182,7 @@ func signsInEdsger(h *theatre) {
 }
 
 var roleWrites = []write{
-	{file: "views/roles.tsx", title: "Create role", call: "kms PUT /roles/{roleName}", view: "roles", press: "Create role", label: "Create role", code: "precondition_failed", told: "is there already",
+	{file: "views/roles.tsx", title: "Create role", call: "kms PUT /roles/{roleName}", view: "roles", press: "Create role", label: "Create role", code: "precondition_failed", told: "or exists already",
 		wrong: types("Name", "librarian", "elements:read", "+"), fill: types("Name", "reporter"), done: "Role reporter created."},
 	{file: "views/roles.tsx", title: "Scopes of ${role.name}", call: "kms PUT /roles/{roleName}", view: "roles/librarian", press: "Update scopes", label: "Update scopes", code: "precondition_failed",
 		meddles: changesRole, fill: types("documents:search", "+"), done: "Scopes of librarian updated."},
