@@ -77,7 +77,8 @@ func readPage(t *testing.T, file string) []block {
 	require.NoError(t, err)
 	var blocks []block
 	marks, inside := map[string]string{}, false
-	for i, line := range strings.Split(string(raw), "\n") {
+	lines := strings.Split(string(raw), "\n")
+	for i, line := range lines {
 		language, fence := strings.CutPrefix(line, "```")
 		switch {
 		case fence && inside:
@@ -92,6 +93,9 @@ func readPage(t *testing.T, file string) []block {
 			m := mark.FindStringSubmatch(line)
 			require.NotNil(t, m, "line %d: the test does not know this comment", i+1)
 			marks[m[1]+m[3]] = m[2] + m[4]
+		default:
+			indented := strings.HasPrefix(line, "    ") && lines[i-1] == ""
+			require.False(t, indented, "line %d: a block without fences is neither run nor shown for a reason", i+1)
 		}
 	}
 	require.False(t, inside, "the last fence is not closed")
