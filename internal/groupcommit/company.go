@@ -2,12 +2,17 @@ package groupcommit
 
 import "time"
 
-// maxGaps bounds how many times in a row a commit waits for Options.Company, however steadily requests arrive.
-const maxGaps = 8
+const (
+	// firstReturn is how many times Options.Company a commit waits for the first of the callers whom the last commit answered. All of them are answered
+	// at once, so on few processors the first one comes back only after the answers of the others were written.
+	firstReturn = 4
+	// maxGaps bounds how many times in a row a commit waits, however steadily requests arrive.
+	maxGaps = 8
+)
 
 // awaitCompany waits for the callers whom the last commit answered. Most of them send their next request at once, and without the wait the first of
 // them would be committed without the others. The wait ends when as many requests are queued as there were then, when none has arrived for
-// Options.Company, or after maxGaps such intervals. After a commit of one request with an empty queue it does not wait, so a single caller pays
+// Options.Company (for the first one: firstReturn times as long), or after maxGaps such intervals. After a commit of one request with an empty queue it does not wait, so a single caller pays
 // nothing. The goroutine must hold the turn.
 func (c *Committer[Req, Res]) awaitCompany() {
 	expected := min(c.expected, c.o.MaxBatch)
@@ -17,7 +22,7 @@ func (c *Committer[Req, Res]) awaitCompany() {
 	}
 	c.quorum.Store(int64(expected))
 	defer c.quorum.Store(0)
-	timer := time.NewTimer(c.o.Company)
+	timer := time.NewTimer(firstReturn * c.o.Company)
 	defer timer.Stop()
 	before := c.queue.len()
 	for gaps := 1; c.queue.len() < expected; {

@@ -78,6 +78,32 @@ func TestCompany_isAwaitedForABoundedTime(t *testing.T) {
 	requireGapFree(t, db, 7)
 }
 
+// A caller whose return takes longer than one interval shares the commit of those who wait already.
+func TestCompany_waitsLongerForTheFirst(t *testing.T) {
+	db := openSQLite(t)
+	g := newGate()
+	const interval = time.Second
+	var sizes []int
+	c := start(t, db, groupcommit.Options{Company: interval, Observe: func(n int) { sizes = append(sizes, n) }}, g.number)
+	var group sync.WaitGroup
+	group.Go(func() {
+		mustDo(t, c, "first")
+		time.Sleep(interval + interval/4)
+		mustDo(t, c, "again")
+	})
+	<-g.entered
+	for _, name := range []string{"a", "b"} {
+		group.Go(func() { mustDo(t, c, name) })
+	}
+	for c.Waiting() < 2 {
+		runtime.Gosched()
+	}
+	close(g.release)
+	group.Wait()
+	c.Close()
+	require.Equal(t, []int{1, 3}, sizes)
+}
+
 // While the committer waits for company, others can write to a database with one writer, and no request is applied before: what a request reads is
 // the state at its commit.
 func TestCompany_holdsNothingWhileItIsAwaited(t *testing.T) {

@@ -23,7 +23,7 @@ import (
 type Options struct {
 	MaxBatch int            // requests in one transaction; default 512
 	MaxLoad  int            // a transaction takes no further request once the load of its requests (Loaded) has reached this; default: no bound
-	Company  time.Duration  // how long a commit waits for another of the callers whom the last one answered; the wait is repeated up to 8 times while they keep arriving; default 0: no wait
+	Company  time.Duration  // how long a commit waits for another of the callers whom the last one answered; for the first of them it waits 4 times as long, and it repeats the wait up to 7 times while they keep arriving; default 0: no wait
 	Queue    int            // requests that may be queued, of all owners together (Shared); default 4096
 	Timeout  time.Duration  // for one transaction; default 30 s
 	Wait     time.Duration  // how long after Do a request may wait for its commit to begin, before it is refused as unavailable (in a lane up to 1 s longer); default: as long as its context

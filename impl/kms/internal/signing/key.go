@@ -68,8 +68,8 @@ func (k Key) State(now time.Time) State {
 // corrected since (ahead is true). Then the key with the earliest activation counts as active already, the same one on every replica.
 func begun(keys []Key, now time.Time) (_ []Key, ahead bool) {
 	first := -1
-	for i, k := range keys {
-		switch {
+	for i := range keys {
+		switch k := &keys[i]; {
 		case k.State(now) == Active:
 			return keys, false
 		case k.ActiveAt.After(now) && (first < 0 || k.ActiveAt.Before(keys[first].ActiveAt)):

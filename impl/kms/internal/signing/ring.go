@@ -183,17 +183,17 @@ func (r *Ring) active() (Key, error) {
 	now := r.clock.Now()
 	r.mu.RLock()
 	defer r.mu.RUnlock()
-	var best Key
+	best := -1
 	keys, _ := begun(r.keys, now)
-	for _, k := range keys {
-		if k.State(now) == Active && (best.KID == "" || k.ActiveAt.After(best.ActiveAt)) {
-			best = k
+	for i := range keys { // a key is large, and readiness asks at each request
+		if keys[i].State(now) == Active && (best < 0 || keys[i].ActiveAt.After(keys[best].ActiveAt)) {
+			best = i
 		}
 	}
-	if best.KID == "" {
-		return best, errors.New("no signing key is active")
+	if best < 0 {
+		return Key{}, errors.New("no signing key is active")
 	}
-	return best, nil
+	return keys[best], nil
 }
 
 // Sign signs an access token with the active key.
