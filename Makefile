@@ -38,9 +38,9 @@ race: ## Run the same tests under the race detector (needs a C compiler), but th
 
 # Under the race detector: left out (the kms is in race-replicas), and taken by their names.
 APART := /tests/chaos$$|/cmd/fountain$$|/impl/kms$$
-SLOWEST := /internal/contract$$|/internal/contract/change$$|/tests/e2e$$
+SLOWEST := /internal/contract$$|/internal/contract/change$$|/tests/e2e$$|/cmd/fountain/internal/clientgen$$|/kms/internal/(adoption|kmsdb|session)$$|/embedded/api$$|/sequence/internal/store$$
 # Names of tests that do several things at once.
-TOGETHER := Replica|Mint_|End_|race|Concurrent|Parallel|parallel|AtOnce|Kill
+TOGETHER := Replica|Mint_|End_|race|Concurrent|Parallel|parallel|Once|Kill|Winner|AtATime|While|Meanwhile|[Bb]eside|Starve|ThatCome|mixes
 
 .PHONY: race-replicas
 race-replicas: ## Run the tests that do several things at once under the race detector, on PostgreSQL where FOUNTAIN_TEST_POSTGRES_URL names one, with several replicas
@@ -180,21 +180,18 @@ kubernetes: bin/caddy ## Check the manifests of deploy/kubernetes by the types o
 units: ## Check that the units of systemd leave the processes little (systemd-analyze: an exposure of at most 1.5 of 10)
 	for unit in deploy/systemd/*.service; do systemd-analyze security --offline=yes --no-pager --threshold=15 "$$unit" >/dev/null || exit 1; echo "$$unit"; done
 
+# Packages whose tests have a tag. vet reads all that they are made of anew for each set of tags, so they are read with all tags at once.
+TAGGED := ./tests/edge/... ./impl/gateway ./tests/browser ./tests/compose ./tests/upgrade
+
 .PHONY: lint
 lint: ## Check formatting, vet, staticcheck and the rules of the contracts
 	@unformatted="$$(gofmt -l $(GO_FILES) </dev/null)"; test -z "$$unformatted" || { \
 	  echo "$$unformatted"; echo 'not formatted: run "gofmt -w" on these files' >&2; exit 1; }
 	$(GO) vet ./...
-	$(GO) vet -tags edge ./tests/edge/... ./impl/gateway
-	$(GO) vet -tags browser ./tests/browser
-	$(GO) vet -tags compose ./tests/compose
-	$(GO) vet -tags rollback ./tests/upgrade
+	$(GO) vet -tags edge,browser,compose,rollback $(TAGGED)
 	$(GO) vet -tags server ./cmd/fountain
 	$(STATICCHECK) $$($(GO) list ./... | grep -v '/generated/')
-	$(STATICCHECK) -tags edge ./tests/edge/... ./impl/gateway
-	$(STATICCHECK) -tags browser ./tests/browser
-	$(STATICCHECK) -tags compose ./tests/compose
-	$(STATICCHECK) -tags rollback ./tests/upgrade
+	$(STATICCHECK) -tags edge,browser,compose,rollback $(TAGGED)
 	$(GO) test ./internal/contract/lint/...
 	cd tools/breaking && $(GO) vet ./... && $(GO) test ./...
 	cd tests/bench/peers && $(GO) vet ./...

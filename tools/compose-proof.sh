@@ -223,7 +223,7 @@ done
 echo "compose-proof: images of others were looked for in $((SECONDS - began)) s"
 if [ ${#standins[@]} -gt 0 ]; then
   began=$SECONDS
-  tools/images-offline.sh ${base:+--once} "${FOUNTAIN_STANDINS:-bin/standins}" "${standins[@]}" 9>&-
+  tools/images-offline.sh "${FOUNTAIN_STANDINS:-bin/standins}" "${standins[@]}" 9>&-
   echo "compose-proof: stand-ins for ${standins[*]} are there after $((SECONDS - began)) s"
 fi
 # Compose builds through buildx where that is installed, else by the engine's classic builder, which is not asked for by default any more.

@@ -3,11 +3,10 @@
 # Dockerfile stay as they are. They are for tests and for looking at the family, not for service, and each has the label fountain.standin, which says what it is.
 # Who can reach a registry somewhere brings the real images instead (docs/operations.md, "Without a registry").
 #
-#   tools/images-offline.sh [--once] [WORK [NAME...]]      WORK keeps what can be used again (default: bin/standins)
+#   tools/images-offline.sh [WORK [NAME...]]      WORK keeps what can be used again (default: bin/standins)
 #   tools/images-offline.sh --names                        prints the names of the images alone
 #
-# NAME is one of golang caddy postgres redis typesense prometheus; without any all are made. --once makes the Go image without compiled packages: who builds from it
-# once waits less for both.
+# NAME is one of golang caddy postgres redis typesense prometheus; without any all are made. The Go image has what this machine has compiled of the project.
 # It needs root, Debian 12, a Docker engine that runs, Go in /usr/local/go, and the programs that the images are named after (Debian: docker.io libcap2-bin busybox
 # postgresql redis-server prometheus). They are copied, with the libraries that they are linked with; nothing is fetched but Go modules that this machine has not. An
 # image that is there and is no stand-in is left alone. Grafana has no stand-in.
@@ -34,15 +33,12 @@ if [ "${1:-}" = --names ]; then # of the images that stand-ins are made of
   exit
 fi
 
-once=
-[ "${1:-}" != --once ] || { once=yes; shift; }
 work=${1:-bin/standins}
 chosen=("${@:2}")
 [ ${#chosen[@]} -gt 0 ] || chosen=("${all[@]}")
 mkdir -p "$work"
 work=$(cd "$work" && pwd)
 trees=$work/standin-trees # of one image each, removed when it is made: a name of its own, as WORK may be a directory with other things in it
-[ ! -d "$work/cache" ] || once= # what is compiled already costs nothing
 docker=$(command -v /usr/bin/docker || command -v docker) || docker= # Debian's is of the engine's own version
 
 # needs PACKAGE COMMAND... fails where a command is not there.
@@ -137,10 +133,23 @@ modules() ( # in a shell of its own: what it sets is for this alone
   GOFLAGS=-modcacherw GOMODCACHE=$work/mod GOPROXY="file://$here/cache/download,$(go env GOPROXY)" GOSUMDB=off go mod download
 )
 
-# compiled makes the cache and the program that the images are made of. The flags are those of the Dockerfile, and Go is in the same place, so that the keys of the
-# cache are the same there.
+# go_offline runs Go with the modules of WORK and the Dockerfile's settings. Go is in the same place there, so the keys of the build cache are the same.
+go_offline() { GOMODCACHE=$work/mod GOPROXY=off CGO_ENABLED=0 go "$@"; }
+
+# compiled copies into WORK what the Dockerfile's build needs of this machine's build cache, and compiles first what is not there. An entry of the cache is a file that
+# names the output of an action; the output is a file named after it. Where a later Go keeps them otherwise, nothing is copied, and the build in the image compiles all.
 compiled() {
-  GOMODCACHE=$work/mod GOPROXY=off GOCACHE=$work/cache CGO_ENABLED=0 go build -tags server -trimpath -buildvcs=false -ldflags='-s -w' -o "$work/fountain" ./cmd/fountain
+  local cache outputs
+  cache=$(go env GOCACHE)
+  outputs=$(mktemp)
+  go_offline list -deps -export -tags server -trimpath -buildvcs=false -f '{{.Export}}' ./cmd/fountain | sed -nE 's/.*\/([0-9a-f]{64})-d$/\1/p' >"$outputs"
+  rm -rf "$work/cache"
+  mkdir -p "$work/cache"
+  {
+    sed -E 's/^(..).*/\1\/&-d/' "$outputs"
+    cd "$cache" && find . -name '*-a' -print0 | xargs -0 grep -lF -f "$outputs" -- || true # 123 where some of the files do not match
+  } | tar -C "$cache" -c -T - | tar -C "$work/cache" -x || echo 'images-offline: nothing is taken from the build cache' >&2
+  rm -f "$outputs"
 }
 
 # linked FROM TO copies a directory by links, where they can be made. TO is a directory even where FROM is a link to one: what is removed in TO stays in FROM.
@@ -152,17 +161,17 @@ linked() {
 golang() {
   local image dir=$trees/golang inputs what
   image=$(image golang)
-  inputs=$(digest go.mod go.sum "$(go version)" "$once")
+  inputs=$(digest go.mod go.sum "$(go version)")
   made "$image" "$inputs" && return
-  what="$(go env GOVERSION) of this machine, with this project's modules"
-  [ -n "$once" ] || what+=", and what the Dockerfile compiles compiled"
+  what="$(go env GOVERSION) of this machine, with this project's modules, and what the Dockerfile compiles compiled"
   tree "$dir"
   shell "$dir"
   mkdir -p "$dir"/{go/bin,go/pkg,root/.cache,usr/local}
   linked /usr/local/go "$dir/usr/local/go"
   rm -rf "$dir/usr/local/go/test"
   linked "$work/mod" "$dir/go/pkg/mod"
-  [ -n "$once" ] || linked "$work/cache" "$dir/root/.cache/go-build"
+  compiled
+  linked "$work/cache" "$dir/root/.cache/go-build"
   import "$dir" "$image" "$inputs" "$what" \
     'ENV PATH=/go/bin:/usr/local/go/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin' \
     'ENV GOPATH=/go' 'ENV GOTOOLCHAIN=local' 'ENV GOPROXY=off' 'ENV GOSUMDB=off' 'WORKDIR /go' 'CMD ["bash"]'
@@ -221,6 +230,7 @@ redis() {
 typesense() {
   local image dir=$trees/typesense inputs
   image=$(image typesense/typesense)
+  go_offline build -tags server -trimpath -buildvcs=false -ldflags='-s -w' -o "$work/fountain" ./cmd/fountain
   inputs=$(digest "$work/fountain" tools/standins/typesense.sh)
   made "$image" "$inputs" && return
   tree "$dir"
@@ -245,6 +255,5 @@ prometheus() {
 }
 
 case " ${chosen[*]} " in *" golang "* | *" typesense "*) modules ;; esac
-if [[ " ${chosen[*]} " == *" typesense "* || (-z $once && " ${chosen[*]} " == *" golang "*) ]]; then compiled; fi
 for one in "${chosen[@]}"; do "$one"; done
 rmdir "$trees" 2>/dev/null || true

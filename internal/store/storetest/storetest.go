@@ -28,23 +28,27 @@ const (
 // Each runs f as the subtest "sqlite" always, and as "postgres" when FOUNTAIN_TEST_POSTGRES_URL is set. Every subtest has a fresh database, which is
 // removed afterwards. On PostgreSQL every call of open adds a replica. SQLite has no replicas: there open returns the handle that is still open, or
 // opens the same file again after a Close.
+//
+// The databases are copies of one in which the migrations have run: to run them takes longer than most tests.
 func Each(t *testing.T, migrations []fs.FS, f func(t *testing.T, open func(t *testing.T) *store.DB)) {
 	t.Helper()
-	EachConfig(t, migrations, func(t *testing.T, c store.Config) {
+	each(t, migrations, migrated, func(t *testing.T, c store.Config) {
 		opened := &handles{config: c}
 		f(t, opened.open)
 	})
 }
 
-// EachConfig is Each for tests that open the database themselves, for example in a child process.
+// EachConfig is Each with empty databases, for tests that open the database themselves, for example in a child process.
 func EachConfig(t *testing.T, migrations []fs.FS, f func(t *testing.T, c store.Config)) {
 	t.Helper()
+	each(t, migrations, empty, f)
+}
+
+// each runs f with a new database of each kind, which make makes.
+func each(t *testing.T, migrations []fs.FS, make func(t *testing.T, c store.Config, admin string) store.Config, f func(t *testing.T, c store.Config)) {
+	t.Helper()
 	config := store.Config{Name: "test", Migrations: migrations, Log: slog.New(slog.DiscardHandler), MaxConns: 8}
-	t.Run("sqlite", func(t *testing.T) {
-		c := config
-		c.Dir = t.TempDir()
-		f(t, c)
-	})
+	t.Run("sqlite", func(t *testing.T) { f(t, make(t, config, "")) })
 	admin := os.Getenv(urlVariable)
 	if admin == "" {
 		if required() {
@@ -52,11 +56,17 @@ func EachConfig(t *testing.T, migrations []fs.FS, f func(t *testing.T, c store.C
 		}
 		return
 	}
-	t.Run("postgres", func(t *testing.T) {
-		c := config
-		c.URL = createDatabase(t, admin)
-		f(t, c)
-	})
+	t.Run("postgres", func(t *testing.T) { f(t, make(t, config, admin)) })
+}
+
+// empty names an empty database: on SQLite in a new directory, or on the server of admin.
+func empty(t *testing.T, c store.Config, admin string) store.Config {
+	if admin == "" {
+		c.Dir = t.TempDir()
+		return c
+	}
+	c.URL = createDatabase(t, admin, "template0")
+	return c
 }
 
 // EachPair runs f for every pair of source and target kind, with two fresh databases each time.
@@ -112,28 +122,39 @@ func PostgresConfig(t testing.TB) store.Config {
 		}
 		t.Skip(urlVariable + " is not set")
 	}
-	return store.Config{Name: "test", URL: createDatabase(t, admin), Log: slog.New(slog.DiscardHandler), MaxConns: 8}
+	return store.Config{Name: "test", URL: createDatabase(t, admin, "template0"), Log: slog.New(slog.DiscardHandler), MaxConns: 8}
 }
 
-// createDatabase creates an empty database and returns its URL.
-func createDatabase(t testing.TB, admin string) string {
+// createDatabase creates a copy of a template database, and returns its URL.
+func createDatabase(t testing.TB, admin, template string) string {
 	t.Helper()
-	ctx := context.Background()
 	random := make([]byte, 8)
 	_, err := rand.Read(random)
 	require.NoError(t, err)
 	name := "fountain_test_" + hex.EncodeToString(random)
-	run := func(statement string) {
-		conn, err := pgx.Connect(ctx, admin)
-		require.NoError(t, err, "connect to the test server")
-		defer conn.Close(ctx)
-		_, err = conn.Exec(ctx, statement)
-		require.NoError(t, err)
-	}
-	run("CREATE DATABASE " + name + " TEMPLATE template0 ENCODING 'UTF8'")
-	t.Cleanup(func() { run("DROP DATABASE IF EXISTS " + name + " WITH (FORCE)") })
+	run(t, admin, "CREATE DATABASE "+name+" TEMPLATE "+template+" ENCODING 'UTF8'")
+	t.Cleanup(func() { run(t, admin, "DROP DATABASE IF EXISTS "+name+" WITH (FORCE)") })
+	return named(t, admin, name)
+}
+
+// named returns the URL of a database on the server of admin.
+func named(t testing.TB, admin, name string) string {
+	t.Helper()
 	address, err := url.Parse(admin)
 	require.NoError(t, err)
 	address.Path = "/" + name
 	return address.String()
+}
+
+// run runs statements in one session of the administrator.
+func run(t testing.TB, admin string, statements ...string) {
+	t.Helper()
+	ctx := context.Background()
+	conn, err := pgx.Connect(ctx, admin)
+	require.NoError(t, err, "connect to the test server")
+	defer conn.Close(ctx)
+	for _, statement := range statements {
+		_, err = conn.Exec(ctx, statement)
+		require.NoError(t, err)
+	}
 }
