@@ -7,9 +7,10 @@
 #
 # DIR must be empty or absent at the first start; it is kept at stop. PostgreSQL refuses to run as root, so root runs it
 # as the user postgres. FOUNTAIN_POSTGRES_BIN names the directory of initdb and pg_ctl where it cannot be guessed.
+# FOUNTAIN_POSTGRES_SETTINGS has further lines for postgresql.conf, which count at the first start.
 set -eu
 
-usage() { sed -n '2,9s/^# \{0,1\}//p' "$0" >&2; exit 64; }
+usage() { sed -n '2,10s/^# \{0,1\}//p' "$0" >&2; exit 64; }
 fail() { echo "postgres.sh: $*" >&2; exit 1; }
 
 [ $# -eq 2 ] || usage
@@ -59,6 +60,7 @@ unix_socket_directories = ''
 max_connections = 300
 shared_buffers = 128MB
 log_min_messages = warning
+${FOUNTAIN_POSTGRES_SETTINGS:-}
 CONF
 }
 
