@@ -115,7 +115,7 @@ func (r *raiser) raise(ctx context.Context, op *operation, challenge *Challenge,
 const early = 5 * time.Second
 
 // fetch returns the stored token, unless it was refused. Otherwise it asks for a code, verifies it, and exchanges the
-// proof for a raised token of the service.
+// proof for a raised token of the service. If the kms does not accept the proof, it asks for one more code.
 func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, error) {
 	if token, ok := r.load(audience); ok {
 		return token, nil
@@ -124,11 +124,18 @@ func (r *raiser) fetch(ctx context.Context, audience string) (transport.Token, e
 		return r.complete(ctx, audience, given)
 	}
 	challenge, _ := ctx.Value(challengeKey{}).(Challenge)
-	proof, err := r.prove(ctx, challenge)
-	if err != nil {
-		return transport.Token{}, err
+	for again := true; ; again = false {
+		proof, err := r.prove(ctx, challenge)
+		if err != nil {
+			return transport.Token{}, err
+		}
+		token, err := r.complete(ctx, audience, proof.Proof)
+		// A proof is of one session. If that has ended meanwhile, the client has signed in again, and the new session needs a proof of its own.
+		if again && errors.Is(err, CodeInvalidProof) {
+			continue
+		}
+		return token, err
 	}
-	return r.complete(ctx, audience, proof.Proof)
 }
 
 // recoverySize is the length of a recovery code without dashes. Codes of authenticators have 6 or 8 digits.

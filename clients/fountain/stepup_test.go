@@ -17,7 +17,10 @@ import (
 )
 
 // newStepUpFake is a server on which reordering requires a second factor. The correct code is 424242.
-func newStepUpFake(t *testing.T) *fake {
+func newStepUpFake(t *testing.T) *fake { return refusingProofs(t, 0) }
+
+// refusingProofs is newStepUpFake, where the kms does not accept the first n proofs.
+func refusingProofs(t *testing.T, n int) *fake {
 	f := newFake(t)
 	f.on("POST "+reorderPath, func(w http.ResponseWriter, r *http.Request, _ int) {
 		if r.Header.Get("Authorization") == "Bearer raised" || r.Header.Get("X-OTP") == "424242" {
@@ -37,7 +40,11 @@ func newStepUpFake(t *testing.T) *fake {
 		}
 		answer(w, 200, map[string]any{"proof": "proof", "acr": "aal2", "amr": []string{"otp"}, "authTime": time.Now(), "expiresAt": time.Now()})
 	})
-	f.on("POST /kms/v1/auth/step-up", func(w http.ResponseWriter, r *http.Request, _ int) {
+	f.on("POST /kms/v1/auth/step-up", func(w http.ResponseWriter, r *http.Request, call int) {
+		if call <= n {
+			refuse(w, http.StatusUnprocessableEntity, fountain.CodeInvalidProof)
+			return
+		}
 		require.Equal(t, "Bearer plain", r.Header.Get("Authorization"))
 		require.JSONEq(t, `{"proof":"proof","resource":"sequence"}`, f.requests("/kms/v1/auth/step-up")[0].body)
 		answer(w, 200, tokens("raised", "", 300))
@@ -72,6 +79,17 @@ func TestStepUp_withoutCallbackReturnsTheChallenge(t *testing.T) {
 		Operation: "reorderElements", Audience: "sequence", Error: "insufficient_user_authentication",
 		ACRValues: []string{"aal2", "phr"}, MaxAge: 5 * time.Minute,
 	}, e.Challenge)
+}
+
+// The session ends between the code and the exchange of its proof, and the client signs in again.
+func TestStepUp_asksOnceMoreWhenTheSessionOfTheProofHasEnded(t *testing.T) {
+	for refusals, want := range []error{nil, nil, fountain.CodeInvalidProof} {
+		f := refusingProofs(t, refusals)
+		option, asked := codes("424242")
+		_, err := f.client(t, plain, option).Sequence.ReorderElements(t.Context(), "hamlet", "spokenWord", twoSwapped)
+		require.ErrorIs(t, err, want)
+		require.Len(t, *asked, min(refusals, 1)+1)
+	}
 }
 
 func TestStepUp_asksOnceAndKeepsTheRaisedToken(t *testing.T) {

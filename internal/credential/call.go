@@ -44,6 +44,7 @@ func (s *Source) call(ctx context.Context, r request, out any) error {
 	if err != nil {
 		return err
 	}
+	asked := s.Clock.Now()
 	answer, err := s.HTTPClient.Do(req)
 	if err != nil {
 		return fmt.Errorf("call the kms: %w", err)
@@ -56,7 +57,7 @@ func (s *Source) call(ctx context.Context, r request, out any) error {
 	if answer.StatusCode != r.want {
 		return &Refusal{Status: answer.StatusCode, Code: code(raw)}
 	}
-	s.recordClockOffset(answer.Header.Get("Date"))
+	s.recordClockOffset(answer.Header.Get("Date"), asked)
 	if err := json.Unmarshal(raw, out); err != nil {
 		return fmt.Errorf("answer of the kms to %s is not what the contract says", r.path)
 	}
@@ -112,15 +113,24 @@ func code(raw []byte) string {
 	return body.Error
 }
 
-// recordClockOffset records the difference between the kms's clock and ours.
-func (s *Source) recordClockOffset(date string) {
+// recordClockOffset records how far the kms's clock is from ours. Its answer was made at some time between the request (asked) and now, so there is
+// no difference when the date is in between, however long the answer took or this process was suspended.
+func (s *Source) recordClockOffset(date string, asked time.Time) {
 	theirs, err := http.ParseTime(date)
 	if err != nil {
 		return
 	}
+	first, last := asked.Truncate(time.Second), s.Clock.Now() // dates are in whole seconds
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.skew = theirs.Sub(s.Clock.Now().Truncate(time.Second))
+	switch {
+	case theirs.After(last):
+		s.skew = theirs.Sub(last)
+	case theirs.Before(first):
+		s.skew = theirs.Sub(first)
+	default:
+		s.skew = 0
+	}
 }
 
 // keyWithSecret is the answer of enrolService, and part of that of rotateCurrentApiKey.

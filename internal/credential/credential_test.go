@@ -41,6 +41,7 @@ type fake struct {
 	loseNext  atomic.Bool // the next rotation's answer
 	expired   atomic.Bool // rotation answers replay_expired
 	skew      atomic.Int64
+	slow      atomic.Int64 // how long an answer is on its way
 	leap      atomic.Int64 // how far the clock leaps while the next token is on its way
 	refused   string       // the token that rotation answers invalid_token
 	wrapped   map[string][]byte
@@ -65,6 +66,7 @@ func newFake(t *testing.T) *fake {
 			return
 		}
 		w.Header().Set("Date", f.clock.Now().Add(time.Duration(f.skew.Load())).Format(http.TimeFormat))
+		f.clock.Advance(time.Duration(f.slow.Load()))
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		mux.ServeHTTP(w, r)
@@ -340,6 +342,17 @@ func TestSource_isNotReadyWithAWrongClock(t *testing.T) {
 	f.skew.Store(int64(-10 * time.Second))
 	c.Forget("kms")
 	c.waitReady(t)
+}
+
+func TestSource_isReadyAfterAnAnswerThatTookLong(t *testing.T) {
+	f := newFake(t)
+	c := f.open(t.TempDir())
+	f.invite(c, "et_first")
+	c.waitReady(t)
+	f.slow.Store(int64(20 * time.Second))
+	f.clock.Advance(time.Hour) // no token is valid any more
+	get(t, c, "kms")
+	require.NoError(t, c.Ready())
 }
 
 func TestEditor_sendsTheToken(t *testing.T) {
