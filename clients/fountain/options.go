@@ -17,7 +17,8 @@ type Option func(*settings) error
 // StepUpFunc returns a one-time code. The client calls it when an operation requires a second factor, or when the
 // sign-in itself does (Challenge.Operation is then loginUser). It may wait for user input; ctx is the context of the
 // call. After a wrong code the client calls it again with a larger Challenge.Attempt, up to three times in all. If it
-// returns the same code again, or an error, the call fails.
+// returns the same code again, or an error, the call fails. If the session ends between a correct code and the step-up,
+// the client signs in again and begins once more, with Attempt 1.
 type StepUpFunc func(ctx context.Context, challenge Challenge) (code string, err error)
 
 // RetryPolicy says how failed calls are retried. Only calls that the contract lets be repeated are retried: reads,

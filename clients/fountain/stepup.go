@@ -12,7 +12,7 @@ import (
 	"github.com/fountainai/fountain/clients/twofactor"
 )
 
-// maxCodes is how often the callback is asked for a code before the call fails.
+// maxCodes is how often the callback is asked for a code of one session before the call fails.
 const maxCodes = 3
 
 // raiser gets raised access tokens, one per service, and caches them until they expire. It uses them only for

@@ -12,8 +12,8 @@ const (
 
 // awaitCompany waits for the callers whom the last commit answered. Most of them send their next request at once, and without the wait the first of
 // them would be committed without the others. The wait ends when as many requests are queued as there were then, when none has arrived for
-// Options.Company (for the first one: firstReturn times as long), or after maxGaps such intervals. After a commit of one request with an empty queue it does not wait, so a single caller pays
-// nothing. The goroutine must hold the turn.
+// Options.Company (for the first one: firstReturn times as long), or after maxGaps such intervals. After a commit of one request with an empty queue
+// it does not wait, so a single caller pays nothing. The goroutine must hold the turn.
 func (c *Committer[Req, Res]) awaitCompany() {
 	expected := min(c.expected, c.o.MaxBatch)
 	c.expected = 0

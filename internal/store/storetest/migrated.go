@@ -51,9 +51,9 @@ func digest(t *testing.T, migrations []fs.FS) string {
 func file(c store.Config) string { return filepath.Join(c.Dir, c.Name+".db") }
 
 var (
-	making  sync.Mutex
-	files   = map[string][]byte{} // SQLite databases, by the digest of their migrations
-	servers = map[string]bool{}   // names of PostgreSQL databases that exist
+	making sync.Mutex
+	files  = map[string][]byte{} // SQLite databases, by the digest of their migrations
+	exist  = map[string]bool{}   // PostgreSQL databases, by name
 )
 
 // sqliteTemplate returns the file of a SQLite database in which the migrations have run.
@@ -78,7 +78,7 @@ func postgresTemplate(t *testing.T, c store.Config, admin, key string) string {
 	making.Lock()
 	defer making.Unlock()
 	name := "fountain_template_" + key
-	if servers[name] {
+	if exist[name] {
 		return name
 	}
 	ctx := context.Background()
@@ -96,7 +96,7 @@ func postgresTemplate(t *testing.T, c store.Config, admin, key string) string {
 		migrate(t, c)
 		run(t, admin, "ALTER DATABASE "+unfinished+" RENAME TO "+name)
 	}
-	servers[name] = true
+	exist[name] = true
 	return name
 }
 
